@@ -1,0 +1,256 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Every setting with its default, range and meaning.
+
+These dataclasses are the documentation: ROS parameters (dotted names), ``config/sam3d.yaml`` and
+the README table are derived from them. Values are checked when a config is made.
+"""
+
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from sam3d_ros.errors import ConfigError
+
+T = TypeVar("T", bool, int, float, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one setting means and which values it takes."""
+
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = False
+
+    def check(self, name: str, value: object) -> None:
+        """Raise ``ConfigError`` unless ``value`` lies within these limits."""
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{name} must be one of {', '.join(self.choices)}, got {value!r}")
+        if self.low is None or self.high is None:
+            return
+        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+            raise ConfigError(f"{name} must be within [{self.low:g}, {self.high:g}], got {value!r}")
+
+
+def setting(default: T, description: str, *limits: float, choices: tuple[str, ...] = ()) -> T:
+    """Declare a field with its ``Limits``; ``limits`` is empty or (low, high)."""
+    low, high = limits or (None, None)
+    metadata = {"limits": Limits(description, low, high, choices)}
+    result: T = field(default=default, metadata=metadata)
+    return result
+
+
+def limits_of(config_field: "Field[Any]") -> Limits:
+    """Return the limits of a leaf field."""
+    limits = config_field.metadata["limits"]
+    assert isinstance(limits, Limits)
+    return limits
+
+
+def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Limits]]:
+    """Yield (dotted name, value, limits) of every leaf of a nested config."""
+    for leaf in fields(config):
+        value = getattr(config, leaf.name)
+        if is_dataclass(value):
+            yield from leaves(value, f"{prefix}{leaf.name}.")
+        else:
+            yield f"{prefix}{leaf.name}", value, limits_of(leaf)
+
+
+class Checked:
+    """Checks every leaf field of a config when it is made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for leaf in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = getattr(self, leaf.name)
+            if not is_dataclass(value):
+                limits_of(leaf).check(leaf.name, value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncConfig(Checked):
+    """How messages of several topics become one frame."""
+
+    mode: str = setting(
+        "exact_then_nearest",
+        "How messages are matched to the stamp of the mask",
+        choices=("exact", "exact_then_nearest"),
+    )
+    slop: float = setting(0.04, "Largest stamp difference of a nearest match, s", 0.0, 1.0)
+    cache_seconds: float = setting(5.0, "How long messages wait for their mask, s", 0.1, 120.0)
+    cache_mb: float = setting(512.0, "Most memory for waiting messages, MB", 16.0, 16384.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasksConfig(Checked):
+    """How instance masks are read."""
+
+    mode: str = setting(
+        "label_image",
+        "label_image: value = instance id; binary: one object, any value",
+        choices=("label_image", "binary"),
+    )
+    min_pixels: int = setting(400, "Smaller masks are refused (MASK_EMPTY)", 1, 10_000_000)
+    max_age: float = setting(5.0, "Older masks are refused (MASK_STALE), s", 0.0, 600.0)
+    max_border_fraction: float = setting(
+        0.3, "Share of the outline on the image border from which an object is TRUNCATED", 0.0, 1.0
+    )
+    erode_px: int = setting(1, "Pixels taken off the mask before depth is read", 0, 20)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthConfig(Checked):
+    """How depth images are read."""
+
+    unit: str = setting("auto", "auto: 16UC1 is mm, 32FC1 is m", choices=("auto", "m", "mm"))
+    min: float = setting(0.1, "Nearer readings are ignored, m", 0.0, 1000.0)
+    max: float = setting(10.0, "Farther readings are ignored, m", 0.0, 1000.0)
+    min_valid_fraction: float = setting(
+        0.2, "Share of a mask's pixels that must carry a depth", 0.0, 1.0
+    )
+    on_missing: str = setting("skip", "What happens to an object without depth", choices=("skip",))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LidarConfig(Checked):
+    """How point clouds become a point map of the image."""
+
+    splat_radius_px: int = setting(2, "Radius of a projected point, px", 0, 20)
+    max_time_offset: float = setting(0.1, "Largest stamp difference to the image, s", 0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraConfig(Checked):
+    """How camera_info is read."""
+
+    rectified: bool = setting(
+        False, "The image topic is rectified already: use P of camera_info and no distortion"
+    )
+    fov_fallback_deg: float = setting(
+        0.0, "Horizontal field of view to assume without intrinsics, degrees; 0 refuses", 0.0, 170.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TfConfig(Checked):
+    """How object frames are published."""
+
+    publish: bool = setting(True, "Publish one TF frame per object")
+    prefix: str = setting("sam3d", "First part of every object frame's name")
+    timeout: float = setting(0.2, "How long to wait for a transform, s", 0.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueConfig(Checked):
+    """What happens when masks come faster than objects are reconstructed."""
+
+    policy: str = setting(
+        "latest",
+        "latest drops the waiting frames, oldest drops the new one, none drops nothing",
+        choices=("latest", "oldest", "none"),
+    )
+    depth: int = setting(1, "Frames that may wait", 1, 100)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig(Checked):
+    """How objects keep their identity."""
+
+    match_iou: float = setting(0.3, "Mask overlap that makes two views one object", 0.0, 1.0)
+    match_distance: float = setting(0.15, "Distance that makes two views one object, m", 0.0, 10.0)
+    lost_after: float = setting(2.0, "Unseen for longer: LOST, s; 0 is never", 0.0, 3600.0)
+    remove_after: float = setting(30.0, "Unseen for longer: removed, s; 0 is never", 0.0, 86400.0)
+    max_objects: int = setting(50, "Objects remembered at once", 1, 1000)
+    keep_on_time_jump: bool = setting(False, "Keep objects when time jumps back (looped bag)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshConfig(Checked):
+    """How object frames and meshes leave the package."""
+
+    origin: str = setting(
+        "bbox_center",
+        "Origin of the object frame; model keeps the backend's",
+        choices=("bbox_center", "bottom_center", "model"),
+    )
+    max_triangles: int = setting(50_000, "Meshes are decimated to this size", 100, 5_000_000)
+    glb_up_axis: str = setting("z", "z: the object frame; y: for glTF viewers", choices=("z", "y"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkersConfig(Checked):
+    """What RViz and Foxglove show."""
+
+    style: str = setting(
+        "triangle_list", "How a mesh is shown", choices=("triangle_list", "box", "none")
+    )
+    max_triangles: int = setting(5000, "Marker meshes are decimated to this size", 12, 200_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectsConfig(Checked):
+    """Which backend reconstructs objects."""
+
+    backend: str = setting(
+        "auto", "auto takes the best one that is installed", choices=("auto", "lift")
+    )
+    seed: int = setting(42, "Results repeat for equal inputs and seed", 0, 2_147_483_647)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiftConfig(Checked):
+    """The geometry-only backend."""
+
+    grid: int = setting(64, "Voxels along the longest side of the working volume", 24, 160)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneConfig(Checked):
+    """Everything between a frame and a scene; what the node and ``sam3d offline`` share."""
+
+    masks: MasksConfig = field(default_factory=MasksConfig)
+    depth: DepthConfig = field(default_factory=DepthConfig)
+    lidar: LidarConfig = field(default_factory=LidarConfig)
+    registry: RegistryConfig = field(default_factory=RegistryConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    objects: ObjectsConfig = field(default_factory=ObjectsConfig)
+    lift: LiftConfig = field(default_factory=LiftConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig(SceneConfig, Checked):
+    """Everything ``sam3d_node`` can be told; each leaf is one ROS parameter."""
+
+    autostart: bool = setting(True, "Configure and activate at start")
+    image_transport: str = setting(
+        "raw", "Which image topic is subscribed", choices=("raw", "compressed")
+    )
+    depth_transport: str = setting(
+        "raw", "Which depth topic is subscribed", choices=("raw", "compressedDepth")
+    )
+    output_frame: str = setting("", "Parent of the object frames; empty is the camera's frame")
+    gravity_frame: str = setting(
+        "", "Frame whose z axis points up, to find the support plane; empty asks the image alone"
+    )
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    tf: TfConfig = field(default_factory=TfConfig)
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    markers: MarkersConfig = field(default_factory=MarkersConfig)
