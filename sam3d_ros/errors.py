@@ -115,6 +115,12 @@ class ReconstructionError(Sam3dError, RuntimeError):
     code = ReportCode.RECONSTRUCTION
 
 
+class CancelledError(Sam3dError, RuntimeError):
+    """The work was called off before it was done."""
+
+    code = ReportCode.DROPPED
+
+
 class TransformError(Sam3dError, LookupError):
     """A transform is not known at the wanted time."""
 

@@ -1,0 +1,174 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Names and files of what leaves the package: mesh files and ``scene.json``."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam3d_ros.config import MeshConfig
+from sam3d_ros.errors import ConfigError
+from sam3d_ros.geometry.meshes import to_trimesh
+from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
+from sam3d_ros.structures import (
+    Floats,
+    Mesh,
+    ObjectFlag,
+    Quality,
+    SceneObject,
+    SceneSnapshot,
+    Similarity,
+)
+
+MESH_SUFFIXES = (".glb", ".ply")
+# x right, y up, z towards the viewer (glTF 2.0, 3.4) from x forward, y left, z up (REP-103).
+GLTF_FROM_OBJECT = Similarity(
+    np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]), np.zeros(3)
+)
+
+
+def object_name(track_id: int, class_id: str, prefix: str = "sam3d") -> str:
+    """Return ``<prefix>_<class>_<id>``: TF child frame, detection id and file stem in one.
+
+    Characters outside ``[A-Za-z0-9_]`` become ``_``, so the name is valid everywhere.
+    """
+    parts = [part for part in (prefix, class_id, str(track_id)) if part]
+    return re.sub(r"[^A-Za-z0-9_]", "_", "_".join(parts))
+
+
+def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z") -> None:
+    """Write one mesh in metres as ``.glb`` or ``.ply``, with colours and ``observed``.
+
+    Args:
+        mesh: In the object frame.
+        path: Its suffix names the format.
+        up_axis: ``z`` keeps the axes of the object frame, ``y`` turns them for glTF viewers.
+
+    Raises:
+        ConfigError: When the format is not one of ``MESH_SUFFIXES``.
+    """
+    if path.suffix not in MESH_SUFFIXES:
+        raise ConfigError(f"mesh file must end in {' or '.join(MESH_SUFFIXES)}, got {path.name!r}")
+    turned = mesh.transformed(GLTF_FROM_OBJECT) if up_axis == "y" else mesh
+    exported = to_trimesh(turned)
+    exported.vertex_attributes["_observed"] = turned.observed.astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    exported.export(path)
+
+
+def scene_json(snapshot: SceneSnapshot) -> dict[str, Any]:
+    """Describe a snapshot in plain JSON values; what was not measured is null."""
+    return {
+        "stamp_ns": snapshot.stamp_ns,
+        "frame_id": snapshot.frame_id,
+        "objects": [object_json(known) for known in snapshot.objects],
+        "updated": list(snapshot.updated),
+        "removed": list(snapshot.removed),
+        "failures": [
+            {"instance_id": failure.instance_id, "code": failure.code.name, "why": failure.message}
+            for failure in snapshot.failures
+        ],
+        "support_plane_camera": _plane_json(snapshot),
+        "seconds": dict(snapshot.stage_s),
+    }
+
+
+def object_json(known: SceneObject) -> dict[str, Any]:
+    """Describe one object: identity, pose, size, quality, provenance."""
+    reconstruction = known.reconstruction
+    provenance = reconstruction.provenance
+    return {
+        "id": known.track_id,
+        "name": object_name(known.track_id, known.class_id),
+        "class": known.class_id,
+        "score": _number(known.score),
+        "state": known.state.name,
+        "revision": known.revision,
+        "flags": [flag.name for flag in ObjectFlag if known.flags & flag],
+        "first_seen_ns": known.first_seen_ns,
+        "last_seen_ns": known.last_seen_ns,
+        "size_m": _numbers(known.size_m),
+        "camera_from_object": pose_json(reconstruction.camera_from_object),
+        "fixed_from_object": (
+            pose_json(known.fixed_from_object) if known.fixed_from_object is not None else None
+        ),
+        "quality": _quality_json(reconstruction.quality),
+        "backend": provenance.backend,
+        "seed": provenance.seed,
+        "scale_source": provenance.scale_source.name,
+        "hypothesis": provenance.hypothesis,
+        "notes": list(provenance.notes),
+        "triangles": len(reconstruction.mesh_object.triangles),
+        "seconds": dict(reconstruction.stage_s),
+    }
+
+
+def pose_json(pose: Similarity) -> dict[str, Any]:
+    """Describe a rigid transform by translation, quaternion (w x y z) and 4x4 matrix."""
+    return {
+        "translation_m": _numbers(pose.translation_m),
+        "quat_wxyz": _numbers(quat_wxyz_from_rotation(pose.rotation)),
+        "matrix": [_numbers(row) for row in pose.matrix],
+    }
+
+
+def write_meshes(snapshot: SceneSnapshot, directory: Path, config: MeshConfig) -> list[Path]:
+    """Write every object's mesh in each format; return the files."""
+    files = []
+    for known in snapshot.objects:
+        stem = object_name(known.track_id, known.class_id)
+        for suffix in MESH_SUFFIXES:
+            path = directory / f"{stem}{suffix}"
+            up_axis = config.glb_up_axis if suffix == ".glb" else "z"
+            write_mesh(known.reconstruction.mesh_object, path, up_axis)
+            files.append(path)
+    return files
+
+
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Write standard JSON: a NaN in ``values`` is an error, not a NaN in the file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _plane_json(snapshot: SceneSnapshot) -> dict[str, Any] | None:
+    if snapshot.support is None:
+        return None
+    return {
+        "normal": _numbers(snapshot.support.normal_camera),
+        "offset_m": float(snapshot.support.offset_m),
+        "confidence": float(snapshot.support.confidence),
+    }
+
+
+def _quality_json(quality: Quality) -> dict[str, float | None]:
+    return {
+        "silhouette_iou": _number(quality.silhouette_iou),
+        "depth_residual_m": _number(quality.depth_residual_m),
+        "inlier_fraction": _number(quality.inlier_fraction),
+        "observed_fraction": _number(quality.observed_fraction),
+    }
+
+
+def _numbers(values: Floats) -> list[float]:
+    return [float(value) for value in values]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
