@@ -15,9 +15,14 @@
 """What all tests share: where the public captures lie, when they are there."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import trimesh
+
+from sam3d_ros.structures import Camera, Mesh
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("SAM3D_SHARED", REPOSITORY.parent / "shared"))
@@ -30,3 +35,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"public captures not found in {folder}; set SAM3D_SHARED to their parent")
     return folder
+
+
+@pytest.fixture(scope="session")
+def vga() -> Camera:
+    """Return an ideal 640x480 camera."""
+    matrix = np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]])
+    return Camera(width=640, height=480, matrix_px=matrix)
+
+
+@pytest.fixture(scope="session")
+def make_box() -> Callable[..., Mesh]:
+    """Return a maker of grey boxes with given extents in metres, centred at the origin."""
+
+    def make(*extents: float) -> Mesh:
+        box = trimesh.creation.box(extents=extents)
+        num = len(box.vertices)
+        return Mesh(
+            vertices=box.vertices.astype(np.float32),
+            triangles=box.faces.astype(np.int32),
+            colors=np.full((num, 3), 128, dtype=np.uint8),
+            observed=np.ones(num, dtype=np.float32),
+        )
+
+    return make

@@ -1,0 +1,48 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Settings know their range, and refuse what lies outside."""
+
+import dataclasses
+
+import pytest
+
+from sam3d_ros.config import MasksConfig, NodeConfig, SyncConfig, leaves
+from sam3d_ros.errors import ConfigError
+
+
+def test_every_setting_has_a_description_and_a_default_inside_its_limits() -> None:
+    for name, value, limits in leaves(NodeConfig()):
+        assert limits.description, name
+        limits.check(name, value)
+
+
+def test_a_value_out_of_range_is_refused_with_the_range() -> None:
+    with pytest.raises(ConfigError, match=r"slop must be within \[0, 1\], got 7\.0"):
+        SyncConfig(slop=7.0)
+
+
+def test_an_unknown_choice_is_refused_with_the_choices() -> None:
+    with pytest.raises(ConfigError, match="mode must be one of label_image, binary, got 'polygon'"):
+        MasksConfig(mode="polygon")
+
+
+def test_replacing_a_setting_checks_it_again() -> None:
+    with pytest.raises(ConfigError, match="min_pixels"):
+        dataclasses.replace(MasksConfig(), min_pixels=0)
+
+
+def test_names_of_settings_are_unique() -> None:
+    names = [name for name, _, _ in leaves(NodeConfig())]
+    assert len(names) == len(set(names))

@@ -1,0 +1,192 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Objects keep their id for as long as place or mask say that they are the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sam3d_ros.geometry.transforms import rotation_from_axis_angle
+
+from sam3d_ros.config import RegistryConfig
+from sam3d_ros.scene.registry import NS_PER_S, Detection, Registry
+from sam3d_ros.structures import (
+    Camera,
+    Floats,
+    Frame,
+    InstanceMask,
+    Mesh,
+    ObjectReconstruction,
+    ObjectState,
+    Provenance,
+    Quality,
+    Similarity,
+)
+
+World = Callable[..., Frame]
+Seen = Callable[..., Detection]
+
+
+@pytest.fixture
+def frame_at(vga: Camera) -> World:
+    rgb = np.zeros((vga.height, vga.width, 3), dtype=np.uint8)
+
+    def make(time_s: float, fixed_from_camera: Similarity | None = None) -> Frame:
+        return Frame(
+            rgb=rgb,
+            camera=vga,
+            stamp_ns=int(time_s * NS_PER_S),
+            fixed_from_camera=fixed_from_camera,
+        )
+
+    return make
+
+
+@pytest.fixture
+def seen(vga: Camera, make_box: Callable[..., Mesh]) -> Seen:
+    """Return a maker of detections: a 10 cm box at x, its mask around column u."""
+
+    def make(x_m: float, u_px: int, instance_id: int = 1, yaw_rad: float = 0.0) -> Detection:
+        mask = np.zeros((vga.height, vga.width), dtype=bool)
+        mask[200:280, max(u_px - 40, 0) : u_px + 40] = True
+        rotation = rotation_from_axis_angle(np.array([0.0, 0.0, 1.0]), yaw_rad)
+        return Detection(
+            instance=InstanceMask(instance_id=instance_id, mask=mask, class_id="box"),
+            reconstruction=ObjectReconstruction(
+                mesh_object=make_box(0.1, 0.1, 0.1),
+                camera_from_object=Similarity(rotation, np.array([x_m, 0.0, 1.0])),
+                quality=Quality(),
+                provenance=Provenance(backend="test"),
+            ),
+        )
+
+    return make
+
+
+def ids(registry: Registry) -> list[int]:
+    return [known.track_id for known in registry.objects]
+
+
+def states(registry: Registry) -> list[ObjectState]:
+    return [known.state for known in registry.objects]
+
+
+def test_an_object_that_stays_keeps_its_id_whatever_the_mask_is_numbered(
+    frame_at: World, seen: Seen
+) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300, 1), seen(0.3, 480, 2)])
+    change = registry.update(frame_at(1), [seen(0.3, 480, 1), seen(0.0, 300, 2)])
+    assert change.updated == (2, 1)
+    assert states(registry) == [ObjectState.TRACKED, ObjectState.TRACKED]
+
+
+def test_two_neighbours_closer_than_the_match_distance_do_not_swap(
+    frame_at: World, seen: Seen
+) -> None:
+    registry = Registry(RegistryConfig(match_distance=0.15))
+    registry.update(frame_at(0), [seen(0.0, 300, 1), seen(0.08, 348, 2)])
+    change = registry.update(frame_at(1), [seen(0.09, 354, 1), seen(0.01, 306, 2)])
+    assert change.updated == (2, 1)
+
+
+def test_a_moving_camera_keeps_ids_through_the_fixed_frame(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0, Similarity.identity()), [seen(0.0, 300), seen(0.3, 480, 2)])
+    moved = Similarity(np.eye(3), np.array([0.3, 0.0, 0.0]))
+    # The second object now appears where the first one was, in pixels and in the camera frame.
+    change = registry.update(frame_at(1, moved), [seen(0.0, 300)])
+    assert change.updated == (2,)
+
+
+def test_an_object_far_from_all_others_gets_a_new_id(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    change = registry.update(frame_at(1), [seen(0.5, 560)])
+    assert change.updated == (2,)
+    assert ids(registry) == [1, 2]
+
+
+def test_an_unseen_object_is_lost_then_removed_and_its_id_is_not_used_again(
+    frame_at: World, seen: Seen
+) -> None:
+    registry = Registry(RegistryConfig(lost_after=2.0, remove_after=30.0))
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    registry.update(frame_at(3), [])
+    assert states(registry) == [ObjectState.LOST]
+    change = registry.update(frame_at(31), [])
+    assert change.removed == (1,)
+    assert registry.objects == ()
+    assert registry.update(frame_at(32), [seen(0.0, 300)]).updated == (2,)
+
+
+def test_a_lost_object_seen_again_at_its_place_is_the_same(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    registry.update(frame_at(5), [])
+    registry.update(frame_at(6), [seen(0.02, 312)])
+    assert ids(registry) == [1]
+    assert states(registry) == [ObjectState.TRACKED]
+
+
+def test_no_more_than_max_objects_are_kept_and_the_longest_unseen_goes(
+    frame_at: World, seen: Seen
+) -> None:
+    registry = Registry(RegistryConfig(max_objects=2))
+    registry.update(frame_at(0), [seen(-0.5, 60)])
+    registry.update(frame_at(1), [seen(0.0, 300)])
+    change = registry.update(frame_at(2), [seen(0.5, 560)])
+    assert change.removed == (1,)
+    assert ids(registry) == [2, 3]
+
+
+def test_the_revision_rises_with_the_geometry_only(
+    frame_at: World, seen: Seen, make_box: Callable[..., Mesh]
+) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    registry.update(frame_at(1), [seen(0.01, 306)])
+    assert registry.objects[0].revision == 1
+    other = seen(0.01, 306)
+    other = replace(
+        other, reconstruction=replace(other.reconstruction, mesh_object=make_box(0.1, 0.1, 0.12))
+    )
+    registry.update(frame_at(2), [other])
+    assert registry.objects[0].revision == 2
+
+
+def angle_deg(first: Floats, second: Floats) -> float:
+    cosine = (np.trace(first.T @ second) - 1.0) / 2.0
+    return float(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_the_object_frame_does_not_jump_by_quarter_turns(
+    frame_at: World, seen: Seen, quarters: int
+) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300, yaw_rad=0.1)])
+    before = registry.objects[0].reconstruction.camera_from_object.rotation
+    registry.update(frame_at(1), [seen(0.0, 300, yaw_rad=0.12 + quarters * np.pi / 2)])
+    after = registry.objects[0].reconstruction.camera_from_object.rotation
+    assert angle_deg(before, after) == pytest.approx(np.degrees(0.02), abs=1e-6)
+
+
+def test_clearing_forgets_all_objects_and_goes_on_counting(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    assert registry.clear() == (1,)
+    assert registry.update(frame_at(1), [seen(0.0, 300)]).updated == (2,)
