@@ -201,7 +201,7 @@ class MarkersConfig(Checked):
     style: str = setting(
         "triangle_list", "How a mesh is shown", choices=("triangle_list", "box", "none")
     )
-    max_triangles: int = setting(5000, "Marker meshes are decimated to this size", 12, 200_000)
+    max_triangles: int = setting(5000, "Meshes are shown decimated to this size", 12, 200_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +232,7 @@ class SceneConfig(Checked):
     mesh: MeshConfig = field(default_factory=MeshConfig)
     objects: ObjectsConfig = field(default_factory=ObjectsConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
+    markers: MarkersConfig = field(default_factory=MarkersConfig)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,4 +254,3 @@ class NodeConfig(SceneConfig, Checked):
     camera: CameraConfig = field(default_factory=CameraConfig)
     tf: TfConfig = field(default_factory=TfConfig)
     queue: QueueConfig = field(default_factory=QueueConfig)
-    markers: MarkersConfig = field(default_factory=MarkersConfig)

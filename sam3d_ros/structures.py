@@ -301,17 +301,23 @@ class ObjectReconstruction:
     camera_from_object: Similarity
     quality: Quality
     provenance: Provenance
+    preview: Mesh | None = None  # the mesh again, light enough to look at
     stage_s: Mapping[str, float] = field(default_factory=dict)  # seconds per stage
+
+    def reframed(self, object_from_new: Similarity) -> "ObjectReconstruction":
+        """Express the object in another frame of its own; nothing moves in the camera frame."""
+        new_from_object = object_from_new.inverse()
+        return replace(
+            self,
+            mesh_object=self.mesh_object.transformed(new_from_object),
+            preview=self.preview.transformed(new_from_object) if self.preview else None,
+            camera_from_object=self.camera_from_object @ object_from_new,
+        )
 
     def baked(self) -> "ObjectReconstruction":
         """Return the same object with the scale in the vertices and a rigid pose."""
-        pose = self.camera_from_object
-        scaling = Similarity(np.eye(3), np.zeros(3), pose.scale)
-        return replace(
-            self,
-            mesh_object=self.mesh_object.transformed(scaling),
-            camera_from_object=replace(pose, scale=1.0),
-        )
+        shrinking = Similarity(np.eye(3), np.zeros(3), 1.0 / self.camera_from_object.scale)
+        return self.reframed(shrinking)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

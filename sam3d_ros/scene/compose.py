@@ -14,8 +14,6 @@
 
 """Where the object frame sits: its origin, and its yaw from one view to the next."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
@@ -39,7 +37,7 @@ def with_origin(reconstruction: ObjectReconstruction, origin: str) -> ObjectReco
     center = (low + high) / 2
     if origin == "bottom_center":
         center[2] = low[2]
-    return _reframed(reconstruction, Similarity(np.eye(3), center))
+    return reconstruction.reframed(Similarity(np.eye(3), center))
 
 
 def with_nearest_yaw(
@@ -66,15 +64,4 @@ def with_nearest_yaw(
         for quarter in quarters
     ]
     best = int(np.argmax(agreement))
-    return _reframed(reconstruction, quarters[best]) if best else reconstruction
-
-
-def _reframed(
-    reconstruction: ObjectReconstruction, object_from_new: Similarity
-) -> ObjectReconstruction:
-    """Express a reconstruction in another object frame; nothing moves in the camera frame."""
-    return replace(
-        reconstruction,
-        mesh_object=reconstruction.mesh_object.transformed(object_from_new.inverse()),
-        camera_from_object=reconstruction.camera_from_object @ object_from_new,
-    )
+    return reconstruction.reframed(quarters[best]) if best else reconstruction
