@@ -1,0 +1,139 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The reconstructor in a process of its own.
+
+Ray casting and decimation hold the interpreter lock for tens of milliseconds. In a process that
+also receives images, every such call would hold up the callbacks; here it cannot.
+"""
+
+import multiprocessing
+import signal
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
+
+from sam3d_ros.config import SceneConfig
+from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
+from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.reconstruct import Cancelled, FrameReconstructor, ReconstructedFrame, never
+from sam3d_ros.structures import Frame
+
+POLL_S = 0.02  # how soon a cancellation is passed on
+END_S = 0.5  # how long the process may take to end by itself
+
+
+class ReconstructorCrashError(RuntimeError):
+    """The process failed in a way that no input should be able to cause."""
+
+
+class ReconstructorProcess:
+    """A ``FrameReconstructor`` behind a pipe; starts its process at the first call of ``start``."""
+
+    def __init__(self, config: SceneConfig) -> None:
+        self._config = config
+        # "spawn" keeps the child free of the threads and DDS handles of this process.
+        self._context = multiprocessing.get_context("spawn")
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._cancel: Event | None = None
+
+    def start(self) -> None:
+        """Start the process unless it runs; returns before it is ready."""
+        if self._process is not None and self._process.is_alive():
+            return
+        ours, theirs = self._context.Pipe()
+        self._pipe, self._cancel = ours, self._context.Event()
+        self._process = self._context.Process(
+            target=_serve, args=(theirs, self._cancel, self._config), daemon=True
+        )
+        self._process.start()
+        theirs.close()  # so that the death of the process ends our waiting
+
+    def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
+        """Reconstruct every mask of a frame in the process.
+
+        Raises:
+            CancelledError: When ``cancelled`` answered true, or ``close`` was called meanwhile.
+            ReconstructionError: When a signal ended the process (out of memory); it is started
+                again for the next frame.
+            ReconstructorCrashError: When an exception ended it, which is a bug.
+            Sam3dError: As raised in the process.
+        """
+        self.start()
+        assert self._pipe is not None
+        assert self._cancel is not None
+        self._cancel.clear()
+        try:
+            self._pipe.send(frame)
+            while not self._pipe.poll(POLL_S):
+                if cancelled():
+                    self._cancel.set()
+            answer = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._why_it_ended() from error
+        if isinstance(answer, Sam3dError):
+            raise answer
+        assert isinstance(answer, ReconstructedFrame)
+        return answer
+
+    def close(self) -> None:
+        """End the process, by force if it does not end by itself."""
+        process, pipe, cancel = self._process, self._pipe, self._cancel
+        self._process = self._pipe = self._cancel = None
+        if process is None or pipe is None or cancel is None:
+            return
+        cancel.set()
+        pipe.close()
+        process.join(END_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
+
+    def _why_it_ended(self) -> Exception:
+        """Say why the other end of the pipe is gone."""
+        if self._process is None:
+            return CancelledError("the reconstruction process was closed")
+        self._process.join(END_S)
+        code = self._process.exitcode
+        self.close()
+        if code is not None and code > 0:
+            return ReconstructorCrashError(
+                f"the reconstruction process ended with exit code {code}; its error stands above"
+            )
+        return ReconstructionError(
+            f"a signal ended the reconstruction process (exit code {code}; -9 is often the "
+            "kernel's out-of-memory killer); it is started again for the next frame"
+        )
+
+
+def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
+    """Answer frames with results or errors until the other end is closed."""
+    # Ctrl-C goes to the whole process group; our parent decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    reconstructor = FrameReconstructor(config, make_object_backend(config))
+    while True:
+        try:
+            frame = pipe.recv()
+        except EOFError:
+            return
+        answer: ReconstructedFrame | Sam3dError
+        try:
+            answer = reconstructor.reconstruct(frame, cancel.is_set)
+        except Sam3dError as error:
+            answer = error
+        try:
+            pipe.send(answer)
+        except BrokenPipeError:
+            return

@@ -1,0 +1,138 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Reconstruct every mask of one frame; keeps nothing from one frame to the next."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from sam3d_ros.config import SceneConfig
+from sam3d_ros.errors import CancelledError, Sam3dError
+from sam3d_ros.geometry.meshes import decimate
+from sam3d_ros.protocols import ObjectBackend
+from sam3d_ros.scene.compose import with_origin
+from sam3d_ros.scene.observe import observe
+from sam3d_ros.structures import (
+    Frame,
+    ObjectFailure,
+    ObjectReconstruction,
+    Observation,
+    SupportPlane,
+)
+
+logger = logging.getLogger(__name__)
+
+Cancelled = Callable[[], bool]
+
+
+def never() -> bool:
+    """Answer "was this cancelled?" for callers that do not cancel."""
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ReconstructedInstance:
+    """One mask of the frame and the object that it became."""
+
+    instance_id: int
+    reconstruction: ObjectReconstruction  # baked, with preview
+    flags: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class ReconstructedFrame:
+    """What came out of the backend for one frame."""
+
+    instances: list[ReconstructedInstance] = field(default_factory=list)
+    failures: list[ObjectFailure] = field(default_factory=list)
+    support: SupportPlane | None = None
+    stage_s: dict[str, float] = field(default_factory=dict)
+
+
+class Reconstructor(Protocol):
+    """Turns a frame into objects: here (``FrameReconstructor``) or in a process of its own."""
+
+    def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
+        """Reconstruct every mask of a frame.
+
+        Raises:
+            CancelledError: When ``cancelled`` answered true between two objects.
+            Sam3dError: When nothing of the frame can be used.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what this holds; a second call does nothing."""
+        ...
+
+
+class FrameReconstructor:
+    """The reconstructor of this process."""
+
+    def __init__(self, config: SceneConfig, backend: ObjectBackend) -> None:
+        self._config = config
+        self._backend = backend
+
+    def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
+        """Reconstruct every mask; one object that fails stops none of the others."""
+        started = time.perf_counter()
+        observed = observe(frame, self._config)
+        result = ReconstructedFrame(failures=list(observed.failures), support=observed.support)
+        result.stage_s["observe"] = time.perf_counter() - started
+        for number, observation in enumerate(observed.observations):
+            if cancelled():
+                total = len(observed.observations)
+                raise CancelledError(f"stopped after {number} of {total} objects")
+            self._add(observation, result)
+        return result
+
+    def close(self) -> None:
+        """Hold nothing, release nothing."""
+
+    def _add(self, observation: Observation, result: ReconstructedFrame) -> None:
+        instance_id = observation.instance.instance_id
+        try:
+            reconstruction = self._reconstruct(observation)
+        except Sam3dError as error:
+            logger.warning("object %d not reconstructed: %s", instance_id, error)
+            result.failures.append(
+                ObjectFailure(instance_id=instance_id, code=error.code, message=str(error))
+            )
+            return
+        result.instances.append(
+            ReconstructedInstance(
+                instance_id=instance_id, reconstruction=reconstruction, flags=observation.flags
+            )
+        )
+        for stage, seconds in reconstruction.stage_s.items():
+            result.stage_s[stage] = result.stage_s.get(stage, 0.0) + seconds
+
+    def _reconstruct(self, observation: Observation) -> ObjectReconstruction:
+        """Run the backend and bring its answer into the form that leaves the package."""
+        started = time.perf_counter()
+        baked = self._backend.reconstruct(observation).baked()
+        mesh = decimate(baked.mesh_object, self._config.mesh.max_triangles)
+        preview = decimate(mesh, self._config.markers.max_triangles)
+        return with_origin(
+            replace(
+                baked,
+                mesh_object=mesh,
+                preview=preview,
+                stage_s={**baked.stage_s, "object": time.perf_counter() - started},
+            ),
+            self._config.mesh.origin,
+        )
