@@ -84,6 +84,8 @@ class ReconstructorProcess:
             raise self._why_it_ended() from error
         if isinstance(answer, Sam3dError):
             raise answer
+        if self._cancel.is_set():  # it came too late to stop the last object
+            raise CancelledError("stopped after the last object")
         assert isinstance(answer, ReconstructedFrame)
         return answer
 
