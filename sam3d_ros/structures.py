@@ -141,7 +141,12 @@ class Camera:
 
     @property
     def is_distorted(self) -> bool:
-        """Whether any distortion coefficient is not zero."""
+        """Whether the image differs from that of an ideal pinhole camera.
+
+        The equidistant projection does even with all coefficients zero.
+        """
+        if self.distortion_model == "equidistant":
+            return len(self.distortion) > 0
         return self.distortion_model != "none" and any(self.distortion)
 
 

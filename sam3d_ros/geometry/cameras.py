@@ -1,0 +1,192 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Pinhole cameras with lens distortion: projection, rays, rectification, scaled intrinsics.
+
+Pixel centres are integers: the image covers ``[-0.5, width - 0.5]``. Scaling an image by ``s``
+therefore moves the principal point to ``(c + 0.5) * s - 0.5``.
+"""
+
+from dataclasses import replace
+from typing import Any, Literal, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sam3d_ros.errors import IntrinsicsError
+from sam3d_ros.geometry.lenses import lens_of
+from sam3d_ros.shapes import check_shape
+from sam3d_ros.structures import Camera, Floats
+
+Interpolation = Literal["linear", "nearest"]
+Scalar = TypeVar("Scalar", bound=np.generic)
+OPENCV_INTERPOLATION = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
+OUTSIDE_PX = -10.0  # where cv2.remap is sent for what lies outside the image
+
+
+def camera_from_fov(width: int, height: int, horizontal_fov_deg: float) -> Camera:
+    """Return an ideal camera with square pixels that sees ``horizontal_fov_deg`` from side to side.
+
+    Raises:
+        IntrinsicsError: The field of view is not between 0 and 180 degrees.
+    """
+    if not 0.0 < horizontal_fov_deg < 180.0:
+        raise IntrinsicsError(f"field of view must be within (0, 180), got {horizontal_fov_deg}")
+    focal_px = width / (2.0 * np.tan(np.radians(horizontal_fov_deg) / 2.0))
+    matrix_px = np.array(
+        [[focal_px, 0.0, (width - 1) / 2], [0.0, focal_px, (height - 1) / 2], [0.0, 0.0, 1.0]]
+    )
+    return Camera(width=width, height=height, matrix_px=matrix_px)
+
+
+def checked_matrix_px(camera: Camera) -> Floats:
+    """Return the camera matrix ``(3, 3)`` as float64.
+
+    Raises:
+        IntrinsicsError: It cannot be the matrix of a camera; all zeros is how drivers say
+            "not calibrated".
+    """
+    matrix_px = np.asarray(camera.matrix_px, dtype=np.float64)
+    focal_px = matrix_px[[0, 1], [0, 1]]
+    if not np.isfinite(matrix_px).all() or not (focal_px > 0).all() or matrix_px[2, 2] != 1.0:
+        raise IntrinsicsError(
+            f"K must be finite with positive focal lengths and K[2, 2] = 1, got "
+            f"{matrix_px.tolist()}; check that the driver is calibrated and fills camera_info"
+        )
+    return matrix_px
+
+
+def resized(camera: Camera, width: int, height: int) -> Camera:
+    """Return the camera of the same image scaled to ``width`` x ``height`` pixels."""
+    scaled = _scaled_matrix_px(camera, width / camera.width, height / camera.height)
+    return replace(camera, width=width, height=height, matrix_px=scaled)
+
+
+def cropped(camera: Camera, x: int, y: int, width: int, height: int) -> Camera:
+    """Return the camera of the part of the image whose first pixel is ``(x, y)``."""
+    matrix_px = np.array(camera.matrix_px, dtype=np.float64)
+    matrix_px[:2, 2] -= (x, y)
+    return replace(camera, width=width, height=height, matrix_px=matrix_px)
+
+
+def binned(camera: Camera, binning_x: int, binning_y: int) -> Camera:
+    """Return the camera whose pixels each join ``binning_x`` x ``binning_y`` pixels of this one.
+
+    As in ``sensor_msgs/CameraInfo``, 0 means 1; pixels that fill no whole bin are lost.
+    """
+    x, y = max(binning_x, 1), max(binning_y, 1)
+    scaled = _scaled_matrix_px(camera, 1.0 / x, 1.0 / y)
+    return replace(camera, width=camera.width // x, height=camera.height // y, matrix_px=scaled)
+
+
+def rectified(camera: Camera) -> Camera:
+    """Return the camera of the rectified image: same matrix and size, no distortion."""
+    return replace(camera, distortion_model="none", distortion=())
+
+
+def project(camera: Camera, points_camera: Floats) -> Floats:
+    """Return the pixels ``(..., 2)`` at which the camera sees ``points_camera`` ``(..., 3)``.
+
+    NaN for points that are NaN, behind the camera or beyond where the lens model holds. Pixels
+    outside the image are returned as they are.
+
+    Raises:
+        IntrinsicsError: The camera has no usable intrinsics.
+        DistortionError: The distortion model is not known.
+    """
+    check_shape(points_camera, "... 3", "points_camera")
+    points = np.asarray(points_camera, dtype=np.float64)
+    depth_m = np.where(points[..., 2:] > 0, points[..., 2:], np.nan)
+    ideal = points[..., :2] / depth_m
+    return _pixels(camera, lens_of(camera).distort(ideal) if camera.is_distorted else ideal)
+
+
+def undistort_pixels(camera: Camera, pixels: Floats) -> Floats:
+    """Return where ``pixels`` ``(..., 2)`` of the camera lie in its rectified image.
+
+    NaN where the lens model maps nothing to a pixel.
+    """
+    check_shape(pixels, "... 2", "pixels")
+    return _pixels(camera, _ideal(camera, np.asarray(pixels, dtype=np.float64)))
+
+
+def pixel_rays(camera: Camera) -> Floats:
+    """Return the direction in which each pixel looks, ``(H, W, 3)`` float32 with z = 1.
+
+    NaN where the lens model maps nothing to a pixel. Times the depth it is the point.
+    """
+    rays = np.ones((camera.height, camera.width, 3), dtype=np.float32)
+    rays[..., :2] = _ideal(camera, _pixel_grid(camera))
+    return rays
+
+
+def rectify_image(
+    image: NDArray[Scalar], camera: Camera, interpolation: Interpolation = "linear"
+) -> NDArray[Scalar]:
+    """Return ``image`` (H, W) or (H, W, C) as the rectified camera would have taken it.
+
+    Masks, labels and depth want ``nearest``. What the camera did not see becomes 0, or NaN in an
+    image of floats; where only the lens model ends, likewise.
+    """
+    check_shape(image[..., None] if image.ndim == 2 else image, _size(camera) + " C", "image")
+    if not camera.is_distorted:
+        return image
+    ideal = _ideal(rectified(camera), _pixel_grid(camera))
+    source = np.nan_to_num(_pixels(camera, lens_of(camera).distort(ideal)), nan=OUTSIDE_PX)
+    source_x, source_y = np.moveaxis(source.astype(np.float32), -1, 0)
+    pixels: Any = image.astype(np.uint8) if image.dtype == bool else image
+    border = np.nan if np.issubdtype(image.dtype, np.floating) else 0
+    mapped = cv2.remap(
+        pixels,
+        source_x,
+        source_y,
+        OPENCV_INTERPOLATION[interpolation],
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(border,) * 4,
+    )
+    return np.asarray(mapped).astype(image.dtype, copy=False)
+
+
+def _scaled_matrix_px(camera: Camera, scale_x: float, scale_y: float) -> Floats:
+    scaling = np.array(
+        [
+            [scale_x, 0.0, 0.5 * scale_x - 0.5],
+            [0.0, scale_y, 0.5 * scale_y - 0.5],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    return scaling @ camera.matrix_px
+
+
+def _pixels(camera: Camera, normalised: Floats) -> Floats:
+    matrix_px = checked_matrix_px(camera)
+    return normalised @ matrix_px[:2, :2].T + matrix_px[:2, 2]
+
+
+def _ideal(camera: Camera, pixels: Floats) -> Floats:
+    """Return the normalised coordinates without distortion of ``pixels`` ``(..., 2)``."""
+    matrix_px = checked_matrix_px(camera)
+    distorted = (pixels - matrix_px[:2, 2]) @ np.linalg.inv(matrix_px[:2, :2]).T
+    return lens_of(camera).undistort(distorted) if camera.is_distorted else distorted
+
+
+def _pixel_grid(camera: Camera) -> Floats:
+    """Return the coordinates of every pixel, ``(H, W, 2)`` as (column, row)."""
+    columns, rows = np.arange(float(camera.width)), np.arange(float(camera.height))
+    return np.stack(np.meshgrid(columns, rows), axis=-1)
+
+
+def _size(camera: Camera) -> str:
+    return f"{camera.height} {camera.width}"

@@ -1,0 +1,149 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Lens distortion in normalised image coordinates (``x / z``, ``y / z``).
+
+All models share one form: a radial profile ``r_d = p * N(p^2) / D(p^2)``, where ``p`` is the radius
+(``plumb_bob``, ``rational_polynomial``) or the angle to the optical axis (``equidistant``), plus a
+tangential part. Formulas as in OpenCV 4, modules calib3d and fisheye.
+
+Beyond the radius where its profile stops growing, a polynomial folds the image back: what is far
+outside the view would appear inside it. There this module answers NaN.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import Polynomial
+
+from sam3d_ros.errors import DistortionError
+from sam3d_ros.structures import Camera, Floats
+
+NUM_COEFFICIENTS = {"none": 0, "plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
+MAX_ANGLE_RAD = np.radians(89.0)  # a plane image cannot hold directions further off the axis
+TABLE_SIZE = 2048  # linear interpolation in it is a start from which one Newton step is exact
+TANGENTIAL_STEPS = 6  # each gains two digits or more with the tangential parts of real lenses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lens:
+    """One lens: a radial profile, a tangential part and how far out both hold."""
+
+    numerator: Polynomial  # N, of p^2
+    denominator: Polynomial  # D, of p^2
+    tangential: tuple[float, float]  # p1, p2
+    angular: bool  # p is an angle in radians, not a radius
+
+    def distort(self, ideal: Floats) -> Floats:
+        """Map normalised coordinates ``(..., 2)`` to where the lens shows them, NaN outside."""
+        radius = np.hypot(ideal[..., 0], ideal[..., 1])
+        parameter = np.arctan(radius) if self.angular else radius
+        factor = self._profile(parameter) / np.maximum(radius, np.finfo(np.float64).tiny)
+        factor = np.where(radius > 0, factor, 1.0)
+        factor = np.where(parameter <= self._limit(), factor, np.nan)
+        return ideal * factor[..., None] + self._tangential(ideal)
+
+    def undistort(self, distorted: Floats) -> Floats:
+        """Invert ``distort``; NaN where no direction of view leads to a coordinate."""
+        ideal = self._undistort_radially(distorted)
+        if any(self.tangential):
+            for _ in range(TANGENTIAL_STEPS):
+                ideal = self._undistort_radially(distorted - self._tangential(ideal))
+        return ideal
+
+    def _undistort_radially(self, distorted: Floats) -> Floats:
+        radius_d = np.hypot(distorted[..., 0], distorted[..., 1])
+        parameter = self._parameter(radius_d)
+        radius = np.tan(parameter) if self.angular else parameter
+        factor = radius / np.maximum(radius_d, np.finfo(np.float64).tiny)
+        return distorted * np.where(radius_d > 0, factor, 1.0)[..., None]
+
+    def _parameter(self, radius_d: Floats) -> Floats:
+        """Invert the profile: a table, then one Newton step."""
+        angles = np.linspace(0.0, np.arctan(self._limit()), TABLE_SIZE)
+        table = np.linspace(0.0, self._limit(), TABLE_SIZE) if self.angular else np.tan(angles)
+        parameter = np.interp(radius_d, self._profile(table), table, right=np.nan)
+        error = self._profile(parameter) - radius_d
+        return parameter - error * self._inverse_slope(parameter)
+
+    def _profile(self, parameter: Floats) -> Floats:
+        square = parameter**2
+        return parameter * self.numerator(square) / self.denominator(square)
+
+    def _inverse_slope(self, parameter: Floats) -> Floats:
+        """Return ``dp / dr_d``, 0 where the profile is flat."""
+        square = parameter**2
+        slope = self._slope_numerator()(square) / self.denominator(square) ** 2
+        return np.asarray(np.where(slope > 1e-6, 1.0 / np.maximum(slope, 1e-6), 0.0))
+
+    def _slope_numerator(self) -> Polynomial:
+        """Return the polynomial in p^2 whose sign is that of ``dr_d / dp``."""
+        square = Polynomial([0.0, 2.0])
+        growth = self.numerator + square * self.numerator.deriv()
+        return growth * self.denominator - square * self.numerator * self.denominator.deriv()
+
+    def _limit(self) -> float:
+        """Return the largest p up to which the profile grows and has no pole."""
+        roots = np.concatenate([self._slope_numerator().roots(), self.denominator.roots()])
+        real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
+        widest = MAX_ANGLE_RAD if self.angular else np.tan(MAX_ANGLE_RAD)
+        return float(min(np.sqrt(real.min(initial=np.inf)), widest))
+
+    def _tangential(self, ideal: Floats) -> Floats:
+        (p1, p2), (x, y) = self.tangential, np.moveaxis(ideal, -1, 0)
+        square, product = x**2 + y**2, 2.0 * x * y
+        return np.stack(
+            [p1 * product + p2 * (square + 2.0 * x**2), p1 * (square + 2.0 * y**2) + p2 * product],
+            axis=-1,
+        )
+
+
+def lens_of(camera: Camera) -> Lens:
+    """Return the lens of a camera.
+
+    Raises:
+        DistortionError: The model is not known or has too many coefficients.
+    """
+    model = camera.distortion_model
+    k = _coefficients(camera)
+    if model == "equidistant":
+        return Lens(
+            numerator=Polynomial([1.0, *k]),
+            denominator=Polynomial([1.0]),
+            tangential=(0.0, 0.0),
+            angular=True,
+        )
+    k = np.pad(k, (0, 8 - len(k)))
+    return Lens(
+        numerator=Polynomial([1.0, k[0], k[1], k[4]]),
+        denominator=Polynomial([1.0, *k[5:]]),
+        tangential=(float(k[2]), float(k[3])),
+        angular=False,
+    )
+
+
+def _coefficients(camera: Camera) -> Floats:
+    """Return the coefficients, filled up with zeros to the number of the model."""
+    model, given = camera.distortion_model, camera.distortion
+    if model not in NUM_COEFFICIENTS:
+        raise DistortionError(
+            f"distortion_model must be one of {', '.join(NUM_COEFFICIENTS)}, got {model!r}; "
+            "rectify the images first or recalibrate with one of these models"
+        )
+    wanted = NUM_COEFFICIENTS[model]
+    if any(given[wanted:]) or not np.isfinite(given).all():
+        raise DistortionError(
+            f"{model} has {wanted} finite coefficients, got {given}; check D of camera_info"
+        )
+    return np.array([*given[:wanted], *[0.0] * (wanted - len(given))])
