@@ -33,7 +33,7 @@ from sam3d_ros.structures import Camera, Floats
 NUM_COEFFICIENTS = {"none": 0, "plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
 MAX_ANGLE_RAD = np.radians(89.0)  # a plane image cannot hold directions further off the axis
 TABLE_SIZE = 2048  # linear interpolation in it is a start from which one Newton step is exact
-TANGENTIAL_STEPS = 6  # each gains two digits or more with the tangential parts of real lenses
+NEWTON_STEPS = 3  # from the solution without the tangential part, which is a small one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,45 +47,73 @@ class Lens:
 
     def distort(self, ideal: Floats) -> Floats:
         """Map normalised coordinates ``(..., 2)`` to where the lens shows them, NaN outside."""
-        radius = np.hypot(ideal[..., 0], ideal[..., 1])
-        parameter = np.arctan(radius) if self.angular else radius
-        factor = self._profile(parameter) / np.maximum(radius, np.finfo(np.float64).tiny)
-        factor = np.where(radius > 0, factor, 1.0)
-        factor = np.where(parameter <= self._limit(), factor, np.nan)
-        return ideal * factor[..., None] + self._tangential(ideal)
+        x, y = np.moveaxis(ideal, -1, 0)
+        return np.stack(self._distort(x, y), axis=-1)
 
     def undistort(self, distorted: Floats) -> Floats:
         """Invert ``distort``; NaN where no direction of view leads to a coordinate."""
-        ideal = self._undistort_radially(distorted)
+        target_x, target_y = np.ascontiguousarray(np.moveaxis(distorted, -1, 0))
+        factor = self._inverse_factor(np.hypot(target_x, target_y))
+        x, y = target_x * factor, target_y * factor
         if any(self.tangential):
-            for _ in range(TANGENTIAL_STEPS):
-                ideal = self._undistort_radially(distorted - self._tangential(ideal))
-        return ideal
+            for _ in range(NEWTON_STEPS):
+                shown_x, shown_y = self._distort(x, y)
+                step_x, step_y = self._solve(x, y, target_x - shown_x, target_y - shown_y)
+                x, y = x + step_x, y + step_y
+        return np.stack([x, y], axis=-1)
 
-    def _undistort_radially(self, distorted: Floats) -> Floats:
-        radius_d = np.hypot(distorted[..., 0], distorted[..., 1])
-        parameter = self._parameter(radius_d)
-        radius = np.tan(parameter) if self.angular else parameter
-        factor = radius / np.maximum(radius_d, np.finfo(np.float64).tiny)
-        return distorted * np.where(radius_d > 0, factor, 1.0)[..., None]
+    def _distort(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        square = x**2 + y**2
+        factor = self._factor(square)
+        (p1, p2), product = self.tangential, 2.0 * x * y
+        return (
+            x * factor + p1 * product + p2 * (square + 2.0 * x**2),
+            y * factor + p1 * (square + 2.0 * y**2) + p2 * product,
+        )
 
-    def _parameter(self, radius_d: Floats) -> Floats:
-        """Invert the profile: a table, then one Newton step."""
+    def _solve(self, x: Floats, y: Floats, error_x: Floats, error_y: Floats) -> list[Floats]:
+        """Return the step from (x, y) that removes the error to first order (Newton)."""
+        square, (p1, p2) = x**2 + y**2, self.tangential
+        numerator, denominator = self.numerator(square), self.denominator(square)
+        factor = numerator / denominator
+        slope = (self.numerator.deriv()(square) - factor * self.denominator.deriv()(square)) * 2.0
+        slope /= denominator
+        xx = factor + slope * x**2 + 2.0 * p1 * y + 6.0 * p2 * x
+        yy = factor + slope * y**2 + 6.0 * p1 * y + 2.0 * p2 * x
+        xy = slope * x * y + 2.0 * (p1 * x + p2 * y)
+        determinant = xx * yy - xy**2
+        return [
+            (yy * error_x - xy * error_y) / determinant,
+            (xx * error_y - xy * error_x) / determinant,
+        ]
+
+    def _factor(self, square: Floats) -> Floats:
+        """Return ``r_d / r`` of squared radii, NaN beyond the limit."""
+        if not self.angular:
+            factor = self.numerator(square) / self.denominator(square)
+            return np.where(square <= self._limit() ** 2, factor, np.nan)
+        radius = np.sqrt(np.maximum(square, np.finfo(np.float64).tiny))
+        angle_rad = np.arctan(radius)
+        return np.where(angle_rad <= self._limit(), self._profile(angle_rad) / radius, np.nan)
+
+    def _inverse_factor(self, radius_d: Floats) -> Floats:
+        """Return ``r / r_d`` of radii without tangential part: a table, then a Newton step."""
+        radius_d = np.maximum(radius_d, np.finfo(np.float64).tiny)
         angles = np.linspace(0.0, np.arctan(self._limit()), TABLE_SIZE)
         table = np.linspace(0.0, self._limit(), TABLE_SIZE) if self.angular else np.tan(angles)
         parameter = np.interp(radius_d, self._profile(table), table, right=np.nan)
-        error = self._profile(parameter) - radius_d
-        return parameter - error * self._inverse_slope(parameter)
+        parameter += (radius_d - self._profile(parameter)) / self._slope(parameter)
+        return (np.tan(parameter) if self.angular else parameter) / radius_d
 
     def _profile(self, parameter: Floats) -> Floats:
         square = parameter**2
-        return parameter * self.numerator(square) / self.denominator(square)
+        return np.asarray(parameter * self.numerator(square) / self.denominator(square))
 
-    def _inverse_slope(self, parameter: Floats) -> Floats:
-        """Return ``dp / dr_d``, 0 where the profile is flat."""
+    def _slope(self, parameter: Floats) -> Floats:
+        """Return ``dr_d / dp``, kept from zero at the very limit."""
         square = parameter**2
         slope = self._slope_numerator()(square) / self.denominator(square) ** 2
-        return np.asarray(np.where(slope > 1e-6, 1.0 / np.maximum(slope, 1e-6), 0.0))
+        return np.maximum(slope, 1e-6)
 
     def _slope_numerator(self) -> Polynomial:
         """Return the polynomial in p^2 whose sign is that of ``dr_d / dp``."""
@@ -99,14 +127,6 @@ class Lens:
         real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
         widest = MAX_ANGLE_RAD if self.angular else np.tan(MAX_ANGLE_RAD)
         return float(min(np.sqrt(real.min(initial=np.inf)), widest))
-
-    def _tangential(self, ideal: Floats) -> Floats:
-        (p1, p2), (x, y) = self.tangential, np.moveaxis(ideal, -1, 0)
-        square, product = x**2 + y**2, 2.0 * x * y
-        return np.stack(
-            [p1 * product + p2 * (square + 2.0 * x**2), p1 * (square + 2.0 * y**2) + p2 * product],
-            axis=-1,
-        )
 
 
 def lens_of(camera: Camera) -> Lens:
