@@ -1,0 +1,93 @@
+# make help says what there is. Wanted: Python 3.11 or newer with venv and headers, g++, make, and
+# what pip reaches; everything else, CMake too, is installed into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= out
+DATA ?= ../shared/data/synthetic_tabletop
+
+# The CPU build of the pinned torch. For CUDA: export TORCH=torch==2.13.0 (or any other
+# requirement, or pip's --index-url before it), then make env in a clone without .venv.
+TORCH ?= $(shell sed -n 's/^torch==.*/&+cpu/p' constraints.txt)
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+ifeq ($(strip $(VENV)),)
+# make VENV= TARGET: the Python of the ROS environment that is sourced, after colcon build.
+RUN := $(PYTHON)
+READY :=
+else
+PREFIX := $(abspath $(VENV))
+RUN := $(PREFIX)/bin/python
+PIP := $(RUN) -m pip --disable-pip-version-check
+READY := $(PREFIX)/interfaces.stamp
+export PATH := $(PREFIX)/bin:$(PATH)
+export AMENT_PREFIX_PATH := $(PREFIX)
+export CMAKE_PREFIX_PATH := $(PREFIX)
+# What a sourced ROS environment leaves behind would mix two ROS installations.
+unexport PYTHONPATH PYTHONHOME RMW_IMPLEMENTATION _ROS_WHEELS_BOOTSTRAP_COMPLETE
+ifdef ROS_DISTRO
+unexport LD_LIBRARY_PATH
+endif
+endif
+
+INTERFACES := package.xml CMakeLists.txt setup.py setup.cfg pyproject.toml \
+  $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/* msg/* srv/* action/* \
+    config/* launch/* scripts/*)
+
+.PHONY: help env demo test lint format bench evaluate clean
+
+help:
+	@echo "make env       .venv with everything, and nothing else"
+	@echo "make demo      a rendered table top over DDS: node, replay, listener; results in $(OUT)/demo"
+	@echo "make test      all tests"
+	@echo "make lint      ruff, mypy, import directions"
+	@echo "make format    let ruff format the code"
+	@echo "make bench     callback, transport and reconstruction times"
+	@echo "make evaluate  compare with the truth of DATA=$(DATA)"
+	@echo "make clean     remove what was built, and .venv"
+	@echo "make VENV= TARGET runs in the ROS environment that is sourced instead of .venv"
+
+env: $(READY)
+
+demo: $(READY)
+	$(RUN) -m sam3d_ros.apps demo -o $(OUT)/demo
+
+test: $(READY)
+	$(RUN) -m pytest
+
+lint: $(READY)
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	lint-imports
+
+format: $(READY)
+	$(RUN) -m ruff check --fix
+	$(RUN) -m ruff format
+
+bench: $(READY)
+	$(RUN) -m sam3d_ros.apps bench -o $(OUT)/bench
+
+evaluate: $(READY)
+	$(RUN) -m sam3d_ros.apps evaluate $(DATA) --backend lift -o $(OUT)/evaluate
+
+clean:
+	rm -rf build install log $(OUT) *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+ifneq ($(strip $(VENV)),)
+	rm -rf $(PREFIX)
+endif
+
+ifneq ($(strip $(VENV)),)
+$(PREFIX)/packages.stamp: constraints.txt cmake/preflight.py
+	$(PYTHON) cmake/preflight.py
+	$(PYTHON) -m venv $(PREFIX)
+	$(PIP) install -qq $(TORCH) 2>/dev/null || \
+	  $(PIP) install --extra-index-url $(TORCH_INDEX) $(TORCH)
+	grep -v '^torch==' constraints.txt | $(PIP) install -qq --no-deps --requirement /dev/stdin
+	@touch $@
+
+# Editable: Python is taken from this folder, so that only what CMake builds needs this again.
+$(PREFIX)/interfaces.stamp: $(PREFIX)/packages.stamp $(INTERFACES)
+	$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+endif

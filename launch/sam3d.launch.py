@@ -1,0 +1,171 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Start sam3d_node; ``ros2 launch sam3d_ros sam3d.launch.py --show-args`` lists the arguments."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
+from launch.launch_description_entity import LaunchDescriptionEntity
+from launch_ros.actions import LifecycleNode, Node
+
+PACKAGE = "sam3d_ros"
+CONFIG = Path(get_package_share_directory(PACKAGE), "config")
+BOOLEANS = ("true", "false")
+
+# Up to Jazzy, Fast DDS reads its profiles from the second variable.
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
+
+
+def argument(name: str, default: str, description: str, **limits: tuple) -> DeclareLaunchArgument:
+    """Declare one argument; an empty one changes nothing."""
+    return DeclareLaunchArgument(name, default_value=default, description=description, **limits)
+
+
+ARGUMENTS = (
+    argument("namespace", "sam3d", "Namespace of the node and of the topics without a leading /"),
+    argument("params_file", str(CONFIG / "sam3d.yaml"), "Parameters of the node"),
+    argument("image_topic", "", "Colour image; empty: image in the namespace"),
+    argument(
+        "camera_info_topic", "", "Intrinsics of the image; empty: camera_info beside image_topic"
+    ),
+    argument("masks_topic", "", "Label image, 0 is background; empty: masks in the namespace"),
+    argument("depth_topic", "", "Depth image; empty: depth in the namespace"),
+    argument(
+        "depth_info_topic", "", "Intrinsics of the depth; empty: camera_info beside depth_topic"
+    ),
+    argument("points_topic", "", "LiDAR or other point cloud; empty: points in the namespace"),
+    argument("output_frame", "", "Parent of the object frames; empty: what params_file says"),
+    argument("backend", "", "What reconstructs objects (auto, lift); empty: what params_file says"),
+    argument(
+        "use_sim_time",
+        "",
+        "Take the time from /clock; empty: with bag, else what params_file says",
+        choices=("", *BOOLEANS),
+    ),
+    argument("bag", "", "Bag or scene folder to play with its own clock"),
+    argument("rviz", "false", "Start RViz with config/sam3d.rviz", choices=BOOLEANS),
+    argument("log_level", "info", "Least severe log messages to show"),
+    argument(
+        "fastdds_profile",
+        "true",
+        "Load config/fastdds_shm.xml, which keeps images from being lost, unless one is set already",
+        choices=BOOLEANS,
+    ),
+)
+
+
+def sibling(topic: str, name: str = "camera_info") -> str:
+    """Return the topic ``name`` beside ``topic``, as image_transport does."""
+    return "/".join([*topic.split("/")[:-1], name])
+
+
+def remappings(given: dict[str, str]) -> list[tuple[str, str]]:
+    """Connect the node's inputs to the topics that were given."""
+    image, depth = given["image_topic"], given["depth_topic"]
+    wanted = {
+        "image": image,
+        "image/compressed": image and f"{image}/compressed",
+        "camera_info": given["camera_info_topic"] or (image and sibling(image)),
+        "masks": given["masks_topic"],
+        "depth": depth,
+        "depth/compressedDepth": depth and f"{depth}/compressedDepth",
+        "depth/camera_info": given["depth_info_topic"] or (depth and sibling(depth)),
+        "points": given["points_topic"],
+    }
+    return [(name, topic) for name, topic in wanted.items() if topic]
+
+
+def overrides(given: dict[str, str]) -> dict[str, str | bool]:
+    """Return the parameters that arguments change."""
+    use_sim_time = given["use_sim_time"] or ("true" if given["bag"] else "")
+    wanted = {
+        "output_frame": given["output_frame"],
+        "objects.backend": given["backend"],
+        "use_sim_time": use_sim_time and use_sim_time == "true",
+    }
+    return {name: value for name, value in wanted.items() if value != ""}
+
+
+def transport(context: LaunchContext, given: dict[str, str]) -> list[LaunchDescriptionEntity]:
+    """Load the profile with the large shared memory."""
+    if given["fastdds_profile"] == "false" or any(
+        name in context.environment for name in PROFILE_VARIABLES
+    ):
+        return []
+    old = context.environment.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS
+    return [SetEnvironmentVariable(PROFILE_VARIABLES[old], str(CONFIG / "fastdds_shm.xml"))]
+
+
+def node(given: dict[str, str]) -> LifecycleNode:
+    """Start the node, which configures and activates itself unless the parameters forbid it."""
+    return LifecycleNode(
+        package=PACKAGE,
+        executable="sam3d_node",
+        name="sam3d_node",
+        namespace=given["namespace"],
+        parameters=[given["params_file"], overrides(given)],
+        remappings=remappings(given),
+        ros_arguments=["--log-level", given["log_level"]],
+        output="screen",
+    )
+
+
+def viewer(given: dict[str, str]) -> Node:
+    """Start RViz, whose config names the topics of the default namespace."""
+    outputs = [
+        f"sam3d_node/{name}" for name in ("markers", "labels", "object_points", "detections")
+    ]
+    frame = ["-f", given["output_frame"]] if given["output_frame"] else []
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        namespace=given["namespace"],
+        arguments=["-d", str(CONFIG / "sam3d.rviz"), *frame],
+        parameters=[{"use_sim_time": overrides(given).get("use_sim_time", False)}],
+        remappings=[
+            ("/sam3d/image", given["image_topic"] or "image"),
+            *((f"/sam3d/{name}", name) for name in outputs),
+        ],
+    )
+
+
+def player(given: dict[str, str]) -> ExecuteProcess:
+    """Publish the bag, and the clock with it."""
+    sam3d = Path(get_package_prefix(PACKAGE), "lib", PACKAGE, "sam3d")
+    return ExecuteProcess(cmd=[str(sam3d), "replay", given["bag"], "--clock"], output="screen")
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Make what the arguments ask for."""
+    given = {each.name: context.launch_configurations[each.name] for each in ARGUMENTS}
+    actions = [*transport(context, given), node(given)]
+    if given["rviz"] == "true":
+        actions.append(viewer(given))
+    if given["bag"]:
+        actions.append(player(given))
+    return actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Describe the arguments and what they start."""
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])
