@@ -54,17 +54,12 @@ class ViewMetrics:
     silhouette_iou: float
 
 
-def compare_shapes(predicted: Mesh, truth: Mesh, axes: Floats | None = None) -> ShapeMetrics:
-    """Compare two meshes in one frame, in metres.
+def compare_shapes(predicted: Mesh, truth: Mesh) -> ShapeMetrics:
+    """Compare two meshes, closed or not, that stand in one frame, in metres.
 
-    Args:
-        predicted: Closed or not.
-        truth: Closed or not.
-        axes: ``(3, 3)``, columns are the axes along which boxes are measured, usually those of
-            the true object in the camera; ``None`` takes the axes of the frame itself.
+    Boxes are parallel to the axes of that frame: for the evaluation, to those of the camera.
     """
-    turn = np.eye(3) if axes is None else np.asarray(axes, dtype=np.float64)
-    box_predicted, box_truth = (_box(mesh, turn) for mesh in (predicted, truth))
+    box_predicted, box_truth = bounds(predicted), bounds(truth)
     to_truth_m, to_predicted_m = surface_distances(predicted, truth)
     f1_5mm, f1_10mm = (f_score(to_truth_m, to_predicted_m, t) for t in F1_THRESHOLDS_M)
     return ShapeMetrics(
@@ -146,7 +141,7 @@ def box_iou(first: Floats, second: Floats) -> float:
 
 
 def diagonal(box: Floats) -> float:
-    """Length of the diagonal of a box ``(2, 3)``, in metres."""
+    """Length of the diagonal of a box ``(2, 3)``, in metres; their ratio is the scale ratio."""
     return float(np.linalg.norm(box[1] - box[0]))
 
 
@@ -188,9 +183,3 @@ def cell_centres(low: Floats, high: Floats, cells: int) -> Floats:
     unit = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1)
     centres: Floats = low + unit.reshape(-1, 3) * (high - low)
     return centres
-
-
-def _box(mesh: Mesh, axes: Floats) -> Floats:
-    """Box of a mesh along ``axes``, ``(2, 3)`` in coordinates along them."""
-    along = mesh.vertices.astype(np.float64) @ axes
-    return np.stack((along.min(axis=0), along.max(axis=0)))
