@@ -81,6 +81,7 @@ ifneq ($(strip $(VENV)),)
 $(PREFIX)/packages.stamp: constraints.txt cmake/preflight.py
 	$(PYTHON) cmake/preflight.py
 	$(PYTHON) -m venv $(PREFIX)
+	@touch $(PREFIX)/COLCON_IGNORE
 	$(PIP) install -qq $(TORCH) 2>/dev/null || \
 	  $(PIP) install --extra-index-url $(TORCH_INDEX) $(TORCH)
 	grep -v '^torch==' constraints.txt | $(PIP) install -qq --no-deps --requirement /dev/stdin

@@ -20,10 +20,13 @@ function(_drop_missing_include_directories)
   endforeach()
 endfunction()
 
-# Our own target names the headers of NumPy, and CMake refuses to export paths below the source
+# The target of our own messages names the headers of NumPy, and CMake refuses to export paths below the source
 # directory, which is where .venv is: keep those for this build.
 function(_keep_include_directories_of_the_environment)
   set(target ${PROJECT_NAME}__rosidl_generator_py)
+  if(NOT TARGET ${target})
+    return()
+  endif()
   get_target_property(directories ${target} INTERFACE_INCLUDE_DIRECTORIES)
   set(exported)
   foreach(directory IN LISTS directories)
