@@ -1,0 +1,70 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``sam3d check``: what is installed, and which outputs are off because of what is not."""
+
+import argparse
+import os
+import platform
+from importlib import metadata, util
+
+REQUIRED = ("numpy", "scipy", "open3d", "trimesh", "cv2", "skimage", "rosbags", "tqdm")
+ROS_REQUIRED = ("rclpy", "sensor_msgs", "visualization_msgs", "tf2_msgs", "sam3d_ros.msg")
+OPTIONAL = {
+    "vision_msgs": "~/detections is not published",
+    "tf2_ros": "transforms are handled by this package's own buffer",
+}
+DISTRIBUTIONS = {"cv2": "opencv-python-headless", "skimage": "scikit-image"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare no options."""
+    parser.description = "Say what is installed. Exit code 1: sam3d offline would not run."
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print one line per module; 0 when everything that the core needs is there."""
+    print(f"Python {platform.python_version()} on {platform.platform()}")
+    print("\ncore (sam3d offline, sam3d evaluate)")
+    core = all([_report(name, "missing") for name in REQUIRED])
+    print("\nROS (sam3d_node, sam3d replay, sam3d demo)")
+    ros = all([_report(name, "missing: the node does not run") for name in ROS_REQUIRED])
+    for name, consequence in OPTIONAL.items():
+        _report(name, f"not installed: {consequence}")
+    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")
+    print(f"  {'Fast DDS profile':20} {profile or 'none: large best-effort images get lost'}")
+    print(f"\ncore {'ready' if core else 'NOT ready'}, ROS {'ready' if ros else 'not ready'}")
+    return 0 if core else 1
+
+
+def _report(name: str, otherwise: str) -> bool:
+    """Print whether a module can be found; return it."""
+    found = is_installed(name)
+    print(f"  {name:20} {_version(name) if found else otherwise}")
+    return found
+
+
+def is_installed(name: str) -> bool:
+    """Whether a module can be found, without importing it."""
+    try:
+        return util.find_spec(name) is not None
+    except ModuleNotFoundError:  # of a parent package
+        return False
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(DISTRIBUTIONS.get(name, name))
+    except metadata.PackageNotFoundError:
+        return "installed"

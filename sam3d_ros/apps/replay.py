@@ -1,0 +1,147 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``sam3d replay``: a bag or scene folders as live ROS topics."""
+
+import argparse
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sam3d_ros.apps.bags import Bag, RawMessage, Topics, choose_topics, is_bag
+from sam3d_ros.errors import ConfigError
+from sam3d_ros.evaluation.datasets import load_scene, scene_folders
+
+if TYPE_CHECKING:
+    from sam3d_ros.ros.replay import Recording
+
+DESCRIPTION = """\
+Publish a recording as ROS topics.
+
+A scene folder, or a folder of them one after the other, appears on the topics that sam3d_node
+subscribes: image, camera_info, depth, depth/camera_info, masks, points below --namespace, and the
+camera's pose on /tf. A bag appears on the topics on which it was recorded, or with --node-topics on
+those of the node too.
+"""
+NODE_TOPICS = {
+    "image": "image",
+    "camera_info": "camera_info",
+    "masks": "masks",
+    "depth": "depth",
+    "depth_info": "depth/camera_info",
+    "points": "points",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("input", type=Path, help="scene folder, folder of scenes, or rosbag2")
+    parser.add_argument("--rate", type=_positive, default=1.0, help="times as fast as recorded")
+    parser.add_argument("--hz", type=_positive, default=2.0, help="scenes per second")
+    parser.add_argument("--loop", action="store_true", help="start again at the end, until Ctrl-C")
+    parser.add_argument("--clock", action="store_true", help="publish /clock, for use_sim_time")
+    parser.add_argument(
+        "--stamps",
+        choices=("auto", "recorded", "now"),
+        default="auto",
+        help="header stamps; auto: as recorded for bags, now for scene folders",
+    )
+    parser.add_argument("--namespace", default="sam3d", help="of the node's topics")
+    parser.add_argument(
+        "--node-topics", action="store_true", help="rename a bag's inputs to the node's topics"
+    )
+    parser.add_argument("--best-effort", action="store_true", help="QoS of a camera driver")
+    parser.add_argument(
+        "--wait", type=float, default=5.0, help="seconds to wait for a first subscriber"
+    )
+    parser.add_argument("--depth-file", help="depth image of a scene folder to publish")
+    parser.add_argument("--lidar", action="store_true", help="publish LiDAR points, not depth")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Publish until the end or until interrupted.
+
+    Raises:
+        ConfigError: Where ROS is not installed.
+        DatasetError: When the input cannot be read.
+    """
+    try:
+        from sam3d_ros.ros import replay  # noqa: PLC0415  # this module loads without ROS
+    except ImportError as error:
+        raise ConfigError(f"sam3d replay needs ROS 2 with rclpy: {error}") from error
+    for number in (signal.SIGINT, signal.SIGTERM):  # shells ignore SIGINT for "&" jobs
+        signal.signal(number, signal.default_int_handler)
+    with ExitStack() as stack:
+        from_bag = is_bag(arguments.input)
+        recording = _from_bag(arguments, stack) if from_bag else _from_scenes(arguments)
+        options = replay.ReplayOptions(
+            rate=arguments.rate,
+            loop=arguments.loop,
+            clock=arguments.clock,
+            stamps_now=arguments.stamps == "now" or (arguments.stamps == "auto" and not from_bag),
+            best_effort=arguments.best_effort,
+            wait_s=arguments.wait,
+        )
+        print(f"publishing {', '.join(sorted(recording.types))}", flush=True)
+        print(f"{replay.play(recording, options)} messages published", flush=True)
+    return 0
+
+
+def _from_scenes(arguments: argparse.Namespace) -> "Recording":
+    from sam3d_ros.ros.replay import recording_from_frames  # noqa: PLC0415  # needs ROS
+
+    frames = [
+        load_scene(folder, arguments.depth_file, arguments.lidar).frame
+        for folder in scene_folders(arguments.input)
+    ]
+    return recording_from_frames(frames, arguments.hz, arguments.namespace)
+
+
+def _from_bag(arguments: argparse.Namespace, stack: ExitStack) -> "Recording":
+    from sam3d_ros.ros.replay import Recording  # noqa: PLC0415  # needs ROS
+
+    bag = stack.enter_context(Bag(arguments.input))
+    names = _new_names(bag, arguments.namespace) if arguments.node_topics else {}
+
+    def messages() -> Iterator[RawMessage]:
+        for message in bag.raw_messages(bag.topics):
+            yield replace(message, topic=names.get(message.topic, message.topic))
+
+    return Recording(
+        types={names.get(topic, topic): kind for topic, kind in bag.topics.items()},
+        latched=frozenset(names.get(topic, topic) for topic in bag.latched),
+        duration_ns=bag.duration_ns,
+        messages=messages,
+    )
+
+
+def _new_names(bag: Bag, namespace: str) -> dict[str, str]:
+    """Return the node's topic for each input topic of a bag."""
+    chosen = choose_topics(bag.topics, Topics()).named()
+    return {
+        topic: f"/{namespace}/{NODE_TOPICS[role]}".replace("//", "/")
+        for role, topic in chosen.items()
+    }
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be positive, got {text}")
+    return value
