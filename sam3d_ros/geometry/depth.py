@@ -83,7 +83,6 @@ def unproject(depth_m: Floats, camera: Camera) -> Floats:
     points[..., 0] = (inverse[0, 0] * columns + inverse[0, 2] + inverse[0, 1] * rows) * depth_m
     points[..., 1] = (inverse[1, 1] * rows + inverse[1, 2]) * depth_m
     points[..., 2] = depth_m
-    points[np.isnan(depth_m)] = np.nan
     return points
 
 

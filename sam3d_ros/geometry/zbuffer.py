@@ -37,12 +37,10 @@ def step_limit_m(depth_m: Floats, camera: Camera, distance_px: float | Floats = 
 
 def visible_points(points_camera: Floats, camera: Camera) -> tuple[Floats, Ints]:
     """Return depths ``(M,)`` and flat pixel indices ``(M,)`` of the points within the image."""
-    pixels = project(camera, points_camera)
-    low, high = np.array([-0.5, -0.5]), np.array([camera.width - 0.5, camera.height - 0.5])
-    inside = ((pixels >= low) & (pixels < high)).all(axis=-1)  # False for NaN
-    columns, rows = np.rint(pixels[inside]).astype(np.intp).T
-    columns, rows = np.minimum(columns, camera.width - 1), np.minimum(rows, camera.height - 1)
-    return points_camera[inside, 2].astype(np.float32), rows * camera.width + columns
+    columns, rows = np.rint(project(camera, points_camera)).T
+    inside = (columns >= 0) & (columns < camera.width) & (rows >= 0) & (rows < camera.height)
+    indices = rows[inside].astype(np.intp) * camera.width + columns[inside].astype(np.intp)
+    return points_camera[inside, 2].astype(np.float32), indices
 
 
 def nearest_depth_m(depths_m: Floats, indices: Ints, camera: Camera) -> Floats:

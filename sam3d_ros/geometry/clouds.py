@@ -1,0 +1,131 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Point clouds of any range sensor as a point map of the camera, without hidden points.
+
+A sparse cloud leaks: the sensor looks past a near surface from elsewhere, and what it saw behind
+appears between the near points. A grey-scale closing of inverse depth, as wide as the usual gap
+between points, is the nearest surface with its gaps filled and its outline kept: a point farther
+than that is hidden. Gaps differ with distance (evenly spread points look denser far away), so each
+octave of depth has its own.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from sam3d_ros.geometry.depth import unproject
+from sam3d_ros.geometry.zbuffer import nearest_depth_m, step_limit_m, visible_points
+from sam3d_ros.structures import Bools, Bytes, Camera, Floats, Ints, PointCloud
+
+RANGE_NOISE_M = 0.02  # two sigmas of common LiDARs, whatever the distance
+GAP_PERCENTILE = 75.0  # of the distances between neighbours; closes regular and random patterns
+MAX_GAP_FRACTION = 0.1  # of the image; points farther apart are not neighbours
+MIN_NEIGHBOURS = 30  # pairs in an octave, below which it shows no surface
+SAME_SURFACE = 0.05  # relative difference of depth up to which neighbours count as one surface
+
+
+def point_map_from_cloud(cloud: PointCloud, camera: Camera, splat_radius_px: int) -> Floats:
+    """Return the points ``(H, W, 3)`` float32 that the camera sees of a cloud, NaN where none.
+
+    Args:
+        cloud: Points in the sensor's frame; those that are not finite are left out.
+        camera: May be distorted.
+        splat_radius_px: A pixel without a point takes the depth of the closest one within this
+            radius; 0 leaves it unknown.
+
+    Raises:
+        IntrinsicsError: The camera has no usable intrinsics.
+        DistortionError: The distortion model is not known.
+    """
+    points = cloud.points[np.isfinite(cloud.points).all(axis=-1)]
+    points_camera = cloud.camera_from_sensor.apply(points)
+    depth_m = nearest_depth_m(*visible_points(points_camera, camera), camera)
+    depth_m[_hidden(depth_m, camera)] = np.nan
+    return unproject(_splatted(depth_m, splat_radius_px), camera)
+
+
+def _hidden(depth_m: Floats, camera: Camera) -> Bools:
+    """Return which readings of a sparse depth image lie behind a surface, ``(H, W)``.
+
+    The last point on a surface lies on average half a gap within its outline, so the surface is
+    taken to end there; so far out it may have sloped away from the reading it is compared with.
+    """
+    hidden = np.zeros(depth_m.shape, dtype=bool)
+    for surface, gap in _surfaces(depth_m):
+        for margin in ((0, 0), (gap[0] // 2, gap[1] // 2)):
+            surface_m = 1.0 / np.maximum(_grown(surface, margin), np.float32(1e-6))
+            limit_m = step_limit_m(surface_m, camera, 1 + max(margin)) + RANGE_NOISE_M
+            hidden |= depth_m > surface_m + limit_m
+    return hidden
+
+
+def _surfaces(depth_m: Floats) -> Iterator[tuple[Floats, tuple[int, int]]]:
+    """Yield what each octave adds: inverse depth with gaps closed, and the gap (down, across)."""
+    rows, columns = np.nonzero(np.isfinite(depth_m))
+    depths_m = depth_m[rows, columns]
+    octaves = np.floor(np.log2(depths_m)).astype(int)
+    gaps_down = _gaps_px(columns, rows, depths_m, MAX_GAP_FRACTION * depth_m.shape[0])
+    gaps_across = _gaps_px(rows, columns, depths_m, MAX_GAP_FRACTION * depth_m.shape[1])
+    for octave in np.unique(octaves):
+        gaps = [gaps_px[octaves == octave] for gaps_px in (gaps_down, gaps_across)]
+        if min(np.isfinite(gap).sum() for gap in gaps) >= MIN_NEIGHBOURS:
+            down, across = (int(np.nanpercentile(gap, GAP_PERCENTILE)) for gap in gaps)
+            nearer = depth_m < 2.0 ** (octave + 1)
+            inverse = np.divide(1.0, depth_m, out=np.zeros_like(depth_m), where=nearer)
+            yield _closed(inverse, (down, across)), (down, across)
+
+
+def _gaps_px(lines: Ints, positions: Ints, depths_m: Floats, largest_px: float) -> Floats:
+    """Return each reading's distance to the next one on its line, NaN if on another surface."""
+    order = np.lexsort((positions, lines))
+    gaps_px = np.full(len(order), np.nan)
+    distances_px = np.diff(positions[order])
+    rise_m = np.abs(np.diff(depths_m[order]))
+    joined = (np.diff(lines[order]) == 0) & (distances_px <= largest_px)
+    joined &= rise_m < SAME_SURFACE * depths_m[order[1:]]
+    gaps_px[order[:-1][joined]] = distances_px[joined]
+    return gaps_px
+
+
+def _closed(inverse_depth: Floats, gap: tuple[int, int]) -> Floats:
+    """Close gaps up to the given size (down, across); the border of the image is no surface."""
+    down, across = gap
+    padded = cv2.copyMakeBorder(inverse_depth, down, down, across, across, cv2.BORDER_CONSTANT)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _box(down // 2, across // 2))
+    height, width = inverse_depth.shape
+    return np.asarray(closed[down : down + height, across : across + width])
+
+
+def _grown(inverse_depth: Floats, margin: tuple[int, int]) -> Floats:
+    return np.asarray(cv2.dilate(inverse_depth, _box(*margin)), dtype=np.float32)
+
+
+def _box(down: int, across: int) -> Bytes:
+    """Return a kernel that reaches so far from its middle; an even one would shift the image."""
+    return np.ones((2 * down + 1, 2 * across + 1), dtype=np.uint8)
+
+
+def _splatted(depth_m: Floats, radius_px: int) -> Floats:
+    """Give each unknown pixel the depth of the closest known one within the radius."""
+    unknown = np.isnan(depth_m)
+    if radius_px == 0 or unknown.all():
+        return depth_m
+    distance_px, labels = cv2.distanceTransformWithLabels(
+        unknown.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    depth_of_label = np.full(labels.max() + 1, np.nan, dtype=np.float32)
+    depth_of_label[labels[~unknown]] = depth_m[~unknown]
+    return np.where(distance_px < radius_px + 0.5, depth_of_label[labels], np.float32(np.nan))
