@@ -1,0 +1,247 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The result drawn into the image: silhouettes of the meshes with id, class and size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam3d_ros.apps.drawing import (
+    FAILED,
+    INK,
+    PAPER,
+    Color,
+    color_of,
+    fitted,
+    hatch,
+    outlined,
+    printable,
+    text_size,
+    tinted,
+    with_text,
+)
+from sam3d_ros.geometry.cameras import resized
+from sam3d_ros.geometry.raster import render, silhouette
+from sam3d_ros.structures import (
+    Bools,
+    Bytes,
+    Camera,
+    Floats,
+    Frame,
+    Ints,
+    Mesh,
+    ObjectReconstruction,
+    SceneSnapshot,
+)
+
+MIN_OVERLAY_WIDTH_PX = 1200  # smaller images are enlarged by a whole number, for the text's sake
+TEXT_PER_IMAGE_HEIGHT = 1 / 58
+MIN_TEXT_PX = 11.0
+FILL_OPACITY = 0.38
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pictured:
+    """One object as pictures show it: what was asked for and what came of it."""
+
+    number: int  # its id, and so its colour
+    name: str
+    mask: Bools | None = None  # (H, W) of the image
+    mesh_camera: Mesh | None = None  # None where there is no reconstruction
+    size_m: Floats | None = None  # (3,)
+    quality: str = ""  # one line for a person
+    failure: str = ""  # why there is no reconstruction
+
+    @property
+    def color(self) -> Color:
+        """Colour of this object in every picture."""
+        return color_of(self.number) if self.mesh_camera is not None else FAILED
+
+    @property
+    def size_text(self) -> str:
+        """Size in centimetres, or why there is none."""
+        if self.size_m is None:
+            return "no result"
+        return " x ".join(f"{100.0 * extent:.1f}" for extent in self.size_m) + " cm"
+
+
+def pictured_objects(snapshot: SceneSnapshot, frame: Frame) -> list[Pictured]:
+    """Prepare the objects seen in a frame, and the masks that failed, for pictures."""
+    failed = {failure.instance_id: failure for failure in snapshot.failures}
+    masks = [mask for mask in frame.masks if mask.instance_id not in failed]
+    seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
+    pictured = []
+    for known in seen:
+        mesh_camera = in_camera(known.reconstruction)
+        pictured.append(
+            Pictured(
+                number=known.track_id,
+                name=known.class_id,
+                mask=_best_mask(silhouette(mesh_camera, frame.camera), [m.mask for m in masks]),
+                mesh_camera=mesh_camera,
+                size_m=known.size_m,
+                quality=quality_text(known.reconstruction),
+            )
+        )
+    for mask in frame.masks:
+        if (failure := failed.get(mask.instance_id)) is not None:
+            pictured.append(
+                Pictured(
+                    number=mask.instance_id,
+                    name=mask.class_id,
+                    mask=mask.mask,
+                    failure=f"{failure.code.name}: {failure.message}",
+                )
+            )
+    return pictured
+
+
+def in_camera(reconstruction: ObjectReconstruction) -> Mesh:
+    """Return the mesh where it stands, in metres."""
+    return reconstruction.mesh_object.transformed(reconstruction.camera_from_object)
+
+
+def quality_text(reconstruction: ObjectReconstruction) -> str:
+    """Say in one line how far a reconstruction agrees with what was measured."""
+    quality, provenance = reconstruction.quality, reconstruction.provenance
+    hypothesis = f" / {provenance.hypothesis}" if provenance.hypothesis else ""
+    parts = [
+        f"{provenance.backend}{hypothesis}",
+        _measured("outline IoU", quality.silhouette_iou, 1.0, ".2f"),
+        _measured("depth off by", quality.depth_residual_m, 1000.0, ".1f", " mm"),
+        _measured("seen", quality.observed_fraction, 100.0, ".0f", " %"),
+    ]
+    return "   ".join(part for part in parts if part)
+
+
+def draw_overlay(rgb: Bytes, pictured: Sequence[Pictured], camera: Camera) -> Bytes:
+    """Draw each mesh as the camera would see it, nearer ones before farther ones.
+
+    Args:
+        rgb: ``(H, W, 3)``.
+        pictured: Objects without a mesh are shown as the mask that they came from, hatched.
+        camera: Of the image, with its distortion.
+
+    Returns:
+        The image, enlarged by a whole number where it is small.
+    """
+    factor = max(1, round(MIN_OVERLAY_WIDTH_PX / camera.width))
+    large = resized(camera, factor * camera.width, factor * camera.height)
+    image = fitted(rgb, large.width, large.height)
+    regions = _regions(pictured, large, factor)
+    for item, region in zip(pictured, regions, strict=True):
+        fill = region if item.mesh_camera is not None else region & hatch(*region.shape)
+        image = tinted(image, fill, item.color, FILL_OPACITY)
+    for item, region in zip(pictured, regions, strict=True):
+        image = outlined(image, region, item.color)
+    return _labelled(image, pictured, regions)
+
+
+def _regions(pictured: Sequence[Pictured], camera: Camera, factor: int) -> list[Bools]:
+    """Return the pixels of each object: visible ones of its mesh, else of its mask."""
+    meshes = [item.mesh_camera for item in pictured if item.mesh_camera is not None]
+    visible: Ints = render(meshes, camera).object_index
+    regions, index = [], 0
+    for item in pictured:
+        if item.mesh_camera is not None:
+            regions.append(visible == index)
+            index += 1
+        elif item.mask is not None:
+            regions.append(item.mask.repeat(factor, axis=0).repeat(factor, axis=1))
+        else:
+            regions.append(np.zeros(visible.shape, dtype=bool))
+    return regions
+
+
+def _labelled(image: Bytes, pictured: Sequence[Pictured], regions: Sequence[Bools]) -> Bytes:
+    """Write a label at each region, where it covers no other label."""
+    height_px = max(MIN_TEXT_PX, image.shape[0] * TEXT_PER_IMAGE_HEIGHT)
+    taken: list[tuple[int, int, int, int]] = []
+    for item, region in zip(pictured, regions, strict=True):
+        if not region.any():
+            continue
+        lines = [f"{item.number} {item.name}", item.size_text]
+        width = max(text_size(printable(line), height_px)[0] for line in lines)
+        size = (int(width + 1.6 * height_px), int(4.2 * height_px))
+        box = _free_box(region, size, taken, image.shape[:2])
+        taken.append(box)
+        image = _with_label(image, lines, box, item.color, height_px)
+    return image
+
+
+def _with_label(
+    image: Bytes,
+    lines: Sequence[str],
+    box: tuple[int, int, int, int],
+    color: Color,
+    height_px: float,
+) -> Bytes:
+    """Draw two lines of text on a pale plate with a bar in the object's colour."""
+    x, y, width, height = box
+    plate = np.zeros(image.shape[:2], dtype=bool)
+    plate[y : y + height, x : x + width] = True
+    image = tinted(image, plate, PAPER, 0.86)
+    image[y : y + height, x : x + int(0.4 * height_px)] = color
+    for number, line in enumerate(lines):
+        base = (int(x + 0.9 * height_px), int(y + (1.6 + 1.8 * number) * height_px))
+        image = with_text(image, line, base, height_px, INK)
+    return image
+
+
+def _free_box(
+    region: Bools,
+    size: tuple[int, int],
+    taken: Sequence[tuple[int, int, int, int]],
+    image_size: tuple[int, int],
+) -> tuple[int, int, int, int]:
+    """Place a label above, below, beside or, if all else is taken, on a region; in the image."""
+    rows, columns = np.nonzero(region)
+    (top, bottom), (left, right) = (rows.min(), rows.max()), (columns.min(), columns.max())
+    width, height = size
+    middle_x, middle_y = (left + right - width) // 2, (top + bottom - height) // 2
+    places = (
+        (middle_x, top - height - 4),
+        (middle_x, bottom + 4),
+        (right + 4, middle_y),
+        (left - width - 4, middle_y),
+        (middle_x, middle_y),
+    )
+    limit_x, limit_y = max(0, image_size[1] - width), max(0, image_size[0] - height)
+    boxes = [(min(max(0, x), limit_x), min(max(0, y), limit_y), width, height) for x, y in places]
+    free = [box for box in boxes if not any(_overlap(box, other) for other in taken)]
+    x, y, width, height = (free or boxes)[0]
+    return int(x), int(y), width, height
+
+
+def _overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
+    """Tell whether two boxes (x, y, width, height) share a pixel."""
+    return all(
+        first[axis] < second[axis] + second[axis + 2]
+        and second[axis] < first[axis] + first[axis + 2]
+        for axis in (0, 1)
+    )
+
+
+def _best_mask(rendered: Bools, masks: Sequence[Bools]) -> Bools | None:
+    """Return the mask that shares most pixels with a rendered object."""
+    if not masks:
+        return None
+    shared = np.array([np.count_nonzero(rendered & mask) for mask in masks])
+    return masks[int(shared.argmax())] if shared.any() else None
+
+
+def _measured(name: str, value: float, factor: float, form: str, unit: str = "") -> str:
+    return f"{name} {value * factor:{form}}{unit}" if np.isfinite(value) else ""
