@@ -105,8 +105,8 @@ def _evidence(
     # Half of the votes around the objects, half from all over the scene.
     chosen = np.concatenate(
         (
-            _thinned(np.flatnonzero(near), NUM_POINTS // 2),
-            _thinned(np.flatnonzero(~near), NUM_POINTS // 2),
+            np.flatnonzero(near)[_every(int(near.sum()), NUM_POINTS // 2)],
+            np.flatnonzero(~near)[_every(int((~near).sum()), NUM_POINTS // 2)],
         )
     )
     return _Evidence(background[chosen], near[chosen], objects, up_camera)
@@ -199,7 +199,10 @@ def _tolerance_m(points: Floats) -> Floats:
     return TOLERANCE_SIGMAS * depth_noise_m(points[:, 2])
 
 
-def _thinned(rows: Floats, num: int) -> Floats:
-    """Keep about ``num`` evenly spaced rows, as float64 where they are points."""
-    kept = rows[:: max(1, len(rows) // num)]
-    return kept.astype(np.float64) if kept.ndim > 1 else kept
+def _thinned(points: Floats, num: int) -> Floats:
+    """Keep about ``num`` evenly spaced points, as float64."""
+    return points[_every(len(points), num)].astype(np.float64)
+
+
+def _every(length: int, num: int) -> slice:
+    return slice(None, None, max(1, length // num))

@@ -1,0 +1,99 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The solid on a grid: a hypothesis, carved by what was seen, as a signed distance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from sam3d_ros.completion.evidence import ViewEvidence
+from sam3d_ros.completion.hypotheses import Hypothesis
+from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.errors import ReconstructionError
+from sam3d_ros.geometry.meshes import isosurface
+from sam3d_ros.structures import Floats, Ints
+
+BORDER = 2  # cells around the box, so that the surface closes
+TRUNCATION = 4.0  # cells; beyond it the distance only needs a sign
+SMOOTHING = 0.6  # cells; takes off the staircase of the silhouette
+MIN_STEP_M = 0.0005
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Volume:
+    """Signed distances at the corners of cubic cells, negative inside."""
+
+    field_m: Floats  # (X, Y, Z)
+    origin: Floats  # (3,) of the first sample, in work
+    step_m: float
+
+
+def carved(
+    hypothesis: Hypothesis, evidence: ViewEvidence, workspace: Workspace, resolution: int
+) -> Volume:
+    """Fill a grid of about ``resolution``^3 cells around a hypothesis.
+
+    The step follows from the volume of the box, so that thin objects get finer cells.
+    """
+    extent = np.maximum(hypothesis.high - hypothesis.low, 1e-3)
+    step_m = max(MIN_STEP_M, float(np.cbrt(extent.prod())) / resolution)
+    step_m = max(step_m, float(extent.max()) / (4 * resolution))
+    counts = np.ceil(extent / step_m).astype(int) + 2 * BORDER + 1
+    origin = hypothesis.low - BORDER * step_m
+    axes = [origin[axis] + step_m * np.arange(counts[axis]) for axis in range(3)]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+    field_m = occupied_m(points, hypothesis, evidence, workspace)
+    field_m = np.clip(field_m, -TRUNCATION * step_m, TRUNCATION * step_m).reshape(counts)
+    return Volume(field_m=field_m, origin=origin, step_m=step_m)
+
+
+def occupied_m(
+    points: Floats, hypothesis: Hypothesis, evidence: ViewEvidence, workspace: Workspace
+) -> Floats:
+    """Signed distance of points ``(N, 3)`` to the carved solid, ``(N,)``, > 0 outside."""
+    free_m = evidence.free_m(workspace.camera_from_work.apply(points))
+    outside_m = np.maximum(free_m, hypothesis.outside_m(points))
+    if workspace.has_support:
+        outside_m = np.maximum(outside_m, -points[:, 2])
+    return outside_m
+
+
+def surface(volume: Volume) -> tuple[Floats, Ints]:
+    """Extract the surface of the largest part: vertices in work, triangles wound outwards.
+
+    Raises:
+        ReconstructionError: Nothing is left inside.
+    """
+    field_m = _largest_part(ndimage.gaussian_filter(volume.field_m, SMOOTHING))
+    vertices, triangles = isosurface(field_m, volume.step_m)
+    return vertices + volume.origin, triangles
+
+
+def _largest_part(field_m: Floats) -> Floats:
+    labels, num_parts = ndimage.label(field_m < 0)
+    if num_parts == 0:
+        raise ReconstructionError(
+            "free space and support leave no volume for this object; check that depth and mask "
+            "are registered to each other"
+        )
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    step = float(np.abs(field_m).max())
+    closed = np.where((field_m < 0) & (labels != int(sizes.argmax())), step, field_m)
+    for axis in range(3):  # nothing may reach the border, or the surface stays open
+        border = np.moveaxis(closed, axis, 0)
+        border[[0, -1]] = np.maximum(border[[0, -1]], 1e-2 * step)
+    return closed

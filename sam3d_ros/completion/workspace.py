@@ -1,0 +1,79 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The frame and the box in which one object is completed.
+
+``work`` is upright on the support: z along its normal with 0 on it, x the horizontal direction in
+which the camera looks, y to the left; metric, the origin under the object. Without a support z is
+up as far as that is known, else up in the image.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam3d_ros.structures import Floats, Observation, Similarity
+
+UP_IN_IMAGE = np.array([0.0, -1.0, 0.0])
+MIN_HORIZONTAL = 0.25  # sine of the angle to straight down below which x is up in the image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Workspace:
+    """The work frame of one object and what the object looks like in it."""
+
+    camera_from_work: Similarity
+    points: Floats  # (N, 3) known points of the object, in work
+    has_support: bool
+
+    @property
+    def low(self) -> Floats:
+        """Lower corner of the known points, ``(3,)``, without the outermost noise."""
+        return np.percentile(self.points, 0.5, axis=0)
+
+    @property
+    def high(self) -> Floats:
+        """Upper corner of the known points, ``(3,)``, without the outermost noise."""
+        return np.percentile(self.points, 99.5, axis=0)
+
+
+def workspace_of(observation: Observation) -> Workspace:
+    """Lay the work frame under the object of an observation."""
+    points_camera = observation.object_points_camera.astype(np.float64)
+    middle = np.median(points_camera, axis=0)
+    rotation = _rotation(_up_camera(observation), middle / np.linalg.norm(middle))
+    origin = middle
+    if observation.support is not None:
+        origin = middle - observation.support.height_m(middle) * rotation[:, 2]
+    camera_from_work = Similarity(rotation, origin)
+    return Workspace(
+        camera_from_work=camera_from_work,
+        points=camera_from_work.inverse().apply(points_camera),
+        has_support=observation.support is not None,
+    )
+
+
+def _up_camera(observation: Observation) -> Floats:
+    if observation.support is not None:
+        return observation.support.normal_camera
+    return UP_IN_IMAGE if observation.up_camera is None else observation.up_camera
+
+
+def _rotation(up: Floats, view: Floats) -> Floats:
+    """Return the rotation with columns x (away from the camera), y, z = ``up``."""
+    x = view - (view @ up) * up
+    if np.linalg.norm(x) < MIN_HORIZONTAL:  # seen from right above: x is up in the image
+        x = UP_IN_IMAGE - (UP_IN_IMAGE @ up) * up
+    x = x / np.linalg.norm(x)
+    return np.stack((x, np.cross(up, x), up), axis=1)

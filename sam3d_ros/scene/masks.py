@@ -1,0 +1,111 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Which pixels of a mask really show the object: masks leak, depth bleeds and punches through."""
+
+import cv2
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from sam3d_ros.geometry.noise import depth_noise_m
+from sam3d_ros.structures import Bools, Floats, Ints, SupportPlane
+
+MIN_LINK_M = 0.015  # parts of one object closer than this are one part
+LINK_PER_SIZE = 0.10  # ... or than this share of its size: big objects are scanned coarsely
+MIN_PART = 0.02  # smaller parts (share of points) are noise
+SUPPORT_SIGMAS = 2.0  # points this close to the support belong to it
+MAX_SUPPORT_SHARE = 0.5  # an object that would lose more is flat itself and keeps them
+
+
+def object_pixels(points_camera: Floats, silhouette: Bools, erode_px: int) -> Bools:
+    """Return the pixels ``(H, W)`` of a mask whose point is known and belongs to the object.
+
+    Rim pixels, where depth mixes two surfaces, are left out. Of the rest the largest connected
+    part in space stays, with the parts beside it (an occluder may divide an object), without
+    those behind it (background through holes and past the rim).
+    """
+    core = _eroded(silhouette, erode_px) & np.isfinite(points_camera).all(axis=-1)
+    if not core.any():
+        core = silhouette & np.isfinite(points_camera).all(axis=-1)
+    points = points_camera[core].astype(np.float64)
+    kept = core.copy()
+    kept[core] = _belongs(points)
+    return kept
+
+
+def without_support(mask: Bools, points_camera: Floats, support: SupportPlane | None) -> Bools:
+    """Take pixels off a mask that show the support: leaks of the mask onto the table."""
+    if support is None or not mask.any():
+        return mask
+    points = points_camera[mask]
+    on_support = support.height_m(points) < SUPPORT_SIGMAS * depth_noise_m(points[:, 2])
+    if on_support.mean() > MAX_SUPPORT_SHARE:
+        return mask
+    kept = mask.copy()
+    kept[mask] = ~on_support
+    return kept
+
+
+def border_fraction(silhouette: Bools) -> float:
+    """Return the share of a mask's outline that lies on the border of the image."""
+    inner = cv2.erode(
+        silhouette.astype(np.uint8),
+        np.ones((3, 3), dtype=np.uint8),
+        borderType=cv2.BORDER_CONSTANT,
+        borderValue=0,
+    )
+    outline = silhouette & (inner == 0)
+    on_border = outline.copy()
+    on_border[1:-1, 1:-1] = False
+    return float(on_border.sum() / max(1, outline.sum()))
+
+
+def _eroded(silhouette: Bools, erode_px: int) -> Bools:
+    """Take ``erode_px`` off the rim, but less where little would be left of a thin object."""
+    for radius in range(erode_px, 0, -1):
+        kernel = np.ones((2 * radius + 1,) * 2, dtype=np.uint8)
+        core = cv2.erode(silhouette.astype(np.uint8), kernel) > 0
+        if core.sum() > 0.5 * silhouette.sum():
+            return core
+    return silhouette
+
+
+def _belongs(points: Floats) -> Bools:
+    """Tell which points ``(N, 3)`` are of the main part or beside it, ``(N,)``."""
+    size_m = float(np.linalg.norm(np.ptp(np.percentile(points, (10, 90), axis=0), axis=0)))
+    link_m = max(MIN_LINK_M, LINK_PER_SIZE * size_m)
+    part = _parts(points, link_m)
+    counts = np.bincount(part)
+    main = points[part == int(np.argmax(counts))]
+    low, high = main.min(axis=0) - size_m / 2, main.max(axis=0) + size_m / 2
+    high[2] = main[:, 2].max() + link_m  # behind the main part is background
+    belongs = np.zeros(len(counts), dtype=bool)
+    for index in np.flatnonzero(counts >= MIN_PART * len(points)):
+        middle = np.median(points[part == index], axis=0)
+        belongs[index] = bool(((middle >= low) & (middle <= high)).all())
+    return belongs[part]
+
+
+def _parts(points: Floats, link_m: float) -> Ints:
+    """Number the parts that are more than ``link_m`` apart, ``(N,)``."""
+    cells, cell_of_point = np.unique(
+        np.floor(points / (link_m / 2)).astype(np.int64), axis=0, return_inverse=True
+    )
+    pairs = cKDTree(cells).query_pairs(2.0, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs), dtype=bool), pairs.T), shape=(len(cells),) * 2)
+    _, part_of_cell = connected_components(graph, directed=False)
+    parts: Ints = part_of_cell[cell_of_point.ravel()]
+    return parts
