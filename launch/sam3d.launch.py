@@ -62,7 +62,11 @@ ARGUMENTS = (
         "Take the time from /clock; empty: with bag, else what params_file says",
         choices=("", *BOOLEANS),
     ),
-    argument("bag", "", "Bag or scene folder to play with its own clock"),
+    argument(
+        "bag",
+        "",
+        "Bag or scene folder to play with its clock; without image_topic its topics are found",
+    ),
     argument("rviz", "false", "Start RViz with config/sam3d.rviz", choices=BOOLEANS),
     argument("log_level", "info", "Least severe log messages to show"),
     argument(
@@ -150,9 +154,12 @@ def viewer(given: dict[str, str]) -> Node:
 
 
 def player(given: dict[str, str]) -> ExecuteProcess:
-    """Publish the bag, and the clock with it."""
+    """Publish the recording, and the clock with it."""
     sam3d = Path(get_package_prefix(PACKAGE), "lib", PACKAGE, "sam3d")
-    return ExecuteProcess(cmd=[str(sam3d), "replay", given["bag"], "--clock"], output="screen")
+    options = ["--clock", "--namespace", given["namespace"]]
+    if not given["image_topic"]:
+        options.append("--node-topics")
+    return ExecuteProcess(cmd=[str(sam3d), "replay", given["bag"], *options], output="screen")
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
