@@ -72,7 +72,7 @@ ARGUMENTS = (
     argument(
         "fastdds_profile",
         "true",
-        "Load config/fastdds_shm.xml, which keeps images from being lost, unless one is set already",
+        "Load config/fastdds_shm.xml, without which images are lost, unless a profile is set",
         choices=BOOLEANS,
     ),
 )
