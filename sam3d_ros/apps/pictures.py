@@ -51,6 +51,11 @@ MIN_OVERLAY_WIDTH_PX = 1200  # smaller images are enlarged by a whole number, fo
 TEXT_PER_IMAGE_HEIGHT = 1 / 58
 MIN_TEXT_PX = 11.0
 FILL_OPACITY = 0.38
+PLATE_OPACITY = 0.86
+GAP_PX = 5  # between an object and its label
+LABEL_WEIGHT = 10.0  # covering a label is worse than covering an object
+
+Box = tuple[slice, slice]  # rows, columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,7 +133,7 @@ def quality_text(reconstruction: ObjectReconstruction) -> str:
 
 
 def draw_overlay(rgb: Bytes, pictured: Sequence[Pictured], camera: Camera) -> Bytes:
-    """Draw each mesh as the camera would see it, nearer ones before farther ones.
+    """Draw each mesh as the camera would see it, with id, class and size beside it.
 
     Args:
         rgb: ``(H, W, 3)``.
@@ -138,7 +143,17 @@ def draw_overlay(rgb: Bytes, pictured: Sequence[Pictured], camera: Camera) -> By
     Returns:
         The image, enlarged by a whole number where it is small.
     """
-    factor = max(1, round(MIN_OVERLAY_WIDTH_PX / camera.width))
+    image, regions = draw_silhouettes(rgb, pictured, camera)
+    height_px = max(MIN_TEXT_PX, image.shape[0] * TEXT_PER_IMAGE_HEIGHT)
+    labels = [(f"{item.number} {item.name}", item.size_text) for item in pictured]
+    return draw_labels(image, pictured, regions, labels, height_px)
+
+
+def draw_silhouettes(
+    rgb: Bytes, pictured: Sequence[Pictured], camera: Camera
+) -> tuple[Bytes, list[Bools]]:
+    """Return the overlay without labels, and the pixels of each object in it."""
+    factor = enlargement(camera.width)
     large = resized(camera, factor * camera.width, factor * camera.height)
     image = fitted(rgb, large.width, large.height)
     regions = _regions(pictured, large, factor)
@@ -147,7 +162,37 @@ def draw_overlay(rgb: Bytes, pictured: Sequence[Pictured], camera: Camera) -> By
         image = tinted(image, fill, item.color, FILL_OPACITY)
     for item, region in zip(pictured, regions, strict=True):
         image = outlined(image, region, item.color)
-    return _labelled(image, pictured, regions)
+    return image, regions
+
+
+def enlargement(width: int) -> int:
+    """Return by which whole number pictures of an image of this width are enlarged."""
+    return max(1, round(MIN_OVERLAY_WIDTH_PX / width))
+
+
+def enlarged(mask: Bools, factor: int) -> Bools:
+    """Return a mask with each pixel repeated ``factor`` times along both axes."""
+    return mask.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def draw_labels(
+    image: Bytes,
+    pictured: Sequence[Pictured],
+    regions: Sequence[Bools],
+    labels: Sequence[Sequence[str]],
+    height_px: float,
+) -> Bytes:
+    """Write lines at each region, where they cover least of all regions and other labels."""
+    covered = np.any(regions, axis=0).astype(np.float64) if len(regions) else None
+    for item, region, lines in zip(pictured, regions, labels, strict=True):
+        if covered is None or not region.any():
+            continue
+        width = max(text_size(printable(line), height_px)[0] for line in lines)
+        size = (int(width + 1.6 * height_px), int((0.6 + 1.8 * len(lines)) * height_px))
+        box = _free_box(region, size, covered)
+        covered[box] = LABEL_WEIGHT
+        image = _with_label(image, lines, box, item.color, height_px)
+    return image
 
 
 def _regions(pictured: Sequence[Pictured], camera: Camera, factor: int) -> list[Bools]:
@@ -160,79 +205,45 @@ def _regions(pictured: Sequence[Pictured], camera: Camera, factor: int) -> list[
             regions.append(visible == index)
             index += 1
         elif item.mask is not None:
-            regions.append(item.mask.repeat(factor, axis=0).repeat(factor, axis=1))
+            regions.append(enlarged(item.mask, factor))
         else:
             regions.append(np.zeros(visible.shape, dtype=bool))
     return regions
 
 
-def _labelled(image: Bytes, pictured: Sequence[Pictured], regions: Sequence[Bools]) -> Bytes:
-    """Write a label at each region, where it covers no other label."""
-    height_px = max(MIN_TEXT_PX, image.shape[0] * TEXT_PER_IMAGE_HEIGHT)
-    taken: list[tuple[int, int, int, int]] = []
-    for item, region in zip(pictured, regions, strict=True):
-        if not region.any():
-            continue
-        lines = [f"{item.number} {item.name}", item.size_text]
-        width = max(text_size(printable(line), height_px)[0] for line in lines)
-        size = (int(width + 1.6 * height_px), int(4.2 * height_px))
-        box = _free_box(region, size, taken, image.shape[:2])
-        taken.append(box)
-        image = _with_label(image, lines, box, item.color, height_px)
-    return image
-
-
 def _with_label(
-    image: Bytes,
-    lines: Sequence[str],
-    box: tuple[int, int, int, int],
-    color: Color,
-    height_px: float,
+    image: Bytes, lines: Sequence[str], box: Box, color: Color, height_px: float
 ) -> Bytes:
-    """Draw two lines of text on a pale plate with a bar in the object's colour."""
-    x, y, width, height = box
+    """Draw lines of text on a pale plate with a bar in the object's colour."""
     plate = np.zeros(image.shape[:2], dtype=bool)
-    plate[y : y + height, x : x + width] = True
-    image = tinted(image, plate, PAPER, 0.86)
-    image[y : y + height, x : x + int(0.4 * height_px)] = color
+    plate[box] = True
+    image = tinted(image, plate, PAPER, PLATE_OPACITY)
+    x, y = box[1].start, box[0].start
+    image[box[0], x : x + int(0.4 * height_px)] = color
     for number, line in enumerate(lines):
         base = (int(x + 0.9 * height_px), int(y + (1.6 + 1.8 * number) * height_px))
         image = with_text(image, line, base, height_px, INK)
     return image
 
 
-def _free_box(
-    region: Bools,
-    size: tuple[int, int],
-    taken: Sequence[tuple[int, int, int, int]],
-    image_size: tuple[int, int],
-) -> tuple[int, int, int, int]:
-    """Place a label above, below, beside or, if all else is taken, on a region; in the image."""
-    rows, columns = np.nonzero(region)
-    (top, bottom), (left, right) = (rows.min(), rows.max()), (columns.min(), columns.max())
+def _free_box(region: Bools, size: tuple[int, int], covered: Floats) -> Box:
+    """Find the place above, below, beside or on a region that covers least; within the image."""
+    pixels = np.argwhere(region)
+    (top, left), (bottom, right) = pixels.min(axis=0), pixels.max(axis=0)
     width, height = size
-    middle_x, middle_y = (left + right - width) // 2, (top + bottom - height) // 2
-    places = (
-        (middle_x, top - height - 4),
-        (middle_x, bottom + 4),
-        (right + 4, middle_y),
-        (left - width - 4, middle_y),
-        (middle_x, middle_y),
-    )
-    limit_x, limit_y = max(0, image_size[1] - width), max(0, image_size[0] - height)
-    boxes = [(min(max(0, x), limit_x), min(max(0, y), limit_y), width, height) for x, y in places]
-    free = [box for box in boxes if not any(_overlap(box, other) for other in taken)]
-    x, y, width, height = (free or boxes)[0]
-    return int(x), int(y), width, height
-
-
-def _overlap(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
-    """Tell whether two boxes (x, y, width, height) share a pixel."""
-    return all(
-        first[axis] < second[axis] + second[axis + 2]
-        and second[axis] < first[axis] + first[axis + 2]
-        for axis in (0, 1)
-    )
+    columns = (left, (left + right - width) // 2, right - width)
+    rows = (top, (top + bottom - height) // 2, bottom - height)
+    places = [
+        *((x, y) for y in (top - height - GAP_PX, bottom + GAP_PX) for x in columns),
+        *((x, y) for x in (right + GAP_PX, left - width - GAP_PX) for y in rows),
+        (columns[1], rows[1]),
+    ]
+    limit_x, limit_y = max(0, region.shape[1] - width), max(0, region.shape[0] - height)
+    boxes = []
+    for place_x, place_y in places:
+        x, y = int(np.clip(place_x, 0, limit_x)), int(np.clip(place_y, 0, limit_y))
+        boxes.append((slice(y, y + height), slice(x, x + width)))
+    return min(boxes, key=lambda box: float(covered[box].sum()))
 
 
 def _best_mask(rendered: Bools, masks: Sequence[Bools]) -> Bools | None:

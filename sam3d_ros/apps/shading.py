@@ -30,7 +30,8 @@ from sam3d_ros.structures import Bools, Bytes, Floats, Mesh, Similarity
 FOV_DEG = 20.0  # long lens: little perspective
 MARGIN = 1.08  # of the sphere around the meshes
 SUPERSAMPLING = 3
-AMBIENT = 0.45
+AMBIENT = 0.55
+BRIGHTNESS = 1.2  # colours come from images, which are shaded already
 LIGHT_VIEW = np.array([-0.45, -0.65, -0.62])  # towards the light: left, above, at the viewer
 UNSEEN: Color = (150, 165, 190)
 UNSEEN_OPACITY = 0.55
@@ -107,7 +108,7 @@ def _lit(mesh_view: Mesh, raster: Raster, *, plain: bool) -> Bytes:
     normals = raster.normals_camera[hit]
     facing = np.where(normals[:, 2:] > 0, -normals, normals)  # open meshes show their backs, too
     lambert = np.clip(facing @ (LIGHT_VIEW / np.linalg.norm(LIGHT_VIEW)), 0.0, None)
-    shade = AMBIENT + (1.0 - AMBIENT) * lambert
+    shade = BRIGHTNESS * (AMBIENT + (1.0 - AMBIENT) * lambert)
     shade = np.where(~seen & _stripes(hit), shade * HATCH_SHADE, shade)
     picture = blank(hit.shape[1], hit.shape[0], PANEL)
     picture[hit] = np.clip(albedo * shade[:, None], 0, 255).astype(np.uint8)

@@ -34,7 +34,7 @@ from sam3d_ros.apps.drawing import (
     tinted,
     with_text,
 )
-from sam3d_ros.apps.pictures import Pictured, draw_overlay
+from sam3d_ros.apps.pictures import Pictured, draw_labels, draw_silhouettes, enlarged, enlargement
 from sam3d_ros.apps.shading import VIEWS, shaded, viewpoints
 from sam3d_ros.structures import Bools, Bytes, Camera, Floats, Mesh
 
@@ -45,6 +45,9 @@ TITLE_PX, HEADING_PX, TEXT_PX = 19.0, 13.0, 11.5
 CROP_MARGIN = 0.18  # of the mask's size, around it
 MASK_OPACITY = 0.55
 COMPARED_VIEWS = VIEWS[:2]
+NUMBER_PARTS = 26  # of the image's height is the height of an object's number in the overview
+LEGEND = "hatched: never seen by the camera, closed by a hypothesis"
+RULE: Color = (205, 209, 216)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,21 +77,19 @@ def contact_sheet(
         up_camera: ``(3,)``, upwards, for the view from above; ``None`` takes the camera's own.
     """
     width = 6 * CELL_PX + 5 * GAP_PX
-    masks, overlay = draw_masks(rgb, pictured), draw_overlay(rgb, pictured, camera)
+    masks = draw_masks(rgb, pictured)
+    overlay, regions = draw_silhouettes(rgb, pictured, camera)
+    numbers = [(str(item.number),) for item in pictured]
+    numbered = draw_labels(overlay, pictured, regions, numbers, overlay.shape[0] / NUMBER_PARTS)
     parts = [
         _line(title, width, TITLE_PX),
-        _overview(("input", rgb), ("masks", masks), ("result", overlay), width=width),
-        _line(
-            "tinted and hatched: never seen by the camera, closed by a hypothesis",
-            width,
-            TEXT_PX,
-            FAINT_INK,
-        ),
+        _line(LEGEND, width, TEXT_PX, FAINT_INK),
+        _overview(("input", rgb), ("masks", masks), ("result", numbered), width=width),
     ]
     for item in pictured:
         parts.append(_object_title(item, width))
         cells = [
-            *_crops(rgb, masks, overlay, item.mask),
+            *(_crop(image, item.mask) for image in (rgb, masks, overlay)),
             *_views(item.mesh_camera, item.failure, up_camera),
         ]
         names = ("input", "mask", "result", *VIEWS)
@@ -106,7 +107,7 @@ def comparison_sheet(
     parts = [_line(title, width, TITLE_PX)]
     masks = draw_masks(rgb, [item.pictured for item in compared])
     for item in compared:
-        parts.append(_line(f"{item.pictured.number}  {item.pictured.name}", width, HEADING_PX))
+        parts.append(_object_title(item.pictured, width))
         meshes = {"truth": item.truth_camera, **{n: item.meshes_camera.get(n) for n in backends}}
         known = [mesh for mesh in meshes.values() if mesh is not None]
         points = viewpoints(known, up_camera) if known else {}
@@ -126,12 +127,14 @@ def comparison_sheet(
 
 
 def draw_masks(rgb: Bytes, pictured: Sequence[Pictured]) -> Bytes:
-    """Draw the masks as they were given, on a paled image."""
-    image = tinted(rgb, np.ones(rgb.shape[:2], dtype=bool), PAPER, 0.35)
+    """Draw the masks as they were given on a paled image, enlarged like an overlay."""
+    factor = enlargement(rgb.shape[1])
+    image = fitted(rgb, factor * rgb.shape[1], factor * rgb.shape[0])
+    image = tinted(image, np.ones(image.shape[:2], dtype=bool), PAPER, 0.35)
     for item in pictured:
         if item.mask is not None:
-            image = tinted(image, item.mask, item.color, MASK_OPACITY)
-            image = outlined(image, item.mask, item.color, thickness_px=1)
+            mask = enlarged(item.mask, factor)
+            image = outlined(tinted(image, mask, item.color, MASK_OPACITY), mask, item.color)
     return image
 
 
@@ -144,18 +147,27 @@ def _overview(*panels: tuple[str, Bytes], width: int) -> Bytes:
 
 
 def _object_title(item: Pictured, width: int) -> Bytes:
-    """Return the line above an object's pictures."""
+    """Return the rule and the line above an object's pictures."""
+    rule = stacked([blank(width, GAP_PX), blank(width, 1, RULE), blank(width, GAP_PX // 2)])
     heading = f"{item.number}  {item.name}    {item.size_text}"
     if item.failure:
-        return _line(f"{heading}    {item.failure}", width, HEADING_PX, ALERT, item.color)
-    return _line(f"{heading}    {item.quality}", width, HEADING_PX, INK, item.color)
+        line = _line(f"{heading}    {item.failure}", width, HEADING_PX, ALERT, item.color)
+    else:
+        line = _line(f"{heading}    {item.quality}", width, HEADING_PX, INK, item.color)
+    return stacked([rule, line])
 
 
-def _crops(rgb: Bytes, masks: Bytes, overlay: Bytes, mask: Bools | None) -> list[Bytes]:
-    """Cut the object out of the input, the masks and the overlay (which may be larger)."""
-    factor = overlay.shape[1] // rgb.shape[1]
-    large = None if mask is None else mask.repeat(factor, axis=0).repeat(factor, axis=1)
-    return [_crop(rgb, mask), _crop(masks, mask), _crop(overlay, large)]
+def _crop(image: Bytes, mask: Bools | None) -> Bytes:
+    """Cut a square around a mask, with some of what surrounds it; the image may be enlarged."""
+    if mask is None or not mask.any():
+        return fitted(image, CELL_PX, CELL_PX)
+    factor = image.shape[1] // mask.shape[1]
+    pixels = factor * np.argwhere(mask)
+    first, last = pixels.min(axis=0), pixels.max(axis=0) + factor
+    centre, half = (first + last) / 2, (0.5 + CROP_MARGIN) * (last - first).max()
+    low = np.maximum(np.floor(centre - half), 0).astype(int)
+    high = np.minimum(np.ceil(centre + half), image.shape[:2]).astype(int)
+    return fitted(image[low[0] : high[0], low[1] : high[1]], CELL_PX, CELL_PX)
 
 
 def _views(mesh: Mesh | None, failure: str, up_camera: Floats | None) -> list[Bytes]:
@@ -163,18 +175,6 @@ def _views(mesh: Mesh | None, failure: str, up_camera: Floats | None) -> list[By
         return [_empty(failure.partition(":")[0] or "no result", (view,)) for view in VIEWS]
     points = viewpoints([mesh], up_camera)
     return [shaded(mesh, points[view], CELL_PX) for view in VIEWS]
-
-
-def _crop(image: Bytes, mask: Bools | None) -> Bytes:
-    """Cut a square around a mask, with some of what surrounds it."""
-    if mask is None or not mask.any():
-        return fitted(image, CELL_PX, CELL_PX)
-    pixels = np.argwhere(mask)
-    first, last = pixels.min(axis=0), pixels.max(axis=0)
-    centre, half = (first + last) / 2, (0.5 + CROP_MARGIN) * (1 + (last - first).max())
-    low = np.maximum(np.floor(centre - half), 0).astype(int)
-    high = np.minimum(np.ceil(centre + half), image.shape[:2]).astype(int)
-    return fitted(image[low[0] : high[0], low[1] : high[1]], CELL_PX, CELL_PX)
 
 
 def _empty(text: str, views: Sequence[str]) -> Bytes:

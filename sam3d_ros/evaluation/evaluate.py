@@ -28,9 +28,16 @@ from sam3d_ros.evaluation.report import Row
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.scene.observe import observe
-from sam3d_ros.structures import InstanceMask, Mesh, ObjectReconstruction, Observation
+from sam3d_ros.structures import (
+    InstanceMask,
+    Mesh,
+    ObjectReconstruction,
+    Observation,
+    SupportPlane,
+)
 
 MODEL_BACKENDS = ("lift",)
+ALL_BACKENDS = (*MODEL_BACKENDS, *SURFACES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,6 +48,7 @@ class EvaluatedObject:
     truth: TruthObject | None
     reconstructions: dict[str, ObjectReconstruction]  # baked, by backend; without the failed ones
     rows: tuple[Row, ...]
+    support: SupportPlane | None = None
 
 
 def make_backend(name: str, config: SceneConfig) -> ObjectBackend:
@@ -53,8 +61,7 @@ def make_backend(name: str, config: SceneConfig) -> ObjectBackend:
         return OpenThreeDBaseline(name)
     if name in MODEL_BACKENDS:
         return make_object_backend(replace(config, objects=replace(config.objects, backend=name)))
-    known = ", ".join((*MODEL_BACKENDS, *SURFACES))
-    raise ConfigError(f"backend must be one of {known}, got {name!r}")
+    raise ConfigError(f"backend must be one of {', '.join(ALL_BACKENDS)}, got {name!r}")
 
 
 def scene_names(folders: Sequence[Path]) -> list[str]:
@@ -123,19 +130,16 @@ def _evaluated(
             continue
         seconds = time.perf_counter() - started
         reconstructions[backend.name] = reconstruction.baked()
-        metrics = measure(mesh_in_camera(reconstruction), observation, truth_camera)
+        mesh_camera = reconstruction.mesh_object.transformed(reconstruction.camera_from_object)
+        metrics = measure(mesh_camera, observation, truth_camera)
         rows.append(replace(row, metrics={**metrics, "seconds": seconds}))
     return EvaluatedObject(
         instance=observation.instance,
         truth=truth,
         reconstructions=reconstructions,
         rows=tuple(rows),
+        support=observation.support,
     )
-
-
-def mesh_in_camera(reconstruction: ObjectReconstruction) -> Mesh:
-    """Return the mesh where it stands, in metres."""
-    return reconstruction.mesh_object.transformed(reconstruction.camera_from_object)
 
 
 def measure(
