@@ -19,7 +19,7 @@ therefore moves the principal point to ``(c + 0.5) * s - 0.5``.
 """
 
 from dataclasses import replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -31,8 +31,6 @@ from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Camera, Floats
 
 Interpolation = Literal["linear", "nearest"]
-Scalar = TypeVar("Scalar", bound=np.generic)
-OPENCV_INTERPOLATION = {"linear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
 OUTSIDE_PX = -10.0  # where cv2.remap is sent for what lies outside the image
 
 
@@ -133,30 +131,43 @@ def pixel_rays(camera: Camera) -> Floats:
 
 
 def rectify_image(
-    image: NDArray[Scalar], camera: Camera, interpolation: Interpolation = "linear"
-) -> NDArray[Scalar]:
+    image: NDArray[Any], camera: Camera, interpolation: Interpolation = "linear"
+) -> NDArray[Any]:
     """Return ``image`` (H, W) or (H, W, C) as the rectified camera would have taken it.
 
-    Masks, labels and depth want ``nearest``. What the camera did not see becomes 0, or NaN in an
-    image of floats; where only the lens model ends, likewise.
+    Masks, labels and depth want ``nearest``; many masks are faster stacked as channels. What the
+    camera did not see, or where the lens model ends, becomes 0, or NaN in an image of floats.
     """
-    check_shape(image[..., None] if image.ndim == 2 else image, _size(camera) + " C", "image")
+    size = f"{camera.height} {camera.width}"
+    check_shape(image, size if image.ndim == 2 else f"{size} C", "image")
     if not camera.is_distorted:
         return image
     ideal = _ideal(rectified(camera), _pixel_grid(camera))
-    source = np.nan_to_num(_pixels(camera, lens_of(camera).distort(ideal)), nan=OUTSIDE_PX)
-    source_x, source_y = np.moveaxis(source.astype(np.float32), -1, 0)
-    pixels: Any = image.astype(np.uint8) if image.dtype == bool else image
+    source_px = np.nan_to_num(_pixels(camera, lens_of(camera).distort(ideal)), nan=OUTSIDE_PX)
+    return _sampled(image, source_px, interpolation)
+
+
+def _sampled(image: NDArray[Any], source_px: Floats, interpolation: Interpolation) -> NDArray[Any]:
+    """Return the image read at pixels ``(H, W, 2)``, 0 or NaN outside."""
     border = np.nan if np.issubdtype(image.dtype, np.floating) else 0
-    mapped = cv2.remap(
-        pixels,
-        source_x,
-        source_y,
-        OPENCV_INTERPOLATION[interpolation],
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(border,) * 4,
+    if interpolation == "nearest":
+        framed = np.pad(
+            image, ((1, 1), (1, 1), *[(0, 0)] * (image.ndim - 2)), constant_values=border
+        )
+        limits = np.array([image.shape[1], image.shape[0]])
+        columns, rows = np.moveaxis(np.clip(np.rint(source_px), -1, limits).astype(np.intp), -1, 0)
+        return framed[rows + 1, columns + 1]
+    columns, rows = np.moveaxis(source_px.astype(np.float32), -1, 0)
+    return np.asarray(
+        cv2.remap(
+            image,
+            columns,
+            rows,
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=(border,) * 4,
+        )
     )
-    return np.asarray(mapped).astype(image.dtype, copy=False)
 
 
 def _scaled_matrix_px(camera: Camera, scale_x: float, scale_y: float) -> Floats:
@@ -186,7 +197,3 @@ def _pixel_grid(camera: Camera) -> Floats:
     """Return the coordinates of every pixel, ``(H, W, 2)`` as (column, row)."""
     columns, rows = np.arange(float(camera.width)), np.arange(float(camera.height))
     return np.stack(np.meshgrid(columns, rows), axis=-1)
-
-
-def _size(camera: Camera) -> str:
-    return f"{camera.height} {camera.width}"

@@ -32,9 +32,9 @@ from sam3d_ros.structures import Bools, Bytes, Camera, Floats, Ints, PointCloud
 
 RANGE_NOISE_M = 0.02  # two sigmas of common LiDARs, whatever the distance
 GAP_PERCENTILE = 75.0  # of the distances between neighbours; closes regular and random patterns
-MAX_GAP_FRACTION = 0.1  # of the image; points farther apart are not neighbours
+MAX_GAP_FRACTION = 0.1  # of the image's width; points farther apart are not neighbours
+SPACINGS_PX = (1, 2, 4, 8, 16, 32)
 MIN_NEIGHBOURS = 30  # pairs in an octave, below which it shows no surface
-SAME_SURFACE = 0.05  # relative difference of depth up to which neighbours count as one surface
 
 
 def point_map_from_cloud(cloud: PointCloud, camera: Camera, splat_radius_px: int) -> Floats:
@@ -64,7 +64,7 @@ def _hidden(depth_m: Floats, camera: Camera) -> Bools:
     taken to end there; so far out it may have sloped away from the reading it is compared with.
     """
     hidden = np.zeros(depth_m.shape, dtype=bool)
-    for surface, gap in _surfaces(depth_m):
+    for surface, gap in _surfaces(depth_m, camera):
         for margin in ((0, 0), (gap[0] // 2, gap[1] // 2)):
             surface_m = 1.0 / np.maximum(_grown(surface, margin), np.float32(1e-6))
             limit_m = step_limit_m(surface_m, camera, 1 + max(margin)) + RANGE_NOISE_M
@@ -72,32 +72,53 @@ def _hidden(depth_m: Floats, camera: Camera) -> Bools:
     return hidden
 
 
-def _surfaces(depth_m: Floats) -> Iterator[tuple[Floats, tuple[int, int]]]:
+def _surfaces(depth_m: Floats, camera: Camera) -> Iterator[tuple[Floats, tuple[int, int]]]:
     """Yield what each octave adds: inverse depth with gaps closed, and the gap (down, across)."""
-    rows, columns = np.nonzero(np.isfinite(depth_m))
-    depths_m = depth_m[rows, columns]
-    octaves = np.floor(np.log2(depths_m)).astype(int)
-    gaps_down = _gaps_px(columns, rows, depths_m, MAX_GAP_FRACTION * depth_m.shape[0])
-    gaps_across = _gaps_px(rows, columns, depths_m, MAX_GAP_FRACTION * depth_m.shape[1])
-    for octave in np.unique(octaves):
-        gaps = [gaps_px[octaves == octave] for gaps_px in (gaps_down, gaps_across)]
-        if min(np.isfinite(gap).sum() for gap in gaps) >= MIN_NEIGHBOURS:
-            down, across = (int(np.nanpercentile(gap, GAP_PERCENTILE)) for gap in gaps)
+    octaves = np.floor(np.log2(depth_m))
+    for octave in np.unique(octaves[np.isfinite(octaves)]):
+        gap = _usual_gap_px(np.where(octaves == octave, depth_m, np.nan), camera)
+        if gap is not None:
             nearer = depth_m < 2.0 ** (octave + 1)
             inverse = np.divide(1.0, depth_m, out=np.zeros_like(depth_m), where=nearer)
-            yield _closed(inverse, (down, across)), (down, across)
+            yield _closed(inverse, gap), gap
 
 
-def _gaps_px(lines: Ints, positions: Ints, depths_m: Floats, largest_px: float) -> Floats:
-    """Return each reading's distance to the next one on its line, NaN if on another surface."""
+def _usual_gap_px(depth_m: Floats, camera: Camera) -> tuple[int, int] | None:
+    """Return the usual distance between neighbours (down, across), None where there are too few.
+
+    Points of a pattern seldom share a column. So those in strips as wide as their spacing do.
+    """
+    rows, columns = np.nonzero(np.isfinite(depth_m))
+    strip = 2 * _spacing_px(np.isfinite(depth_m))
+    gaps = [
+        _gaps_px(lines // strip, positions, depth_m[rows, columns], camera)
+        for lines, positions in ((columns, rows), (rows, columns))
+    ]
+    if min(len(gap) for gap in gaps) < MIN_NEIGHBOURS:
+        return None
+    down, across = (int(np.percentile(gap, GAP_PERCENTILE)) for gap in gaps)
+    return down, across
+
+
+def _spacing_px(occupied: Bools) -> int:
+    """Return the smallest power of two within which most points have another point."""
+    image = occupied.astype(np.float32)
+    for radius in SPACINGS_PX:
+        counts = cv2.boxFilter(image, -1, (2 * radius + 1,) * 2, normalize=False)
+        if np.median(counts[occupied]) > 1.5:
+            return radius
+    return SPACINGS_PX[-1]
+
+
+def _gaps_px(lines: Ints, positions: Ints, depths_m: Floats, camera: Camera) -> Ints:
+    """Return the distances of points to the next one on their line that is on one surface."""
     order = np.lexsort((positions, lines))
-    gaps_px = np.full(len(order), np.nan)
     distances_px = np.diff(positions[order])
     rise_m = np.abs(np.diff(depths_m[order]))
-    joined = (np.diff(lines[order]) == 0) & (distances_px <= largest_px)
-    joined &= rise_m < SAME_SURFACE * depths_m[order[1:]]
-    gaps_px[order[:-1][joined]] = distances_px[joined]
-    return gaps_px
+    joined = (np.diff(lines[order]) == 0) & (distances_px > 0)
+    joined &= distances_px <= MAX_GAP_FRACTION * camera.width
+    joined &= rise_m <= step_limit_m(depths_m[order[1:]], camera, distances_px) + RANGE_NOISE_M
+    return np.asarray(distances_px[joined])
 
 
 def _closed(inverse_depth: Floats, gap: tuple[int, int]) -> Floats:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from sam3d_ros.errors import DepthAlignError, DepthUnitError, IntrinsicsError
 from sam3d_ros.geometry.cameras import (
     checked_matrix_px,
+    cropped,
     pixel_rays,
     project,
     rectify_image,
@@ -34,7 +35,7 @@ from sam3d_ros.structures import Camera, DepthImage, Floats, Ints
 
 DepthUnit = Literal["auto", "m", "mm"]
 IMPLAUSIBLE = 50.0  # metres are rarely more, millimetres rarely less, for the median of a scene
-MAX_UPSAMPLING = 4  # of depth before it is registered
+MAX_UPSAMPLING = 8  # of depth before it is registered
 SPACING_STRIDE = 4  # pixels between those at which the spacing of registered samples is measured
 SEARCH_RADIUS_PX = 3  # how far a neighbour may be; depth that was splatted has holes
 MIN_CONTRADICTIONS = 3  # of 8 directions, from which a reading without support is an outlier
@@ -181,10 +182,18 @@ def _check_registration(depth: DepthImage) -> None:
 
 def _points_color(depth_m: Floats, depth: DepthImage, factor: int) -> Floats:
     """Return the known points ``(N, 3)`` of depth upsampled by ``factor``, in color coordinates."""
-    camera = resized(depth.camera, factor * depth.camera.width, factor * depth.camera.height)
-    points = unproject(depth_m, camera)[np.isfinite(depth_m)]
+    points = _upsampled_points(depth_m, depth.camera, factor)[np.isfinite(depth_m)]
     pose = depth.color_from_depth
     return points @ pose.rotation.T.astype(np.float32) + pose.translation_m.astype(np.float32)
+
+
+def _upsampled_points(depth_m: Floats, camera: Camera, factor: int) -> Floats:
+    """Unproject upsampled depth; between pixels, rays of a lens are interpolated to save time."""
+    if not camera.is_distorted or factor == 1:
+        return unproject(depth_m, resized(camera, factor * camera.width, factor * camera.height))
+    framed = cropped(camera, -1, -1, camera.width + 2, camera.height + 2)
+    rays = cv2.resize(pixel_rays(framed), None, fx=factor, fy=factor)
+    return np.asarray(rays[factor:-factor, factor:-factor] * depth_m[..., None])
 
 
 def _upsampling(depth: DepthImage, color: Camera) -> int:

@@ -26,7 +26,7 @@ from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Bools, Camera, Floats, Ints
 
 NUM_THREADS = 1  # callers share the machine with drivers and planners
-MARGIN_PX = 2.0  # around projected vertices: rounding, and edges bent by the lens
+MARGIN_PX = 1.0  # around projected vertices, for rounding
 
 
 class MeshLike(Protocol):
@@ -107,13 +107,13 @@ def _scene(meshes: Sequence[MeshLike]) -> "o3d.t.geometry.RaycastingScene":
 
 def _region(meshes: Sequence[MeshLike], camera: Camera) -> tuple[slice, slice]:
     """Return the rows and columns outside of which no mesh can be seen."""
-    everything = (slice(0, camera.height), slice(0, camera.width))
+    size = np.array([camera.width, camera.height])
     pixels = np.concatenate([project(camera, mesh.vertices) for mesh in meshes])
-    if not np.isfinite(pixels).all():  # a mesh around or behind the camera has no outline
-        return everything
-    low = np.floor(pixels.min(axis=0) - MARGIN_PX).astype(int)
-    high = np.ceil(pixels.max(axis=0) + MARGIN_PX).astype(int) + 1
-    low, high = (np.clip(edge, 0, (camera.width, camera.height)) for edge in (low, high))
+    if camera.is_distorted or not np.isfinite(pixels).all():
+        # Bent edges, and meshes that reach behind the camera, may be seen beyond their vertices.
+        return slice(0, camera.height), slice(0, camera.width)
+    low = np.clip(np.floor(pixels.min(axis=0) - MARGIN_PX), 0, size).astype(int)
+    high = np.clip(np.ceil(pixels.max(axis=0) + MARGIN_PX) + 1, 0, size).astype(int)
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
