@@ -18,6 +18,7 @@ Images are ``(H, W, 3)`` uint8 in RGB order.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -139,3 +140,10 @@ def stacked(images: Sequence[Bytes], color: Color = PAPER) -> Bytes:
     return np.concatenate(
         [beside([i, blank(width - i.shape[1], i.shape[0], color)], 0) for i in images], axis=0
     )
+
+
+def write_image(rgb: Bytes, path: Path) -> None:
+    """Write an RGB image as PNG."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+    path.write_bytes(encoded.tobytes())

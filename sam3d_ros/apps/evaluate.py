@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
+from sam3d_ros.apps.drawing import write_image
 from sam3d_ros.apps.pictures import Pictured, in_camera
 from sam3d_ros.apps.sheets import Compared, comparison_sheet
 from sam3d_ros.config import SceneConfig
@@ -158,10 +158,3 @@ def caption(row: Row) -> str:
         ("silhouette_iou", "outline {:.2f}"),
     )
     return "  ".join(text.format(row.metrics[name]) for name, text in shown if name in row.metrics)
-
-
-def write_image(rgb: Bytes, path: Path) -> None:
-    """Write an RGB image as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
-    path.write_bytes(encoded.tobytes())
