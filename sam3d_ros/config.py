@@ -94,6 +94,9 @@ class SyncConfig(Checked):
         choices=("exact", "exact_then_nearest"),
     )
     slop: float = setting(0.04, "Largest stamp difference of a nearest match, s", 0.0, 1.0)
+    timeout: float = setting(
+        1.0, "How long a mask waits for the other messages of its stamp, s", 0.0, 60.0
+    )
     cache_seconds: float = setting(5.0, "How long messages wait for their mask, s", 0.1, 120.0)
     cache_mb: float = setting(512.0, "Most memory for waiting messages, MB", 16.0, 16384.0)
 

@@ -1,0 +1,315 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""One mask and the messages that belong to it become one frame; nothing here waits or remembers."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, cast
+
+import cv2
+import numpy as np
+
+from sam3d_ros.config import NodeConfig
+from sam3d_ros.errors import (
+    DepthAlignError,
+    IntrinsicsError,
+    MaskSizeError,
+    Sam3dError,
+    TransformError,
+)
+from sam3d_ros.geometry.cameras import camera_from_fov, resized
+from sam3d_ros.geometry.depth import DepthUnit, metric_depth
+from sam3d_ros.ros.decode import (
+    camera_from_msg,
+    cloud_from_msg,
+    depth_from_msg,
+    image_from_msg,
+    labels_from_msg,
+    stamp_ns_from_msg,
+)
+from sam3d_ros.ros.tf_buffer import TransformBuffer, frame_name
+from sam3d_ros.structures import (
+    Camera,
+    DepthImage,
+    Floats,
+    Frame,
+    InstanceMask,
+    Ints,
+    PointCloud,
+    Similarity,
+)
+
+
+class Input(Enum):
+    """What the node listens to; the values are the names of its topics before remapping."""
+
+    IMAGE = "image"
+    CAMERA_INFO = "camera_info"
+    MASKS = "masks"
+    DEPTH = "depth"
+    DEPTH_INFO = "depth/camera_info"
+    POINTS = "points"
+
+
+Topics = Mapping[Input, str]  # under what name a person knows each input
+OWN_TOPICS: Topics = {each: each.value for each in Input}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """One moment by two clocks."""
+
+    clock_ns: int  # the clock that stamps are read from; it may jump
+    steady_ns: int  # never jumps; only differences mean something
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Poses:
+    """What TF said about the frames of one mask, each at the stamp of its own message."""
+
+    fixed_from_camera: Similarity | None = None
+    up_camera: Floats | None = None  # (3,)
+    color_from_depth: Similarity | None = None
+    camera_from_points: Similarity | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Matched:
+    """The messages that belong together, as they came."""
+
+    masks: Any
+    image: Any
+    info: Any = None
+    depth: Any = None
+    depth_info: Any = None
+    points: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bundle:
+    """Everything that one frame is made of, not yet decoded."""
+
+    messages: Matched
+    poses: Poses
+    completed: Instant  # when the last part came
+
+    @property
+    def stamp_ns(self) -> int:
+        """Stamp of the image."""
+        return stamp_ns_from_msg(self.messages.image.header.stamp)
+
+    @property
+    def frame_id(self) -> str:
+        """Optical frame of the image."""
+        return str(self.messages.image.header.frame_id)
+
+
+def poses_of(messages: Matched, transforms: TransformBuffer, config: NodeConfig) -> Poses:
+    """Look up every transform that a frame needs, at the stamps of its messages.
+
+    Raises:
+        TransformError: A frame that the settings name, or that of the points, is not known then.
+        DepthAlignError: Depth comes from another frame, and how they relate is not known then.
+    """
+    stamp_ns, camera = _when_and_where(messages.image)
+    if not camera:
+        raise TransformError("the image has an empty frame_id; set it in the camera driver")
+    here = camera, stamp_ns
+    fixed = up = color_from_depth = camera_from_points = None
+    if config.output_frame:
+        fixed = transforms.lookup(config.output_frame, camera, stamp_ns)
+    if config.gravity_frame:
+        up = transforms.lookup(camera, config.gravity_frame, stamp_ns).rotation[:, 2]
+    if messages.depth is not None:
+        color_from_depth = _color_from_depth(here, messages.depth, transforms)
+    if messages.points is not None:
+        depth_ns, sensor = _when_and_where(messages.points)
+        camera_from_points = transforms.lookup_between(here, (sensor, depth_ns))
+    return Poses(
+        fixed_from_camera=fixed,
+        up_camera=up,
+        color_from_depth=color_from_depth,
+        camera_from_points=camera_from_points,
+    )
+
+
+def frame_from_bundle(bundle: Bundle, config: NodeConfig, topics: Topics = OWN_TOPICS) -> Frame:
+    """Decode a bundle; ``topics`` are the names that errors call its messages.
+
+    Raises:
+        Sam3dError: A message cannot be used; says which and why.
+    """
+    messages, poses = bundle.messages, bundle.poses
+    with naming(topics[Input.IMAGE]):
+        rgb = image_from_msg(messages.image)
+    height, width = rgb.shape[:2]
+    with naming(topics[Input.CAMERA_INFO]):
+        camera, uncalibrated = _color_camera(messages.info, width, height, config)
+    with naming(topics[Input.MASKS]):
+        masks = masks_from_labels(labels_from_msg(messages.masks), width, height, config.masks.mode)
+    points = depth = None
+    if messages.points is not None and poses.camera_from_points is not None:
+        with naming(topics[Input.POINTS]):
+            points = PointCloud(
+                points=cloud_from_msg(messages.points),
+                camera_from_sensor=poses.camera_from_points,
+            )
+    if messages.depth is not None:
+        depth = _depth_image(bundle, camera, config, topics)
+    return Frame(
+        rgb=rgb,
+        camera=camera,
+        stamp_ns=bundle.stamp_ns,
+        frame_id=bundle.frame_id,
+        masks=masks,
+        depth=depth,
+        points=points,
+        fixed_from_camera=poses.fixed_from_camera,
+        fixed_frame_id=config.output_frame,
+        up_camera=poses.up_camera,
+        uncalibrated=uncalibrated,
+    )
+
+
+def masks_from_labels(
+    labels: Ints, width: int, height: int, mode: str = "label_image"
+) -> tuple[InstanceMask, ...]:
+    """Split a label image ``(h, w)`` into one mask per id, of the size of the image.
+
+    Labels of another size but the same aspect ratio are resized to the nearest and flagged.
+
+    Raises:
+        MaskSizeError: The aspect ratio differs.
+    """
+    mask_height, mask_width = labels.shape
+    is_resized = (mask_width, mask_height) != (width, height)
+    if is_resized:
+        _check_aspect((mask_width, mask_height), (width, height))
+        labels = np.asarray(
+            cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        ).astype(np.int32)
+    if mode == "binary":
+        labels = (labels != 0).astype(np.int32)
+    return tuple(
+        InstanceMask(instance_id=int(label), mask=labels == label, resized=is_resized)
+        for label in np.unique(labels)
+        if label > 0
+    )
+
+
+@contextmanager
+def naming(topic: str) -> Iterator[None]:
+    """Put the name of a topic before what is wrong with its message."""
+    try:
+        yield
+    except Sam3dError as error:
+        raise type(error)(f"{topic}: {error}") from error
+
+
+def _when_and_where(message: Any) -> tuple[int, str]:
+    return stamp_ns_from_msg(message.header.stamp), frame_name(message.header.frame_id)
+
+
+def _color_from_depth(
+    camera: tuple[str, int], depth: Any, transforms: TransformBuffer
+) -> Similarity:
+    stamp_ns, frame = _when_and_where(depth)
+    if frame == camera[0]:
+        return Similarity.identity()
+    try:
+        return transforms.lookup_between(camera, (frame, stamp_ns))
+    except TransformError as error:
+        raise DepthAlignError(
+            f"depth is in frame {frame!r}, the image in {camera[0]!r}, and TF does not relate "
+            f"them: {error}; publish that transform or use depth aligned to the image"
+        ) from error
+
+
+def _color_camera(info: Any, width: int, height: int, config: NodeConfig) -> tuple[Camera, bool]:
+    """Return the camera of the image, and whether it is a guess."""
+    try:
+        if info is None:
+            raise IntrinsicsError("no camera_info came")
+        camera = camera_from_msg(info, rectified=config.camera.rectified)
+        _check_size(camera, width, height)
+    except IntrinsicsError:
+        if not config.camera.fov_fallback_deg:
+            raise
+        return camera_from_fov(width, height, config.camera.fov_fallback_deg), True
+    return camera, False
+
+
+def _depth_image(bundle: Bundle, color: Camera, config: NodeConfig, topics: Topics) -> DepthImage:
+    """Decode depth and find the camera that took it."""
+    messages = bundle.messages
+    with naming(topics[Input.DEPTH]):
+        # The config admits no other unit.
+        unit = cast("DepthUnit", config.depth.unit)
+        depth_m = metric_depth(depth_from_msg(messages.depth), unit)
+    height, width = depth_m.shape
+    # A driver without calibration sends zeros, which say no more than no camera_info.
+    if messages.depth_info is None or not np.any(messages.depth_info.k):
+        with naming(topics[Input.DEPTH]):
+            camera = _camera_of_registered(bundle, color, width, height)
+    else:
+        with naming(topics[Input.DEPTH_INFO]):
+            camera = camera_from_msg(messages.depth_info, rectified=config.camera.rectified)
+            _check_size(camera, width, height)
+    assert bundle.poses.color_from_depth is not None
+    return DepthImage(
+        depth_m=depth_m, camera=camera, color_from_depth=bundle.poses.color_from_depth
+    )
+
+
+def _camera_of_registered(bundle: Bundle, color: Camera, width: int, height: int) -> Camera:
+    """Return the image's camera at the size of a depth image without intrinsics of its own."""
+    frame = frame_name(bundle.messages.depth.header.frame_id)
+    is_alike = _same_aspect((width, height), (color.width, color.height))
+    if frame != frame_name(bundle.frame_id) or not is_alike:
+        raise DepthAlignError(
+            f"depth of {width}x{height} in frame {frame!r} has no intrinsics, which only works "
+            f"with the frame ({bundle.frame_id!r}) and the aspect ratio ({color.width}x"
+            f"{color.height}) of the image; publish {Input.DEPTH_INFO.value} or aligned depth"
+        )
+    return resized(color, width, height)
+
+
+def _check_size(camera: Camera, width: int, height: int) -> None:
+    if (camera.width, camera.height) != (width, height):
+        raise IntrinsicsError(
+            f"camera_info describes an image of {camera.width}x{camera.height} (after roi and "
+            f"binning), got one of {width}x{height}; check that both come from one camera"
+        )
+
+
+def _check_aspect(mask: tuple[int, int], image: tuple[int, int]) -> None:
+    if not _same_aspect(mask, image):
+        raise MaskSizeError(
+            f"the mask of {mask[0]}x{mask[1]} differs in aspect ratio from the image of "
+            f"{image[0]}x{image[1]}; send masks of the image that the node gets, without "
+            "cropping or padding"
+        )
+
+
+def _same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Tell whether one size is the other one scaled, up to the rounding of one side."""
+    (width, height), (other_width, other_height) = sorted((first, second))
+    return (
+        abs(width - other_width * height / other_height) < 1
+        or abs(height - other_height * width / other_width) < 1
+    )

@@ -1,0 +1,113 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""A bounded memory of one topic's messages, found again by their stamps."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sam3d_ros.ros.decode import NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One message and what is needed to find or drop it."""
+
+    stamp_ns: int
+    message: Any
+    num_bytes: int = 0
+
+
+class Search(NamedTuple):
+    """What was found for a stamp, and whether waiting could still change that."""
+
+    entry: Entry | None
+    decided: bool
+
+
+NOTHING = Search(None, decided=True)
+
+
+class StampCache:
+    """Messages ordered by stamp, within some seconds of the one that came last."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self._max_ns = int(max_seconds * NS_PER_S)
+        self._entries: list[Entry] = []
+        self.num_bytes = 0
+        self.num_received = 0
+        self.last_ns: int | None = None  # stamp of what came last
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def span_ns(self) -> tuple[int, int] | None:
+        """Oldest and newest stamp, None when empty."""
+        return (self._entries[0].stamp_ns, self._entries[-1].stamp_ns) if self._entries else None
+
+    def add(self, stamp_ns: int, message: Any) -> None:
+        """Remember a message; one with the same stamp is replaced."""
+        entry = Entry(stamp_ns, message, len(getattr(message, "data", ())))
+        place = bisect_left(self._entries, stamp_ns, key=_stamp_ns)
+        if place < len(self._entries) and self._entries[place].stamp_ns == stamp_ns:
+            self.num_bytes -= self._entries.pop(place).num_bytes
+        self._entries.insert(place, entry)
+        self.num_bytes += entry.num_bytes
+        self.num_received += 1
+        self.last_ns = stamp_ns
+        # What is far in the future is of no more use than what is long past: after a jump back it
+        # would be taken for the newest.
+        self._keep(
+            bisect_left(self._entries, stamp_ns - self._max_ns, key=_stamp_ns),
+            bisect_left(self._entries, stamp_ns + self._max_ns, key=_stamp_ns) + 1,
+        )
+
+    def search(self, stamp_ns: int, slop_ns: int, *, final: bool) -> Search:
+        """Find the message of a stamp: the exact one, else the nearest within ``slop_ns``.
+
+        The nearest is only certain once the topic has gone on to that stamp, because messages of
+        one topic come in order; ``final`` takes what is there.
+        """
+        place = bisect_left(self._entries, stamp_ns, key=_stamp_ns)
+        has_gone_on = place < len(self._entries)
+        if not has_gone_on and not final:
+            return Search(None, decided=False)
+        near = self._entries[max(place - 1, 0) : place + 1]
+        best = min(near, key=lambda each: abs(each.stamp_ns - stamp_ns), default=None)
+        if best is None or abs(best.stamp_ns - stamp_ns) > slop_ns:
+            return NOTHING
+        return Search(best, decided=True)
+
+    def drop_oldest(self) -> None:
+        """Forget one message."""
+        self._keep(1, len(self._entries))
+
+    def forget_after(self, stamp_ns: int) -> None:
+        """Drop what is younger than a time."""
+        self._keep(0, bisect_left(self._entries, stamp_ns + 1, key=_stamp_ns))
+        if self.last_ns is not None and self.last_ns > stamp_ns:
+            self.last_ns = self._entries[-1].stamp_ns if self._entries else None
+
+    def _keep(self, start: int, stop: int) -> None:
+        if start <= 0 and stop >= len(self._entries):
+            return
+        self._entries = self._entries[start:stop]
+        self.num_bytes = sum(entry.num_bytes for entry in self._entries)
+
+
+def _stamp_ns(entry: Entry) -> int:
+    return entry.stamp_ns
