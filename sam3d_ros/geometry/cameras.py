@@ -156,18 +156,10 @@ def _sampled(image: NDArray[Any], source_px: Floats, interpolation: Interpolatio
         )
         limits = np.array([image.shape[1], image.shape[0]])
         columns, rows = np.moveaxis(np.clip(np.rint(source_px), -1, limits).astype(np.intp), -1, 0)
-        return framed[rows + 1, columns + 1]
+        return np.asarray(framed[rows + 1, columns + 1])
     columns, rows = np.moveaxis(source_px.astype(np.float32), -1, 0)
-    return np.asarray(
-        cv2.remap(
-            image,
-            columns,
-            rows,
-            cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=(border,) * 4,
-        )
-    )
+    mapped = cv2.remap(image, columns, rows, cv2.INTER_LINEAR, borderValue=(border,) * 4)
+    return np.asarray(mapped).reshape(image.shape)
 
 
 def _scaled_matrix_px(camera: Camera, scale_x: float, scale_y: float) -> Floats:
