@@ -79,16 +79,18 @@ endif
 
 ifneq ($(strip $(VENV)),)
 $(PREFIX)/packages.stamp: constraints.txt cmake/preflight.py
-	$(PYTHON) cmake/preflight.py
-	$(PYTHON) -m venv $(PREFIX)
+	@$(PYTHON) cmake/preflight.py
+	@echo "installing the packages of constraints.txt into $(VENV), some minutes"
+	@$(PYTHON) -m venv $(PREFIX)
 	@touch $(PREFIX)/COLCON_IGNORE
-	$(PIP) install -qq $(TORCH) 2>/dev/null || \
+	@$(PIP) install -qq $(TORCH) 2>/dev/null || \
 	  $(PIP) install --extra-index-url $(TORCH_INDEX) $(TORCH)
-	grep -v '^torch==' constraints.txt | $(PIP) install -qq --no-deps --requirement /dev/stdin
+	@grep -v '^torch==' constraints.txt | $(PIP) install -qq --no-deps --requirement /dev/stdin
 	@touch $@
 
 # Editable: Python is taken from this folder, so that only what CMake builds needs this again.
 $(PREFIX)/interfaces.stamp: $(PREFIX)/packages.stamp $(INTERFACES)
-	$(PIP) install -qq --no-deps --no-build-isolation --editable .
+	@echo "building the messages into $(VENV)"
+	@$(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 endif
