@@ -38,6 +38,7 @@ IMPLAUSIBLE = 50.0  # metres are rarely more, millimetres rarely less, for the m
 MAX_UPSAMPLING = 8  # of depth before it is registered
 SPACING_STRIDE = 4  # pixels between those at which the spacing of registered samples is measured
 SEARCH_RADIUS_PX = 3  # how far a neighbour may be; depth that was splatted has holes
+MAX_THICKNESS = 2  # readings across what hangs in the air; aligned depth repeats readings
 MIN_CONTRADICTIONS = 3  # of 8 directions, from which a reading without support is an outlier
 DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
 
@@ -118,10 +119,10 @@ def register_depth(depth: DepthImage, color: Camera) -> Floats:
 def reject_flying_pixels(depth_m: Floats, camera: Camera) -> Floats:
     """Return depth with NaN for readings that hang in the air between two surfaces.
 
-    A reading goes when, along a line through it, its next neighbour on one side is nearer and the
-    one on the other side farther, both by more than any surface rises; or when its neighbours
-    contradict it all around and none supports it. Where readings are sparse the next neighbour
-    may be some pixels away, and a reading without neighbours stays.
+    A reading goes when a line through it leads to something nearer on one side and something
+    farther on the other, both by more than any surface rises, and it has at most one companion
+    on that line; or when all readings around contradict it. Where readings are sparse the next
+    may be some pixels away, and a reading with none in reach stays.
 
     Args:
         depth_m: ``(H, W)``, NaN where unknown.
@@ -129,13 +130,13 @@ def reject_flying_pixels(depth_m: Floats, camera: Camera) -> Floats:
     """
     check_shape(depth_m, f"{camera.height} {camera.width}", "depth_m")
     rows, columns = np.nonzero(_near_a_step(depth_m, camera))
-    relations = _relations(depth_m, camera, rows, columns)
-    nearer, farther = relations == -1, relations == 1
-    between = (nearer & np.roll(farther, 4, axis=1)).any(axis=1)
-    contradicted = (nearer | farther).sum(axis=1) >= MIN_CONTRADICTIONS
-    lonely = contradicted & ~(relations == 0).any(axis=1)
+    step, num_supports = _surroundings(depth_m, camera, rows, columns)
+    opposite_step, opposite_supports = (np.roll(what, 4, axis=1) for what in (step, num_supports))
+    thin = num_supports + opposite_supports < MAX_THICKNESS
+    between = ((step * opposite_step < 0) & thin).any(axis=1)
+    contradicted = (step != 0).sum(axis=1) >= MIN_CONTRADICTIONS
+    flying = between | (contradicted & (num_supports == 0).all(axis=1))
     result = depth_m.copy()
-    flying = between | lonely
     result[rows[flying], columns[flying]] = np.nan
     return result
 
@@ -250,23 +251,24 @@ def _near_a_step(depth_m: Floats, camera: Camera) -> NDArray[np.bool_]:
     return near
 
 
-def _relations(depth_m: Floats, camera: Camera, rows: Ints, columns: Ints) -> Ints:
-    """Return what the next neighbour in each of 8 directions says about N readings, ``(N, 8)``.
+def _surroundings(depth_m: Floats, camera: Camera, rows: Ints, columns: Ints) -> tuple[Ints, Ints]:
+    """Return what stands around N readings in each of 8 directions, both ``(N, 8)``.
 
-    -1: it is nearer, 0: it is on one surface with the reading, 1: it is farther, 2: none there.
+    First whether the next other surface is nearer (-1) or farther (1), 0 where none is in reach;
+    then how many readings come before it that are on one surface with the reading.
     """
-    radius = SEARCH_RADIUS_PX
-    padded = np.pad(depth_m, radius, constant_values=np.nan)
+    padded = np.pad(depth_m, SEARCH_RADIUS_PX, constant_values=np.nan)
     own_m = depth_m[rows, columns]
-    relations = np.full((len(rows), len(DIRECTIONS)), 2, dtype=np.int8)
+    step = np.zeros((len(rows), len(DIRECTIONS)), dtype=np.int8)
+    num_supports = np.zeros_like(step)
     for index, (down, right) in enumerate(DIRECTIONS):
-        for distance in range(radius, 0, -1):
-            neighbour_m = padded[
-                rows + radius + distance * down, columns + radius + distance * right
-            ]
-            rise_m = neighbour_m - own_m
+        for distance in range(1, SEARCH_RADIUS_PX + 1):
             limit_m = step_limit_m(own_m, camera, distance * float(np.hypot(down, right)))
-            relation = np.where(np.abs(rise_m) <= limit_m, 0, np.sign(rise_m))
-            known = np.isfinite(rise_m)
-            relations[known, index] = relation[known]
-    return relations
+            reach_down, reach_right = (SEARCH_RADIUS_PX + distance * way for way in (down, right))
+            rise_m = padded[rows + reach_down, columns + reach_right] - own_m
+            searching = (step[:, index] == 0) & np.isfinite(rise_m)
+            contradicts = np.abs(rise_m) > limit_m
+            num_supports[:, index] += searching & ~contradicts
+            found = searching & contradicts
+            step[found, index] = np.sign(rise_m[found])
+    return step, num_supports
