@@ -1,5 +1,5 @@
-# make help says what there is. Wanted: Python 3.11 or newer with venv and headers, g++, make, and
-# what pip reaches; everything else, CMake too, is installed into .venv.
+# make help says what there is. Wanted: Python 3.11 or 3.12 with venv and headers, g++, make, and what
+# pip reaches; everything else, CMake too, is installed into .venv.
 
 PYTHON ?= python3
 VENV ?= .venv

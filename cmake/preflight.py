@@ -24,8 +24,8 @@ from pathlib import Path
 def missing() -> list[str]:
     """Return one sentence per thing that is missing, with the way to get it on Debian/Ubuntu."""
     sentences = []
-    if sys.version_info < (3, 11):
-        sentences.append(f"Python 3.11 or newer, this is {sys.version.split()[0]}: set PYTHON=")
+    if not (3, 11) <= sys.version_info < (3, 13):  # open3d 0.19 has no wheels for later ones
+        sentences.append(f"Python 3.11 or 3.12, this is {sys.version.split()[0]}: set PYTHON=")
     if find_spec("venv") is None or find_spec("ensurepip") is None:
         sentences.append("the modules venv and ensurepip: apt install python3-venv")
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
