@@ -19,7 +19,7 @@ ROS installation is needed.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 from rosbags.typesys import Stores, get_typestore
 
 from sam3d_ros.errors import DatasetError
+from sam3d_ros.ros.framing import Input
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
@@ -48,8 +49,18 @@ ALIGNED_WORDS = ("aligned", "registered")
 LIDAR_WORDS = ("lidar", "velodyne", "ouster", "livox")
 
 
+INPUTS = {
+    "image": Input.IMAGE,
+    "camera_info": Input.CAMERA_INFO,
+    "masks": Input.MASKS,
+    "depth": Input.DEPTH,
+    "depth_info": Input.DEPTH_INFO,
+    "points": Input.POINTS,
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Topics:
+class BagTopics:
     """Names of the topics that the node's inputs come from; empty is none."""
 
     image: str = ""
@@ -63,6 +74,10 @@ class Topics:
         """Return the inputs that have a topic."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: topic for name, topic in values.items() if topic}
+
+    def by_input(self) -> dict[Input, str]:
+        """Return the topic of each of the node's inputs that has one."""
+        return {INPUTS[name]: topic for name, topic in self.named().items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +126,7 @@ class Bag(AbstractContextManager["Bag"]):
 
     @property
     def latched(self) -> frozenset[str]:
-        """Topics whose last messages late subscribers get (durability transient local)."""
+        """BagTopics whose last messages late subscribers get (durability transient local)."""
         return frozenset(
             each.topic
             for each in self._reader.connections
@@ -131,7 +146,7 @@ class Bag(AbstractContextManager["Bag"]):
         """Number of messages on a topic."""
         return sum(each.msgcount for each in self._reader.connections if each.topic == topic)
 
-    def raw_messages(self, topics: Mapping[str, str]) -> Iterator[RawMessage]:
+    def raw_messages(self, topics: Container[str]) -> Iterator[RawMessage]:
         """Yield the messages of some ``topics`` in the order of their recording."""
         for connection, stamp_ns, data in self._records(topics):
             yield RawMessage(
@@ -141,18 +156,18 @@ class Bag(AbstractContextManager["Bag"]):
                 data=data,
             )
 
-    def messages(self, topics: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-        """Yield (topic, message) of some ``topics`` in the order of their recording."""
-        for connection, _, data in self._records(topics):
+    def messages(self, topics: Container[str]) -> Iterator[tuple[int, str, Any]]:
+        """Yield (time of recording in ns, topic, message) in the order of their recording."""
+        for connection, stamp_ns, data in self._records(topics):
             try:
                 message = self._reader.deserialize(data, connection.msgtype)
             except AnyReaderError as error:
                 raise DatasetError(
                     f"{self._path}: damaged message on {connection.topic}: {error}"
                 ) from error
-            yield connection.topic, message
+            yield stamp_ns, connection.topic, message
 
-    def _records(self, topics: Mapping[str, str]) -> Iterator[tuple[Connection, int, bytes]]:
+    def _records(self, topics: Container[str]) -> Iterator[tuple[Connection, int, bytes]]:
         wanted = [each for each in self._reader.connections if each.topic in topics]
         return self._reader.messages(wanted) if wanted else iter(())
 
@@ -168,22 +183,25 @@ def is_bag(path: Path) -> bool:
     return path.suffix in BAG_SUFFIXES or (path / "metadata.yaml").is_file()
 
 
-def choose_topics(available: Mapping[str, str], given: Topics) -> Topics:
+def choose_topics(
+    available: Mapping[str, str], given: BagTopics, *, lidar: bool = False
+) -> BagTopics:
     """Fill what ``given`` leaves open with the most likely topics, by type and name.
 
     Args:
         available: Type of each topic by name.
         given: What the user said; such a topic must be there.
+        lidar: Take a point cloud and no depth image.
 
     Raises:
-        DatasetError: When a given topic is missing, or no colour image, camera_info or masks are
-            found; lists what there is.
+        DatasetError: When a given topic is missing, or no colour image, camera_info, masks or (for
+            ``lidar``) point cloud is found; lists what there is.
     """
     for role, topic in given.named().items():
         if topic not in available:
             raise DatasetError(f"no messages on {topic}, given as {role}; {_listing(available)}")
     image = given.image or _first(_color_images(available))
-    depth = given.depth or _first(_depth_images(available))
+    depth = "" if lidar else given.depth or _first(_depth_images(available))
     chosen = replace(
         given,
         image=image,
@@ -193,7 +211,7 @@ def choose_topics(available: Mapping[str, str], given: Topics) -> Topics:
         depth_info=given.depth_info or (_info_of(depth, available) if depth else ""),
         points=given.points or _first(_clouds(available)),
     )
-    for role in ("image", "camera_info", "masks"):
+    for role in ("image", "camera_info", "masks", *(("points",) if lidar else ())):
         if not getattr(chosen, role):
             option = role.replace("_", "-")
             raise DatasetError(
@@ -240,7 +258,9 @@ def _clouds(available: Mapping[str, str]) -> list[str]:
     )
 
 
-def _ranked(names: list[str], demerits: Any, available: Mapping[str, str]) -> list[str]:
+def _ranked(
+    names: list[str], demerits: Callable[[str], tuple[bool, ...]], available: Mapping[str, str]
+) -> list[str]:
     """Sort by demerits, then raw before compressed, then the shorter name."""
     return sorted(
         names,

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sam3d_ros.apps.bags import Bag, RawMessage, Topics, choose_topics, is_bag
+from sam3d_ros.apps.bags import Bag, BagTopics, RawMessage, choose_topics, is_bag
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 
@@ -37,14 +37,6 @@ subscribes: image, camera_info, depth, depth/camera_info, masks, points below --
 camera's pose on /tf. A bag appears on the topics on which it was recorded, or with --node-topics on
 those of the node too.
 """
-NODE_TOPICS = {
-    "image": "image",
-    "camera_info": "camera_info",
-    "masks": "masks",
-    "depth": "depth",
-    "depth_info": "depth/camera_info",
-    "points": "points",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -133,10 +125,10 @@ def _from_bag(arguments: argparse.Namespace, stack: ExitStack) -> "Recording":
 
 def _new_names(bag: Bag, namespace: str) -> dict[str, str]:
     """Return the node's topic for each input topic of a bag."""
-    chosen = choose_topics(bag.topics, Topics()).named()
+    chosen = choose_topics(bag.topics, BagTopics()).by_input()
     return {
-        topic: f"/{namespace}/{NODE_TOPICS[role]}".replace("//", "/")
-        for role, topic in chosen.items()
+        topic: f"/{namespace}/{node_input.value}".replace("//", "/")
+        for node_input, topic in chosen.items()
     }
 
 

@@ -21,7 +21,16 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from sam3d_ros.apps.bags import CLOUD, COMPRESSED, IMAGE, INFO, Bag, Topics, choose_topics, is_bag
+from sam3d_ros.apps.bags import (
+    CLOUD,
+    COMPRESSED,
+    IMAGE,
+    INFO,
+    Bag,
+    BagTopics,
+    choose_topics,
+    is_bag,
+)
 from sam3d_ros.errors import DatasetError
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
@@ -80,9 +89,9 @@ def write_bag(path: Path, storage: StoragePlugin, num: int = 3) -> Path:
 
 
 def test_of_a_realsense_bag_the_colour_and_the_aligned_depth_are_taken() -> None:
-    topics = choose_topics(REALSENSE, Topics())
+    topics = choose_topics(REALSENSE, BagTopics())
 
-    assert topics == Topics(
+    assert topics == BagTopics(
         image="/camera/camera/color/image_raw",
         camera_info="/camera/camera/color/camera_info",
         masks="/sam2/masks",
@@ -92,7 +101,7 @@ def test_of_a_realsense_bag_the_colour_and_the_aligned_depth_are_taken() -> None
 
 
 def test_of_an_azure_kinect_bag_the_infrared_image_is_left_and_the_lidar_taken() -> None:
-    topics = choose_topics(AZURE, Topics())
+    topics = choose_topics(AZURE, BagTopics())
 
     assert topics.image == "/rgb/image_raw"
     assert topics.depth == "/depth_to_rgb/image_raw"
@@ -101,7 +110,7 @@ def test_of_an_azure_kinect_bag_the_infrared_image_is_left_and_the_lidar_taken()
 
 
 def test_a_compressed_image_is_taken_where_there_is_no_raw_one() -> None:
-    topics = choose_topics(COMPRESSED_ONLY, Topics())
+    topics = choose_topics(COMPRESSED_ONLY, BagTopics())
 
     assert topics.image == "/front/image_raw/compressed"
     assert topics.camera_info == "/front/camera_info"
@@ -110,7 +119,7 @@ def test_a_compressed_image_is_taken_where_there_is_no_raw_one() -> None:
 
 
 def test_what_the_user_says_is_taken_and_its_camera_info_follows() -> None:
-    given = Topics(depth="/camera/camera/depth/image_rect_raw")
+    given = BagTopics(depth="/camera/camera/depth/image_rect_raw")
 
     topics = choose_topics(REALSENSE, given)
 
@@ -120,14 +129,14 @@ def test_what_the_user_says_is_taken_and_its_camera_info_follows() -> None:
 
 def test_a_given_topic_that_is_not_there_is_refused_with_a_list_of_those_that_are() -> None:
     with pytest.raises(DatasetError, match=r"/nowhere.*given as masks.*/labels"):
-        choose_topics(COMPRESSED_ONLY, Topics(masks="/nowhere"))
+        choose_topics(COMPRESSED_ONLY, BagTopics(masks="/nowhere"))
 
 
 def test_a_bag_without_masks_is_refused_with_the_option_that_names_them() -> None:
     available = {name: kind for name, kind in REALSENSE.items() if name != "/sam2/masks"}
 
     with pytest.raises(DatasetError, match="--masks"):
-        choose_topics(available, Topics())
+        choose_topics(available, BagTopics())
 
 
 @pytest.mark.parametrize("storage", StoragePlugin, ids=["sqlite3", "mcap"])
@@ -142,7 +151,7 @@ def test_messages_come_back_in_order_from_either_storage(
     with Bag(path) as bag:
         assert bag.topics == {"/image": IMAGE}
         assert bag.count("/image") == 3
-        read = [message for _, message in bag.messages({"/image": IMAGE})]
+        read = [message for _, _, message in bag.messages({"/image"})]
         raw = list(bag.raw_messages(bag.topics))
 
     assert [message.header.stamp.sec for message in read] == [0, 1, 2]

@@ -1,0 +1,102 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Settings of the commands: a ROS parameter file, then what the command line says."""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from sam3d_ros.config import NodeConfig
+from sam3d_ros.errors import ConfigError
+
+ConfigT = TypeVar("ConfigT")
+
+PARAMETERS = "ros__parameters"
+# Parameters of every ROS node, which are not this package's.
+FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides")
+
+
+def node_config(
+    params_file: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> NodeConfig:
+    """Return the defaults, changed by a parameter file, changed by dotted ``overrides``.
+
+    Raises:
+        ConfigError: When the file cannot be read, or names or values are not known.
+    """
+    config = NodeConfig()
+    if params_file is not None:
+        config = changed(config, _read(params_file), str(params_file))
+    for name, value in (overrides or {}).items():
+        config = changed(config, {name: value}, "command line")
+    return config
+
+
+def changed(config: ConfigT, values: Mapping[str, Any], source: str) -> ConfigT:
+    """Return a nested config with some of its values replaced.
+
+    Args:
+        config: Any config dataclass.
+        values: Nested, or with dotted names, or both, as ROS allows.
+        source: What an error names.
+
+    Raises:
+        ConfigError: For a name that is not known or a value of another type.
+    """
+    known = {each.name for each in fields(config)}  # type: ignore[arg-type]  # a dataclass
+    updates: dict[str, Any] = {}
+    for dotted, value in values.items():
+        name, _, rest = dotted.partition(".")
+        if name not in known:
+            raise ConfigError(
+                f"{source}: unknown setting {dotted!r}, expected one of {', '.join(sorted(known))}"
+            )
+        present = updates.get(name, getattr(config, name))
+        inner = {rest: value} if rest else value
+        if is_dataclass(present) and isinstance(inner, Mapping):
+            updates[name] = changed(present, inner, source)
+        else:
+            updates[name] = _as_type_of(present, value, f"{source}: {name}")
+    return replace(config, **updates)  # type: ignore[type-var]  # a dataclass
+
+
+def _as_type_of(present: Any, value: Any, name: str) -> Any:
+    """Return ``value``, an integer as a float where a float is expected."""
+    if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(present):
+        expected = "settings" if is_dataclass(present) else type(present).__name__
+        raise ConfigError(f"{name} must be of type {expected}, got {value!r}")
+    return value
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return all parameters of a ROS parameter file, those of later nodes over earlier ones."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read the parameter file {path}: {error}") from error
+    if not isinstance(content, Mapping) or not all(
+        isinstance(node, Mapping) and isinstance(node.get(PARAMETERS), Mapping)
+        for node in content.values()
+    ):
+        raise ConfigError(f"{path}: expected a node name or /** with {PARAMETERS} below it")
+    parameters: dict[str, Any] = {}
+    for node in content.values():
+        parameters.update(node[PARAMETERS])
+    return {name: value for name, value in parameters.items() if name not in FOREIGN}

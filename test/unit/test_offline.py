@@ -1,0 +1,192 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``sam3d offline``: what lands on disk, and that nothing of the input is lost on the way."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from sam3d_ros.apps.main import main
+from sam3d_ros.apps.settings import node_config
+from sam3d_ros.errors import ConfigError
+from sam3d_ros.evaluation.datasets import load_scene
+from sam3d_ros.evaluation.synthetic import (
+    SceneSpec,
+    arrange,
+    render_view,
+    write_scene_folder,
+)
+from sam3d_ros.evaluation.synthetic_render import Quality
+from sam3d_ros.geometry.cameras import camera_from_fov
+
+SPEC = SceneSpec(
+    objects=("box", "can"),
+    camera=camera_from_fov(320, 240, 45.0),
+    quality=Quality(supersampling=1, light_samples=1),
+    voxel_m=0.004,
+)
+
+
+@pytest.fixture(scope="module")
+def scene_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scenes") / "table"
+    world = arrange(SPEC, seed=1)
+    write_scene_folder(world, render_view(world, SPEC, SPEC.world_from_camera, seed=1), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def output(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("out")
+    assert main(["offline", str(scene_folder), "-o", str(output)]) == 0
+    return output
+
+
+def test_every_object_becomes_a_closed_mesh_in_both_formats(output: Path) -> None:
+    for suffix in (".glb", ".ply"):
+        files = sorted(output.glob(f"*{suffix}"))
+        assert len(files) == 2
+        for path in files:
+            assert trimesh.load(path, force="mesh").is_watertight
+
+
+def test_poses_and_sizes_in_scene_json_stand_where_the_objects_stand(
+    output: Path, scene_folder: Path
+) -> None:
+    scene = json.loads((output / "scene.json").read_text())
+    truths = load_scene(scene_folder).truth
+
+    assert len(scene["objects"]) == len(truths)
+    for truth in truths:
+        assert truth.mesh_camera is not None
+        center = truth.mesh_camera.vertices.mean(axis=0)
+        nearest = min(
+            scene["objects"],
+            key=lambda each: np.linalg.norm(each["camera_from_object"]["translation_m"] - center),
+        )
+        np.testing.assert_allclose(
+            nearest["camera_from_object"]["translation_m"], center, atol=0.03
+        )
+        assert nearest["quality"]["silhouette_iou"] > 0.8
+        assert nearest["seconds"]
+
+
+def test_there_is_an_overlay_and_a_contact_sheet(output: Path) -> None:
+    assert (output / "overlay.png").stat().st_size > 1000
+    assert (output / "contact_sheet.png").stat().st_size > 1000
+
+
+def test_every_frame_has_a_row_and_a_failed_mask_says_why(
+    scene_folder: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "sam3d.yaml"
+    settings.write_text("/**:\n  ros__parameters:\n    masks.min_pixels: 100000\n")
+
+    code = main(["offline", str(scene_folder), "-o", str(tmp_path), "--params", str(settings)])
+
+    (row,) = json.loads((tmp_path / "scene.json").read_text())["frames"]
+    assert code == 1  # nothing was reconstructed
+    assert [failure["code"] for failure in row["failures"]] == ["MASK_EMPTY", "MASK_EMPTY"]
+
+
+def test_scenes_below_a_folder_go_to_folders_of_their_own(
+    scene_folder: Path, tmp_path: Path
+) -> None:
+    assert main(["offline", str(scene_folder.parent), "-o", str(tmp_path)]) == 0
+
+    assert (tmp_path / "table" / "scene.json").is_file()
+
+
+def test_nothing_of_ros_is_imported(scene_folder: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from sam3d_ros.apps.main import main; "
+        f"code = main(['offline', {str(scene_folder)!r}, '-o', {str(tmp_path)!r}]); "
+        "print(sorted(name for name in sys.modules if name in ('rclpy', 'sam3d_ros.msg'))); "
+        "sys.exit(code)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["/nowhere", "-o", "out"], "does not exist"),
+        ([".", "-o", "out", "--backend", "magic"], "backend must be one of"),
+        ([".", "-o", "out", "--params", "/nowhere.yaml"], "cannot read the parameter file"),
+    ],
+    ids=["input", "backend", "params"],
+)
+def test_a_mistake_of_the_user_is_one_sentence_and_exit_code_1(
+    arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["offline", *arguments]) == 1
+
+    error = capsys.readouterr().err
+    assert text in error
+    assert "Traceback" not in error
+    assert len(error.splitlines()) == 1
+
+
+def test_wrong_usage_is_exit_code_2() -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["offline"])
+    assert ended.value.code == 2
+
+
+def test_settings_are_read_nested_and_dotted_and_the_command_line_wins(tmp_path: Path) -> None:
+    path = tmp_path / "sam3d.yaml"
+    path.write_text(
+        "/**:\n  ros__parameters:\n    use_sim_time: true\n    depth: {max: 4}\n"
+        "    masks.min_pixels: 50\n    output_frame: map\n"
+    )
+
+    config = node_config(path, {"output_frame": "odom"})
+
+    expected = node_config()
+    assert config == replace(
+        expected,
+        depth=replace(expected.depth, max=4.0),
+        masks=replace(expected.masks, min_pixels=50),
+        output_frame="odom",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/**: {ros__parameters: {masks: {min_pixel: 5}}}", "unknown setting 'min_pixel'"),
+        ("/**: {ros__parameters: {masks: {min_pixels: many}}}", "must be of type int"),
+        ("/**: {ros__parameters: {masks.min_pixels: 0}}", r"within \[1, "),
+        ("just text", "ros__parameters"),
+        ("a: [", "cannot read the parameter file"),
+    ],
+)
+def test_a_wrong_parameter_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+
+    with pytest.raises(ConfigError, match=message):
+        node_config(path)
