@@ -46,3 +46,10 @@ def test_the_shipped_file_states_every_default_with_its_type() -> None:
     assert {name: type(value) for name, value in stated.items()} == {
         name: type(value) for name, value in defaults.items()
     }
+
+
+def test_the_view_receives_the_latched_markers() -> None:
+    view = yaml.safe_load((SHIPPED.parent / "sam3d.rviz").read_text())
+    displays = {each["Name"]: each for each in view["Visualization Manager"]["Displays"]}
+
+    assert displays["Meshes"]["Topic"]["Durability Policy"] == "Transient Local"
