@@ -26,6 +26,7 @@ from sam3d_ros.structures import Bools, Floats, Ints, SupportPlane
 MIN_LINK_M = 0.015  # parts of one object closer than this are one part
 LINK_PER_SIZE = 0.10  # ... or than this share of its size: big objects are scanned coarsely
 MIN_PART = 0.02  # smaller parts (share of points) are noise
+RIM_SIGMAS = 3.0  # a rim point farther from the rest than this mixes two surfaces
 SUPPORT_SIGMAS = 2.0  # points this close to the support belong to it
 MAX_SUPPORT_SHARE = 0.5  # an object that would lose more is flat itself and keeps them
 
@@ -37,13 +38,13 @@ def object_pixels(points_camera: Floats, silhouette: Bools, erode_px: int) -> Bo
     part in space stays, with the parts beside it (an occluder may divide an object), without
     those behind it (background through holes and past the rim).
     """
-    core = _eroded(silhouette, erode_px) & np.isfinite(points_camera).all(axis=-1)
+    known = silhouette & np.isfinite(points_camera).all(axis=-1)
+    core = known & _eroded(silhouette, erode_px)
     if not core.any():
-        core = silhouette & np.isfinite(points_camera).all(axis=-1)
-    points = points_camera[core].astype(np.float64)
+        core = known
     kept = core.copy()
-    kept[core] = _belongs(points)
-    return kept
+    kept[core] = _belongs(points_camera[core].astype(np.float64))
+    return _with_rim(kept, known & ~core, points_camera)
 
 
 def without_support(mask: Bools, points_camera: Floats, support: SupportPlane | None) -> Bools:
@@ -71,6 +72,17 @@ def border_fraction(silhouette: Bools) -> float:
     on_border = outline.copy()
     on_border[1:-1, 1:-1] = False
     return float(on_border.sum() / max(1, outline.sum()))
+
+
+def _with_rim(kept: Bools, rim: Bools, points_camera: Floats) -> Bools:
+    """Take back the rim pixels whose point continues the object: thin faces are all rim."""
+    if not kept.any() or not rim.any():
+        return kept
+    points = points_camera[rim].astype(np.float64)
+    distance_m, _ = cKDTree(points_camera[kept].astype(np.float64)).query(points)
+    result = kept.copy()
+    result[rim] = distance_m < RIM_SIGMAS * depth_noise_m(points[:, 2])
+    return result
 
 
 def _eroded(silhouette: Bools, erode_px: int) -> Bools:

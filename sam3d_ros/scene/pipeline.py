@@ -15,16 +15,7 @@
 """From a frame to a scene: reconstruct its objects, keep their identities."""
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.protocols import ObjectBackend
-from sam3d_ros.scene.backends import make_object_backend
-from sam3d_ros.scene.process import ReconstructorProcess
-from sam3d_ros.scene.reconstruct import (
-    Cancelled,
-    FrameReconstructor,
-    ReconstructedFrame,
-    Reconstructor,
-    never,
-)
+from sam3d_ros.scene.reconstructor import Cancelled, ReconstructedFrame, Reconstructor, never
 from sam3d_ros.scene.registry import Detection, Registry
 from sam3d_ros.structures import Frame, SceneSnapshot
 
@@ -32,27 +23,14 @@ from sam3d_ros.structures import Frame, SceneSnapshot
 class ScenePipeline:
     """Frames in, snapshots out; the node, ``sam3d offline`` and the tests share it.
 
-    Identities live here, so they outlive the process that reconstructs.
+    Identities live here, so they outlive a reconstructor in a process of its own
+    (``ReconstructorProcess``); ``local_pipeline`` makes one that needs no other process.
     """
 
     def __init__(self, config: SceneConfig, reconstructor: Reconstructor) -> None:
         self.config = config
         self._reconstructor = reconstructor
         self._registry = Registry(config.registry)
-
-    @classmethod
-    def in_this_process(
-        cls, config: SceneConfig, backend: ObjectBackend | None = None
-    ) -> "ScenePipeline":
-        """Build a pipeline that reconstructs where it is called."""
-        return cls(config, FrameReconstructor(config, backend or make_object_backend(config)))
-
-    @classmethod
-    def in_own_process(cls, config: SceneConfig) -> "ScenePipeline":
-        """Build a pipeline that reconstructs in a process of its own, and start that process."""
-        reconstructor = ReconstructorProcess(config)
-        reconstructor.start()
-        return cls(config, reconstructor)
 
     def process(self, frame: Frame, cancelled: Cancelled = never) -> SceneSnapshot:
         """Reconstruct every mask of a frame and return all objects known then.
@@ -88,7 +66,7 @@ class ScenePipeline:
         return self._registry.clear()
 
     def close(self) -> None:
-        """End the process that reconstructs, if there is one."""
+        """Release what the reconstructor holds."""
         self._reconstructor.close()
 
 

@@ -25,8 +25,7 @@ from multiprocessing.synchronize import Event
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
-from sam3d_ros.scene.backends import make_object_backend
-from sam3d_ros.scene.reconstruct import Cancelled, FrameReconstructor, ReconstructedFrame, never
+from sam3d_ros.scene.reconstructor import Cancelled, ReconstructedFrame, never
 from sam3d_ros.structures import Frame
 
 POLL_S = 0.02  # how soon a cancellation is passed on
@@ -124,7 +123,10 @@ def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
     """Answer frames with results or errors until the other end is closed."""
     # Ctrl-C goes to the whole process group; our parent decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reconstructor = FrameReconstructor(config, make_object_backend(config))
+    # Imported here: it takes seconds and a hundred megabytes that only this process has to spend.
+    from sam3d_ros.scene.local import local_reconstructor  # noqa: PLC0415
+
+    reconstructor = local_reconstructor(config)
     while True:
         try:
             frame = pipe.recv()

@@ -12,13 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Reconstruct every mask of one frame; keeps nothing from one frame to the next."""
+"""The reconstructor of this process: observe, run the backend on each mask."""
 
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import replace
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, Sam3dError
@@ -26,58 +24,15 @@ from sam3d_ros.geometry.meshes import decimate
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.compose import with_origin
 from sam3d_ros.scene.observe import observe
-from sam3d_ros.structures import (
-    Frame,
-    ObjectFailure,
-    ObjectReconstruction,
-    Observation,
-    SupportPlane,
+from sam3d_ros.scene.reconstructor import (
+    Cancelled,
+    ReconstructedFrame,
+    ReconstructedInstance,
+    never,
 )
+from sam3d_ros.structures import Frame, ObjectFailure, ObjectReconstruction, Observation
 
 logger = logging.getLogger(__name__)
-
-Cancelled = Callable[[], bool]
-
-
-def never() -> bool:
-    """Answer "was this cancelled?" for callers that do not cancel."""
-    return False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ReconstructedInstance:
-    """One mask of the frame and the object that it became."""
-
-    instance_id: int
-    reconstruction: ObjectReconstruction  # baked, with preview
-    flags: int = 0
-
-
-@dataclass(slots=True, kw_only=True)
-class ReconstructedFrame:
-    """What came out of the backend for one frame."""
-
-    instances: list[ReconstructedInstance] = field(default_factory=list)
-    failures: list[ObjectFailure] = field(default_factory=list)
-    support: SupportPlane | None = None
-    stage_s: dict[str, float] = field(default_factory=dict)
-
-
-class Reconstructor(Protocol):
-    """Turns a frame into objects: here (``FrameReconstructor``) or in a process of its own."""
-
-    def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
-        """Reconstruct every mask of a frame.
-
-        Raises:
-            CancelledError: When ``cancelled`` answered true between two objects.
-            Sam3dError: When nothing of the frame can be used.
-        """
-        ...
-
-    def close(self) -> None:
-        """Release what this holds; a second call does nothing."""
-        ...
 
 
 class FrameReconstructor:

@@ -25,9 +25,8 @@ import pytest
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, DistortionError, ReconstructionError
-from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.local import local_reconstructor
 from sam3d_ros.scene.process import ReconstructorProcess
-from sam3d_ros.scene.reconstruct import FrameReconstructor
 from sam3d_ros.structures import Camera, DepthImage, Frame, InstanceMask
 
 
@@ -66,10 +65,9 @@ def is_reconstructor(pid: int) -> bool:
 def test_it_answers_like_the_reconstructor_of_this_process(
     process: ReconstructorProcess, vga: Camera
 ) -> None:
-    config = SceneConfig()
     frame = step_frame(vga)
     there = process.reconstruct(frame)
-    here = FrameReconstructor(config, make_object_backend(config)).reconstruct(frame)
+    here = local_reconstructor(SceneConfig()).reconstruct(frame)
     assert [instance.instance_id for instance in there.instances] == [5]
     np.testing.assert_array_equal(
         there.instances[0].reconstruction.mesh_object.vertices,
