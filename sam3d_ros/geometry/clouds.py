@@ -122,10 +122,13 @@ def _gaps_px(lines: Ints, positions: Ints, depths_m: Floats, camera: Camera) -> 
 
 
 def _closed(inverse_depth: Floats, gap: tuple[int, int]) -> Floats:
-    """Close gaps up to the given size (down, across); the border of the image is no surface."""
-    down, across = gap
+    """Close gaps up to the given size, plus a pixel, as points are rounded to pixels.
+
+    The border of the image is no surface.
+    """
+    down, across = ((length + 1) // 2 for length in gap)
     padded = cv2.copyMakeBorder(inverse_depth, down, down, across, across, cv2.BORDER_CONSTANT)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _box(down // 2, across // 2))
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _box(down, across))
     height, width = inverse_depth.shape
     return np.asarray(closed[down : down + height, across : across + width])
 
