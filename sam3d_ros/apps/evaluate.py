@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluate, print the table, write the report; return 1 when anything failed."""
+    """Evaluate, print the table, write the report; 1 when an object failed or there was none."""
     config = SceneConfig()
     names = [name.strip() for name in arguments.backend.split(",")]
     backends = [make_backend(name, config) for name in dict.fromkeys(names)]
@@ -82,9 +82,11 @@ def run(arguments: argparse.Namespace) -> int:
     write_json(report_json(rows), arguments.output / "report.json")
     print(f"{objects_table(rows)}\n\n{medians_table(rows)}")
     print(f"\nreport and pictures: {arguments.output}")
+    if not rows:
+        print("\nno masks in these scenes: nothing was evaluated")
     if failed := failures_text(rows):
         print(f"\n{failed}")
-    return 1 if failed else 0
+    return 1 if failed or not rows else 0
 
 
 def evaluate_folders(

@@ -112,8 +112,9 @@ class OpenThreeDBaseline:
             )
         try:
             surface = self._surface(o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points)))
-        except RuntimeError as error:  # Qhull, on points in one plane
-            raise ReconstructionError(f"{self.name} found no surface, {error}") from error
+        except RuntimeError as error:  # Qhull, on points in one plane; a page of advice follows
+            why = str(error).partition("\n")[0]
+            raise ReconstructionError(f"{self.name} found no surface, {why}") from error
         if not len(surface.triangles):
             raise ReconstructionError(f"{self.name} found no surface around {len(points)} points")
         return surface
