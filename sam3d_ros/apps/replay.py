@@ -62,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=float, default=5.0, help="seconds to wait for a first subscriber"
     )
+    parser.add_argument(
+        "--log", type=Path, help="file for topic, stamp and monotonic time (ns) of each message"
+    )
     parser.add_argument("--depth-file", help="depth image of a scene folder to publish")
     parser.add_argument("--lidar", action="store_true", help="publish LiDAR points, not depth")
 
@@ -89,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             stamps_now=arguments.stamps == "now" or (arguments.stamps == "auto" and not from_bag),
             best_effort=arguments.best_effort,
             wait_s=arguments.wait,
+            log=arguments.log,
         )
         print(f"publishing {', '.join(sorted(recording.types))}", flush=True)
         print(f"{replay.play(recording, options)} messages published", flush=True)

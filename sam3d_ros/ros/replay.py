@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ class ReplayOptions:
     stamps_now: bool = False  # shift header stamps to the present
     best_effort: bool = False
     wait_s: float = 5.0  # for a first subscriber
+    log: Path | None = None  # where to note when each message was published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ def play(recording: Recording, options: ReplayOptions) -> int:
     except KeyboardInterrupt:
         pass
     finally:
+        player.write_log()
         node.destroy_node()
         rclpy.shutdown()
     return player.num_published
@@ -106,6 +109,7 @@ class Player:
             for topic, kind in self._types.items()
         }
         self._clock = node.create_publisher(Clock, "/clock", 10) if options.clock else None
+        self._log: list[tuple[str, int, int]] = []
 
     def play(self) -> None:
         """Publish once, or for ever; end when all subscribers have everything."""
@@ -115,6 +119,12 @@ class Player:
             self._play_once()
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=1.0))
+
+    def write_log(self) -> None:
+        """Write one line per message: topic, replayed time in ns, monotonic clock in ns."""
+        if self._options.log is not None:
+            lines = [f"{topic},{stamp_ns},{sent_ns}\n" for topic, stamp_ns, sent_ns in self._log]
+            self._options.log.write_text("".join(lines), encoding="utf-8")
 
     def _play_once(self) -> None:
         begin_ns: int | None = None
@@ -136,6 +146,8 @@ class Player:
         data = message.data
         if shift_ns:
             data = shifted(data, self._types[message.topic], shift_ns)
+        if self._options.log is not None:
+            self._log.append((message.topic, message.stamp_ns + shift_ns, time.monotonic_ns()))
         self._publishers[message.topic].publish(bytes(data))
         self.num_published += 1
 

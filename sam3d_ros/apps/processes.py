@@ -1,0 +1,182 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Several ROS processes with a network of their own, ended cleanly whatever happens."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import sam3d_ros
+from sam3d_ros.errors import ConfigError
+
+MAX_DOMAIN = 101  # of ROS 2 on every operating system
+# Up to Jazzy, Fast DDS reads its profiles from the second variable.
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
+SHARED_MEMORY = Path("/dev/shm")
+END_S = 5.0  # for a process to end after SIGINT
+LAST_LINES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How one process ended."""
+
+    name: str
+    exit_code: int
+    seconds: float  # from SIGINT to the end
+
+
+class RosProcesses(AbstractContextManager["RosProcesses"]):
+    """Starts Python modules as processes that share a private ROS domain.
+
+    Leaving the context ends what still runs: SIGINT first, SIGKILL after ``END_S``.
+    """
+
+    def __init__(self, log_directory: Path, domain: int | None = None) -> None:
+        self._logs = log_directory
+        self._environment = ros_environment(domain)
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._files_before = _fastdds_files()
+        log_directory.mkdir(parents=True, exist_ok=True)
+        # Shells let background jobs ignore SIGINT, and children would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def start(self, name: str, module: str, *arguments: str) -> None:
+        """Run ``python -m module arguments``; output goes to ``<name>.log``."""
+        with self.log(name).open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for us, who pass it on once
+            )
+
+    def log(self, name: str) -> Path:
+        """Return the file with the output of a process."""
+        return self._logs / f"{name}.log"
+
+    def last_lines(self, name: str) -> str:
+        """Return the end of the output of a process."""
+        lines = self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-LAST_LINES:])
+
+    def exit_code(self, name: str) -> int | None:
+        """Return the exit code of a process that ended by itself, else ``None``."""
+        return self._running[name].poll()
+
+    def wait(self, name: str, timeout_s: float) -> int | None:
+        """Wait for a process to end; ``None`` when it or any other ended too late or too early."""
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            if (code := self.exit_code(name)) is not None:
+                return code
+            if any(process.poll() is not None for process in self._running.values()):
+                return None
+            time.sleep(0.05)
+        return None
+
+    def stop(self, name: str) -> Ended:
+        """Interrupt a process and wait for its end."""
+        process = self._running.pop(name)
+        started = time.monotonic()
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with its children
+            process.wait()
+        seconds = time.monotonic() - started
+        return Ended(name=name, exit_code=process.returncode, seconds=seconds)
+
+    def files_left(self) -> list[str]:
+        """Return shared memory that appeared meanwhile and that no process uses any more."""
+        return sorted(_fastdds_files() - self._files_before - _mapped_files())
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name in list(self._running):
+            self.stop(name)
+
+
+def ros_environment(domain: int | None = None) -> dict[str, str]:
+    """Return the environment for processes that talk to each other on this host and to nobody else.
+
+    Args:
+        domain: ROS domain; ``None`` takes one derived from the process id.
+    """
+    old = os.environ.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS
+    source = str(Path(sam3d_ros.__file__).resolve().parents[1])
+    python_path = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % MAX_DOMAIN if domain is None else domain),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        PROFILE_VARIABLES[old]: str(config_file("fastdds_shm.xml")),
+        "PYTHONPATH": os.pathsep.join(python_path),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def config_file(name: str) -> Path:
+    """Return a file of ``config/`` from the source tree or from where it is installed.
+
+    Raises:
+        ConfigError: When it is in neither; lists where it was looked for.
+    """
+    prefixes = [Path(sys.prefix), *map(Path, _split(os.environ.get("AMENT_PREFIX_PATH", "")))]
+    candidates = [Path(sam3d_ros.__file__).resolve().parents[1] / "config" / name]
+    candidates += [prefix / "share" / "sam3d_ros" / "config" / name for prefix in prefixes]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    raise ConfigError(f"{name} not found; looked for {', '.join(map(str, candidates))}")
+
+
+def _split(paths: str) -> list[str]:
+    return [path for path in paths.split(os.pathsep) if path]
+
+
+def _fastdds_files() -> set[str]:
+    if not SHARED_MEMORY.is_dir():
+        return set()
+    return {path.name for path in SHARED_MEMORY.glob("*fastrtps_*")}
+
+
+def _mapped_files() -> set[str]:
+    """Return the names of shared memory that processes of this user have mapped or open."""
+    mapped: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "maps").read_text(encoding="utf-8", errors="replace")
+            opened = [os.readlink(link) for link in (process / "fd").iterdir()]
+        except OSError:  # it ended, or is not ours
+            continue
+        lines = [line.split()[-1] for line in text.splitlines() if "/dev/shm/" in line] + opened
+        mapped |= {Path(line).name for line in lines if line.startswith("/dev/shm/")}
+    return mapped
