@@ -36,6 +36,7 @@ from sam3d_ros.structures import Camera, DepthImage, Floats, Ints
 DepthUnit = Literal["auto", "m", "mm"]
 IMPLAUSIBLE = 50.0  # metres are rarely more, millimetres rarely less, for the median of a scene
 MAX_UPSAMPLING = 8  # of depth before it is registered
+ROUNDING_PX = 0.01  # a lattice of exactly 2 pixels needs 2 samples, not 3
 SPACING_STRIDE = 4  # pixels between those at which the spacing of registered samples is measured
 SEARCH_RADIUS_PX = 3  # how far a neighbour may be; depth that was splatted has holes
 MAX_THICKNESS = 2  # readings across what hangs in the air; aligned depth repeats readings
@@ -216,11 +217,11 @@ def _upsampling(depth: DepthImage, color: Camera) -> int:
     cells_px = (np.abs(right - corner) + np.abs(below - corner)).max(axis=-1)
     known_px = cells_px[np.isfinite(cells_px)]
     largest_px = np.percentile(known_px, 95) if known_px.size else 1.0
-    return int(np.clip(np.ceil(largest_px), 1, MAX_UPSAMPLING))
+    return int(np.clip(np.ceil(largest_px - ROUNDING_PX), 1, MAX_UPSAMPLING))
 
 
 def _upsampled(depth_m: Floats, camera: Camera, factor: int) -> Floats:
-    """Return depth ``(factor H, factor W)``: linear on surfaces, constant beside steps."""
+    """Return depth ``(factor H, factor W)``: linear on surfaces, never across steps."""
     rows = _upsampled_rows(depth_m, camera, factor)
     return _upsampled_rows(rows.T, camera, factor).T
 
@@ -228,16 +229,17 @@ def _upsampled(depth_m: Floats, camera: Camera, factor: int) -> Floats:
 def _upsampled_rows(depth_m: Floats, camera: Camera, factor: int) -> Floats:
     if factor == 1:
         return depth_m
-    padded = np.pad(depth_m, ((0, 0), (1, 1)), constant_values=np.nan)
-    limit_m = step_limit_m(depth_m, camera)
-    samples = np.empty((*depth_m.shape, factor), dtype=np.float32)
-    for sample in range(factor):
-        offset = (sample + 0.5) / factor - 0.5
-        neighbour_m = padded[:, 2:] if offset > 0 else padded[:, :-2]
-        step_m = neighbour_m - depth_m
-        step_m[~(np.abs(step_m) < limit_m)] = 0.0  # NaN too
-        samples[..., sample] = depth_m + np.float32(abs(offset)) * step_m
-    return samples.reshape(len(depth_m), -1)
+    rise_m = np.diff(depth_m, axis=1)
+    rise_m[~(np.abs(rise_m) < step_limit_m(depth_m[:, 1:], camera))] = np.nan
+    rise_m = np.pad(rise_m, ((0, 0), (1, 1)), constant_values=np.nan)
+    before_m, after_m = rise_m[:, :-1], rise_m[:, 1:]
+    slopes_m = {  # towards the neighbour on that side, or on from the other one, or level
+        -1: np.nan_to_num(np.where(np.isnan(before_m), after_m, before_m)),
+        1: np.nan_to_num(np.where(np.isnan(after_m), before_m, after_m)),
+    }
+    offsets = (np.arange(factor, dtype=np.float32) + 0.5) / factor - 0.5
+    samples = [depth_m + offset * slopes_m[1 if offset > 0 else -1] for offset in offsets]
+    return np.stack(samples, axis=-1).reshape(len(depth_m), -1)
 
 
 def _near_a_step(depth_m: Floats, camera: Camera) -> NDArray[np.bool_]:
