@@ -30,6 +30,7 @@ from scipy.spatial import cKDTree
 from skimage import measure
 
 from sam3d_ros.errors import ReconstructionError
+from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.structures import Bools, Floats, Ints, Mesh
 
 # Quadric collapse may tear a closed mesh at a thin place; it rarely does at a neighbouring size.
@@ -46,19 +47,6 @@ def to_trimesh(mesh: Mesh) -> trimesh.Trimesh:
     )
 
 
-def is_watertight(mesh: Mesh) -> bool:
-    """Tell whether every edge has two triangles with one winding and the volume is positive."""
-    solid = to_trimesh(mesh)
-    return bool(solid.is_watertight and solid.is_winding_consistent and solid.volume > 0)
-
-
-def volume_m3(mesh: Mesh) -> float:
-    """Volume that a closed mesh encloses (divergence theorem); negative when it is inside out."""
-    corners = mesh.vertices.astype(np.float64)[mesh.triangles]
-    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
-    return float(np.einsum("fi,fi->", a, np.cross(b, c)) / 6.0)
-
-
 def bounds(mesh: Mesh) -> Floats:
     """Lower and upper corner of the axis-parallel box around the vertices, ``(2, 3)``."""
     return np.stack((mesh.vertices.min(axis=0), mesh.vertices.max(axis=0))).astype(np.float64)
@@ -70,23 +58,6 @@ def triangle_areas(mesh: Mesh) -> Floats:
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     areas: Floats = 0.5 * np.linalg.norm(normals, axis=1)
     return areas
-
-
-def vertex_normals(mesh: Mesh) -> Floats:
-    """Area-weighted outward unit normals of the vertices, ``(V, 3)``; zero where undefined."""
-    corners = mesh.vertices.astype(np.float64)[mesh.triangles]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    flat = mesh.triangles.ravel()
-    sums = np.stack(
-        [
-            np.bincount(flat, np.repeat(normals[:, axis], 3), minlength=len(mesh.vertices))
-            for axis in range(3)
-        ],
-        axis=1,
-    )
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    unit: Floats = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
-    return unit
 
 
 def sample_surface(mesh: Mesh, num: int, rng: np.random.Generator) -> tuple[Floats, Ints]:

@@ -15,7 +15,6 @@
 """Names and files of what leaves the package: mesh files and ``scene.json``."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from sam3d_ros.config import MeshConfig
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.geometry.meshes import to_trimesh
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
+from sam3d_ros.scene.names import object_name
 from sam3d_ros.structures import (
     Floats,
     Mesh,
@@ -41,15 +41,6 @@ MESH_SUFFIXES = (".glb", ".ply")
 GLTF_FROM_OBJECT = Similarity(
     np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]), np.zeros(3)
 )
-
-
-def object_name(track_id: int, class_id: str, prefix: str = "sam3d") -> str:
-    """Return ``<prefix>_<class>_<id>``: TF child frame, detection id and file stem in one.
-
-    Characters outside ``[A-Za-z0-9_]`` become ``_``, so the name is valid everywhere.
-    """
-    parts = [part for part in (prefix, class_id, str(track_id)) if part]
-    return re.sub(r"[^A-Za-z0-9_]", "_", "_".join(parts))
 
 
 def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z") -> None:

@@ -1,0 +1,60 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""What can be said of a mesh without a mesh library: closedness, volume, normals.
+
+Apart from ``meshes``, because the node needs only this, and Open3D takes seconds to import.
+"""
+
+import numpy as np
+
+from sam3d_ros.structures import Floats, Mesh
+
+
+def is_watertight(mesh: Mesh) -> bool:
+    """Tell whether every edge has two triangles with one winding and the volume is positive.
+
+    So it is when each directed edge occurs once, and so does the opposite one.
+    """
+    start = mesh.triangles.astype(np.int64)
+    end = np.roll(start, -1, axis=1)
+    num = len(mesh.vertices)
+    edges, opposite = np.sort((start * num + end).ravel()), np.sort((end * num + start).ravel())
+    is_closed = bool(np.array_equal(edges, opposite) and (np.diff(edges) > 0).all())
+    return is_closed and volume_m3(mesh) > 0
+
+
+def volume_m3(mesh: Mesh) -> float:
+    """Volume that a closed mesh encloses (divergence theorem); negative when it is inside out."""
+    corners = mesh.vertices.astype(np.float64)[mesh.triangles]
+    a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
+    return float(np.einsum("fi,fi->", a, np.cross(b, c)) / 6.0)
+
+
+def vertex_normals(mesh: Mesh) -> Floats:
+    """Area-weighted outward unit normals of the vertices, ``(V, 3)``; zero where undefined."""
+    corners = mesh.vertices.astype(np.float64)[mesh.triangles]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    flat = mesh.triangles.ravel()
+    sums = np.stack(
+        [
+            np.bincount(flat, np.repeat(normals[:, axis], 3), minlength=len(mesh.vertices))
+            for axis in range(3)
+        ],
+        axis=1,
+    )
+    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+    unit: Floats = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
+    return unit

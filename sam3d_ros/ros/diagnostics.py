@@ -1,0 +1,135 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""What ``/diagnostics`` says once a second: inputs, processing, outputs."""
+
+from collections.abc import Iterable, Mapping
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from sam3d_ros.errors import ReportCode
+from sam3d_ros.ros.assembler import SAME_CLOCK_NS
+from sam3d_ros.ros.decode import NS_PER_S
+from sam3d_ros.ros.framing import Input, Instant
+from sam3d_ros.ros.receiver import Receiver
+from sam3d_ros.ros.reports import Reports
+
+PATIENCE_S = 5.0
+Problem = tuple[bytes, str]  # level and sentence
+UNSYNCED = (ReportCode.NOT_SYNCED, ReportCode.MASK_STALE)
+
+
+class Rates:
+    """Messages per second between two calls."""
+
+    def __init__(self) -> None:
+        self._counts: dict[Input, int] = {}
+        self._steady_ns = 0
+
+    def update(self, counts: Mapping[Input, int], steady_ns: int) -> dict[Input, float]:
+        """Return the rate of each input since the last call."""
+        elapsed_s = (steady_ns - self._steady_ns) / NS_PER_S
+        rates = {key: (num - self._counts.get(key, 0)) / elapsed_s for key, num in counts.items()}
+        self._counts, self._steady_ns = dict(counts), steady_ns
+        return rates
+
+
+def status_of(
+    name: str, problems: Iterable[Problem], values: Mapping[str, str]
+) -> DiagnosticStatus:
+    """Return one status: the worst level, and every problem as a sentence."""
+    problems = list(problems)
+    return DiagnosticStatus(
+        level=max((level for level, _ in problems), default=DiagnosticStatus.OK),
+        name=name,
+        message="; ".join(sentence for _, sentence in problems) or "OK",
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+
+
+def inputs_status(
+    name: str, receiver: Receiver, reports: Reports, rates: Rates
+) -> DiagnosticStatus:
+    """Describe every topic, and what keeps masks from becoming frames."""
+    now = receiver.now()
+    caches = receiver.assembler.caches
+    counts = {each: cache.num_received for each, cache in caches.items()}
+    rate_hz = rates.update({**counts, Input.MASKS: receiver.num_masks}, now.steady_ns)
+    values = {}
+    for each, topic in receiver.topics.items():
+        last_ns = caches[each].last_ns if each in caches else None
+        ago = f", newest stamp {_ago_s(last_ns, now):.3f} s ago" if last_ns is not None else ""
+        values[topic] = f"{rate_hz[each]:.1f} Hz{ago}"
+    values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"
+    receiver.longest_callback_s = 0.0
+    problems = [(DiagnosticStatus.ERROR, each) for each in receiver.qos_conflicts()]
+    warnings = [*_silent(receiver, counts), *_unmatched(receiver, reports), *_clock(receiver, now)]
+    return status_of(
+        name, [*problems, *((DiagnosticStatus.WARN, each) for each in warnings)], values
+    )
+
+
+def processing_status(name: str, reports: Reports, num_objects: int) -> DiagnosticStatus:
+    """Describe what became of the masks."""
+    values = {code.name: str(num) for code, num in sorted(reports.counts.items())}
+    values["objects"] = str(num_objects)
+    last = reports.last
+    if last is None:
+        return status_of(name, [], values)
+    values["last latency"] = f"{last.latency:.3f} s"
+    code = ReportCode(last.code)
+    if code == ReportCode.OK:
+        return status_of(name, [], values)
+    return status_of(name, [(DiagnosticStatus.WARN, f"{code.name}: {last.message}")], values)
+
+
+def outputs_status(name: str, off: Mapping[str, str]) -> DiagnosticStatus:
+    """Describe which outputs are off, and why; that is no problem."""
+    return status_of(name, [], {output: f"off: {why}" for output, why in off.items()})
+
+
+def _silent(receiver: Receiver, counts: Mapping[Input, int]) -> list[str]:
+    """Say which topics no frame can do without, and have been silent from the start."""
+    if receiver.unmatched_s < PATIENCE_S:
+        return []
+    silent = [each for each in (Input.IMAGE, Input.CAMERA_INFO) if not counts[each]]
+    silent += [Input.MASKS] if not receiver.num_masks else []
+    sentences = [f"nothing came on {receiver.topics[each]}" for each in silent]
+    if not counts[Input.DEPTH] and not counts[Input.POINTS]:
+        depth, points = receiver.topics[Input.DEPTH], receiver.topics[Input.POINTS]
+        sentences.append(f"nothing came on {depth} nor on {points}, one of which is needed")
+    return sentences
+
+
+def _unmatched(receiver: Receiver, reports: Reports) -> list[str]:
+    last = reports.last
+    if receiver.unmatched_s < PATIENCE_S or last is None or last.code not in UNSYNCED:
+        return []
+    code = ReportCode(last.code).name
+    return [f"{code}: no mask was matched for {receiver.unmatched_s:.0f} s; {last.message}"]
+
+
+def _clock(receiver: Receiver, now: Instant) -> list[str]:
+    last_ns = receiver.assembler.caches[Input.IMAGE].last_ns
+    if last_ns is None or abs(now.clock_ns - last_ns) < SAME_CLOCK_NS:
+        return []
+    return [
+        f"CLOCK: the stamps of {receiver.topics[Input.IMAGE]} are {_ago_s(last_ns, now):.1f} s "
+        "behind the node's time; set use_sim_time in a replay, or synchronise the hosts"
+    ]
+
+
+def _ago_s(stamp_ns: int, now: Instant) -> float:
+    return (now.clock_ns - stamp_ns) / NS_PER_S

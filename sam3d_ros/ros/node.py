@@ -1,0 +1,263 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""``sam3d_node``: a lifecycle node around ``ScenePipeline``."""
+
+import logging
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeAlias
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+from sam3d_ros.config import NodeConfig, SceneConfig
+from sam3d_ros.errors import ConfigError, Sam3dError
+from sam3d_ros.ros.compat import outputs_off
+from sam3d_ros.ros.diagnostics import (
+    Rates,
+    inputs_status,
+    outputs_status,
+    processing_status,
+    status_of,
+)
+from sam3d_ros.ros.encode import header_of
+from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
+from sam3d_ros.ros.publishers import Outputs
+from sam3d_ros.ros.session import Pipeline, Session
+from sam3d_ros.scene.pipeline import ScenePipeline
+from sam3d_ros.scene.process import ReconstructorProcess
+
+NAME = "sam3d_node"
+DIAGNOSTICS_PERIOD_S = 1.0
+SPIN_S = 0.1  # so soon a signal is noticed
+Transition: TypeAlias = Callable[["Sam3dNode", LifecycleState], TransitionCallbackReturn]
+
+
+class CrashError(RuntimeError):
+    """A bug ended a part of the node; its own error was printed before."""
+
+
+def loud(transition: Transition) -> Transition:
+    """Say why a transition fails, which rclpy would not; let a bug end the process."""
+
+    @wraps(transition)
+    def wrapped(node: "Sam3dNode", state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Sam3dError as error:
+            node.get_logger().error(f"{transition.__name__}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except BaseException:
+            traceback.print_exc()
+            node.crash()
+            raise
+
+    return wrapped
+
+
+def pipeline_in_own_process(config: SceneConfig) -> ScenePipeline:
+    """Make a pipeline whose reconstructor has a process of its own, and start that process."""
+    reconstructor = ReconstructorProcess(config)
+    reconstructor.start()
+    return ScenePipeline(config, reconstructor)
+
+
+class Sam3dNode(LifecycleNode):
+    """Parameters and publishers from configure to cleanup, a ``Session`` while active."""
+
+    def __init__(
+        self,
+        make_pipeline: Callable[[SceneConfig], Pipeline] = pipeline_in_own_process,
+        **options: Any,
+    ) -> None:
+        super().__init__(NAME, **options)
+        declare_parameters(self)
+        self._make_pipeline = make_pipeline
+        self._config = NodeConfig()
+        self._pipeline: Pipeline | None = None
+        self._outputs: Outputs | None = None
+        self._session: Session | None = None
+        self._rates = Rates()
+        self._crash = self.create_guard_condition(self._raise_crash)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_second, clock=steady)
+
+    def autostart(self) -> None:
+        """Configure and activate if the parameter says so; what fails has said why."""
+        if self.get_parameter("autostart").value and (
+            self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        ):
+            self.trigger_activate()
+
+    def crash(self) -> None:
+        """Let the executor's thread raise ``CrashError``; may be called from any thread."""
+        self._crash.trigger()
+
+    @loud
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters, make the publishers and the pipeline."""
+        self._config = config_from_parameters(self)
+        self._outputs = Outputs(self, self._config)
+        self._pipeline = self._make_pipeline(self._config)
+        return super().on_configure(state)
+
+    @loud
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen, reconstruct, publish."""
+        assert self._outputs is not None
+        assert self._pipeline is not None
+        result = super().on_activate(state)
+        self._outputs.start()
+        self._session = Session(self, self._config, self._pipeline, self._outputs, self.crash)
+        return result
+
+    @loud
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; objects keep their ids until cleanup."""
+        self._end_session()
+        return super().on_deactivate(state)
+
+    @loud
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget everything."""
+        self._release()
+        return super().on_cleanup(state)
+
+    @loud
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget everything, from any state."""
+        self._release()
+        return super().on_shutdown(state)
+
+    @loud
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start over as unconfigured."""
+        self._release()
+        return super().on_error(state)
+
+    def destroy_node(self) -> None:
+        """Release everything; nothing of the node is left then, not even in /dev/shm."""
+        self._release()
+        super().destroy_node()
+
+    def _end_session(self) -> None:
+        if self._session is not None:
+            self._session.stop()
+            self._session = None
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+    def _release(self) -> None:
+        self._end_session()
+        self._pipeline = None
+        if self._outputs is not None:
+            self._outputs.destroy()
+            self._outputs = None
+
+    def _raise_crash(self) -> None:
+        raise CrashError("a bug ended sam3d_node; its traceback stands above")
+
+    def _on_second(self) -> None:
+        """Publish diagnostics, let objects age."""
+        name = self.get_fully_qualified_name()
+        statuses = [outputs_status(f"{name}: outputs", outputs_off())]
+        session = self._session
+        if session is None:
+            statuses.append(status_of(f"{name}: processing", [], {"state": "not active"}))
+        else:
+            session.advance()
+            statuses += [
+                inputs_status(f"{name}: inputs", session.receiver, session.reports, self._rates),
+                processing_status(f"{name}: processing", session.reports, session.num_objects),
+            ]
+        header = header_of("", self.get_clock().now().nanoseconds)
+        self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))
+
+
+class RosLogs(logging.Handler):
+    """Hands what the core logs to the node's logger."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        super().__init__(logging.INFO)
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log one record with its level."""
+        if record.levelno >= logging.ERROR:
+            self._logger.error(record.getMessage())
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(record.getMessage())
+        else:
+            self._logger.info(record.getMessage())
+
+
+def spin(node: Sam3dNode, stopped: threading.Event) -> None:
+    """Run a node until ``stopped`` or the end of its context."""
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    try:
+        while node.context.ok() and not stopped.is_set():
+            executor.spin_once(timeout_sec=SPIN_S)
+    finally:
+        executor.shutdown()
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; return the exit code."""
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    # rclpy's own handlers would end the context under the worker, which may be publishing.
+    rclpy.init(
+        args=list(sys.argv if args is None else args),
+        signal_handler_options=SignalHandlerOptions.NO,
+    )
+    try:
+        return run(stopped)
+    finally:
+        rclpy.try_shutdown()
+
+
+def run(stopped: threading.Event) -> int:
+    """Make the node, run it, and release it."""
+    try:
+        node = Sam3dNode()
+    except ConfigError as error:
+        rclpy.logging.get_logger(NAME).fatal(str(error))
+        return 1
+    handler = RosLogs(node)
+    logging.getLogger("sam3d_ros").addHandler(handler)
+    try:
+        node.autostart()
+        spin(node, stopped)
+    finally:
+        logging.getLogger("sam3d_ros").removeHandler(handler)
+        node.destroy_node()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""ROS parameters from the settings: one per leaf of ``NodeConfig``, read when configured."""
+
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from sam3d_ros.config import Limits, NodeConfig, leaves
+from sam3d_ros.errors import ConfigError
+
+ConfigT = TypeVar("ConfigT")
+LEAVES = {name: (value, limits) for name, value, limits in leaves(NodeConfig())}
+
+
+def declare_parameters(node: Node) -> None:
+    """Declare every setting with its default, description and limits.
+
+    Raises:
+        ConfigError: A value from the command line or a parameter file has the wrong type or range.
+    """
+    for name, (default, limits) in LEAVES.items():
+        try:
+            node.declare_parameter(name, default, descriptor_of(default, limits))
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ConfigError(f"parameter {name}: {error}") from error
+    node.add_on_set_parameters_callback(refuse_wrong_values)
+
+
+def config_from_parameters(node: Node) -> NodeConfig:
+    """Return the settings in force.
+
+    Raises:
+        ConfigError: A value is out of range or contradicts another one.
+    """
+    return _read(node, NodeConfig(), "")
+
+
+def descriptor_of(default: Any, limits: Limits) -> ParameterDescriptor:
+    """Describe one setting as tools like ``ros2 param describe`` show it."""
+    descriptor = ParameterDescriptor(description=limits.description, read_only=limits.read_only)
+    if limits.choices:
+        descriptor.additional_constraints = f"one of {', '.join(limits.choices)}"
+    if limits.low is None or limits.high is None:
+        return descriptor
+    if isinstance(default, float):
+        low, high = float(limits.low), float(limits.high)
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    else:
+        low, high = int(limits.low), int(limits.high)
+        descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+    return descriptor
+
+
+def refuse_wrong_values(parameters: list[Parameter[Any]]) -> SetParametersResult:
+    """Answer a change of parameters; what passes is in force from the next configure on."""
+    for parameter in parameters:
+        if parameter.name in LEAVES:
+            try:
+                LEAVES[parameter.name][1].check(parameter.name, parameter.value)
+            except ConfigError as error:
+                return SetParametersResult(successful=False, reason=str(error))
+    return SetParametersResult(successful=True)
+
+
+def _read(node: Node, default: ConfigT, prefix: str) -> ConfigT:
+    values = {}
+    for leaf in fields(default):  # type: ignore[arg-type]  # every config is a dataclass
+        value = getattr(default, leaf.name)
+        name = f"{prefix}{leaf.name}"
+        if is_dataclass(value):
+            values[leaf.name] = _read(node, value, f"{name}.")
+        else:
+            values[leaf.name] = node.get_parameter(name).value
+    return replace(default, **values)  # type: ignore[type-var]  # every config is a dataclass

@@ -1,0 +1,90 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Quality of service of every topic, and what to say where two sides do not fit.
+
+Inputs ask for best effort, which fits every publisher; the parameters
+``qos_overrides.TOPIC.subscription.{reliability,history,depth}`` ask for something else.
+"""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from sam3d_ros.ros.framing import Input
+
+TF_DEPTH = 100
+
+
+def best_effort(depth: int) -> QoSProfile:
+    """Return what cameras offer: the newest messages, as far as they arrive."""
+    return QoSProfile(
+        depth=depth,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+
+
+def reliable(depth: int) -> QoSProfile:
+    """Return what is sent once and must arrive."""
+    return QoSProfile(
+        depth=depth,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.VOLATILE,
+    )
+
+
+def latched(depth: int) -> QoSProfile:
+    """Return what also those get who come later."""
+    return QoSProfile(
+        depth=depth,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def of_input(topic: Input) -> QoSProfile:
+    """Return what the node asks for on an input."""
+    return best_effort(10 if topic is Input.MASKS else 5)
+
+
+def overridable() -> QoSOverridingOptions:
+    """Return the policies that parameters can change."""
+    return QoSOverridingOptions.with_default_policies()
+
+
+def conflicts(topic: str, offered: QoSProfile, asked: QoSProfile) -> list[str]:
+    """Say which policies keep a publisher and a subscriber apart; empty where none does."""
+    sentences = []
+    if (
+        offered.reliability == ReliabilityPolicy.BEST_EFFORT
+        and asked.reliability == ReliabilityPolicy.RELIABLE
+    ):
+        sentences.append(_conflict(topic, "reliability", "BEST_EFFORT", "RELIABLE"))
+    if (
+        offered.durability == DurabilityPolicy.VOLATILE
+        and asked.durability == DurabilityPolicy.TRANSIENT_LOCAL
+    ):
+        sentences.append(_conflict(topic, "durability", "VOLATILE", "TRANSIENT_LOCAL"))
+    return sentences
+
+
+def _conflict(topic: str, policy: str, offered: str, asked: str) -> str:
+    return (
+        f"{topic}: the publisher offers {policy} {offered}, the subscriber asks for {asked}, so "
+        "nothing arrives; change one of them"
+    )

@@ -1,0 +1,191 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The subscriptions and what they hear; stores references and decides, never decodes."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, JumpThreshold
+from rclpy.clock import TimeJump as ClockJump
+from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from sam3d_ros.config import NodeConfig
+from sam3d_ros.ros.assembler import JUMP_NS, Assembler, Outcome
+from sam3d_ros.ros.compat import tf_message_type
+from sam3d_ros.ros.framing import Bundle, Input, Instant
+from sam3d_ros.ros.qos import TF_DEPTH, conflicts, latched, of_input, overridable, reliable
+
+EXPIRE_PERIOD_S = 0.05  # so much longer than its limit may a mask wait
+ANNOUNCE_PERIOD_S = 0.5
+TYPES = {
+    Input.IMAGE: Image,
+    Input.CAMERA_INFO: CameraInfo,
+    Input.MASKS: Image,
+    Input.DEPTH: Image,
+    Input.DEPTH_INFO: CameraInfo,
+    Input.POINTS: PointCloud2,
+}
+
+
+class Receiver:
+    """Everything that exists while the node listens; ``destroy`` ends it.
+
+    Args:
+        node: Makes the subscriptions.
+        config: The settings in force.
+        handle: Gets every outcome, in the executor's thread.
+    """
+
+    def __init__(self, node: Node, config: NodeConfig, handle: Callable[[Outcome], None]) -> None:
+        self._node = node
+        self._handle = handle
+        self._group = MutuallyExclusiveCallbackGroup()
+        self._subscriptions: dict[str, Any] = {}
+        self._suspects: set[str] = set()  # topics of which an incompatible publisher was seen
+        self._matched_s = time.monotonic()
+        self.longest_callback_s = 0.0
+        self.num_masks = 0
+        names = _names(config)
+        self.topics = {each: node.resolve_topic_name(name) for each, name in names.items()}
+        self.assembler = Assembler(config, self.topics)
+        self._subscribe_all(names)
+        # Timers of the node's clock would stand still with a paused simulation.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers = [
+            node.create_timer(EXPIRE_PERIOD_S, self._on_expire, self._group, clock=steady),
+            node.create_timer(ANNOUNCE_PERIOD_S, self._on_announce, self._group, clock=steady),
+        ]
+        threshold = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-JUMP_NS), on_clock_change=False
+        )
+        self._jumps = node.get_clock().create_jump_callback(threshold, post_callback=self._on_jump)
+        self._on_announce()
+
+    @property
+    def unmatched_s(self) -> float:
+        """For how long no mask has found its messages."""
+        return time.monotonic() - self._matched_s
+
+    def now(self) -> Instant:
+        """Return the present moment."""
+        return Instant(
+            clock_ns=self._node.get_clock().now().nanoseconds, steady_ns=time.monotonic_ns()
+        )
+
+    def qos_conflicts(self) -> list[str]:
+        """Say which publishers are not heard because of their QoS."""
+        sentences = []
+        for topic in sorted(self._suspects):
+            asked = self._subscriptions[topic].qos_profile
+            for publisher in self._node.get_publishers_info_by_topic(topic):
+                sentences += conflicts(topic, publisher.qos_profile, asked)
+        return sentences
+
+    def destroy(self) -> None:
+        """Stop listening."""
+        self._jumps.unregister()
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        for subscription in self._subscriptions.values():
+            self._node.destroy_subscription(subscription)
+
+    def _subscribe_all(self, names: dict[Input, str]) -> None:
+        for each, name in names.items():
+            is_compressed = name.endswith(("/compressed", "/compressedDepth"))
+            message_type = CompressedImage if is_compressed else TYPES[each]
+            callback = partial(self._on_message, each)
+            self._subscribe(message_type, name, callback, of_input(each), overridable())
+        for name, is_static in (("/tf", False), ("/tf_static", True)):
+            qos = latched(TF_DEPTH) if is_static else reliable(TF_DEPTH)
+            callback = partial(self._on_transforms, is_static)
+            self._subscribe(tf_message_type(), name, callback, qos, None)
+
+    def _subscribe(
+        self,
+        message_type: Any,
+        name: str,
+        callback: Callable[[Any], None],
+        qos: QoSProfile,
+        overrides: QoSOverridingOptions | None,
+    ) -> None:
+        topic = self._node.resolve_topic_name(name)
+        self._subscriptions[topic] = self._node.create_subscription(
+            message_type,
+            name,
+            callback,
+            qos,
+            callback_group=self._group,
+            qos_overriding_options=overrides,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=partial(self._on_incompatible, topic)
+            ),
+        )
+
+    def _on_message(self, topic: Input, message: Any) -> None:
+        started_s = time.perf_counter()
+        self.num_masks += topic is Input.MASKS
+        self._pass_on(self.assembler.add(topic, message, self.now()))
+        self._note_duration(started_s)
+
+    def _on_transforms(self, is_static: bool, message: Any) -> None:
+        started_s = time.perf_counter()
+        transforms = message.transforms
+        self._pass_on(self.assembler.add_transforms(transforms, self.now(), static=is_static))
+        self._note_duration(started_s)
+
+    def _on_expire(self) -> None:
+        self._pass_on(self.assembler.expire(self.now()))
+
+    def _on_announce(self) -> None:
+        self.assembler.announce(
+            {each for each, topic in self.topics.items() if self._node.count_publishers(topic)}
+        )
+
+    def _on_jump(self, _: ClockJump) -> None:
+        self._pass_on(self.assembler.rewind(self.now().clock_ns))
+
+    def _on_incompatible(self, topic: str, _: Any) -> None:
+        self._suspects.add(topic)
+        for sentence in self.qos_conflicts():
+            self._node.get_logger().error(f"QOS: {sentence}", throttle_duration_sec=5.0)
+
+    def _pass_on(self, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Bundle):
+                self._matched_s = time.monotonic()
+            self._handle(outcome)
+
+    def _note_duration(self, started_s: float) -> None:
+        self.longest_callback_s = max(self.longest_callback_s, time.perf_counter() - started_s)
+
+
+def _names(config: NodeConfig) -> dict[Input, str]:
+    """Return the topic of each input; image transports add their name, as image_transport does."""
+    names = {each: each.value for each in Input}
+    if config.image_transport != "raw":
+        names[Input.IMAGE] += f"/{config.image_transport}"
+    if config.depth_transport != "raw":
+        names[Input.DEPTH] += f"/{config.depth_transport}"
+    return names

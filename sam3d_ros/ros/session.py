@@ -1,0 +1,169 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The active node: what is heard goes to the worker, what comes out goes to the topics."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from rclpy.node import Node
+
+from sam3d_ros.config import NodeConfig
+from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
+from sam3d_ros.ros.assembler import Outcome, Refusal, TimeJump
+from sam3d_ros.ros.decode import NS_PER_S
+from sam3d_ros.ros.framing import Bundle, Input, frame_from_bundle
+from sam3d_ros.ros.publishers import Outputs
+from sam3d_ros.ros.receiver import Receiver
+from sam3d_ros.ros.reports import Reports, Verdict, verdict_of
+from sam3d_ros.ros.worker import Cancellation, Worker
+from sam3d_ros.scene.reconstructor import Cancelled
+from sam3d_ros.structures import Frame, SceneSnapshot
+
+JOIN_S = 0.5  # for the worker to notice that its work was called off
+
+
+class Pipeline(Protocol):
+    """What the node needs of ``scene.pipeline.ScenePipeline``."""
+
+    def process(self, frame: Frame, cancelled: Cancelled) -> SceneSnapshot:
+        """Reconstruct the objects of a frame."""
+        ...
+
+    def advance(self, stamp_ns: int, frame_id: str) -> SceneSnapshot:
+        """Let time pass without a frame."""
+        ...
+
+    def reset(self) -> tuple[int, ...]:
+        """Forget all objects and return their track ids."""
+        ...
+
+    def close(self) -> None:
+        """Release what reconstructs; the next frame may start it again."""
+        ...
+
+
+class Session:
+    """From activation to deactivation.
+
+    Two threads meet here: the executor's calls ``_on_outcome`` and the public methods, the
+    worker's everything that touches the pipeline or publishes a snapshot.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        config: NodeConfig,
+        pipeline: Pipeline,
+        outputs: Outputs,
+        crashed: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._config = config
+        self._pipeline = pipeline
+        self._outputs = outputs
+        self._frame_id = ""  # of the last frame
+        self.num_objects = 0
+        self._worker = Worker(self._process, config.queue, crashed)
+        self.receiver = Receiver(node, config, self._on_outcome)
+        self.reports = Reports(outputs.send_report, self.receiver.now, self._warn)
+
+    def advance(self) -> None:
+        """Let the objects age while no masks come.
+
+        Only up to where no mask can come any more: a mask that is late must find its objects.
+        """
+        newest_ns = self.receiver.assembler.caches[Input.IMAGE].last_ns
+        if newest_ns is None or not self._frame_id or not self._worker.is_idle:
+            return
+        stamp_ns = newest_ns - int(self._config.masks.max_age * NS_PER_S)
+        self._worker.run(lambda: self._advance(stamp_ns))
+
+    def stop(self) -> None:
+        """Stop listening, call off what is being done, report on every mask that waited."""
+        self.receiver.destroy()
+        reason = "the node was deactivated"
+        for outcome in self.receiver.assembler.flush(self.receiver.now()):
+            if isinstance(outcome, Bundle):
+                self._drop([outcome], ReportCode.DROPPED, reason)
+            else:
+                self._on_outcome(outcome)
+        self._drop(self._worker.interrupt(ReportCode.DROPPED, reason), ReportCode.DROPPED, reason)
+        self._worker.stop()
+        if not self._worker.join(JOIN_S):
+            self._pipeline.close()  # takes from the worker what it waits for
+            self._worker.join(JOIN_S)
+
+    def _on_outcome(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Refusal):
+            verdict = Verdict(code=outcome.code, message=outcome.message)
+            self.reports.of_mask(outcome.frame_id, outcome.stamp_ns, verdict)
+        elif isinstance(outcome, TimeJump):
+            self._start_over(outcome)
+        else:
+            dropped = self._worker.submit(outcome)
+            reason = (
+                "another mask came while all of the queue waited; lower its rate, or see "
+                f"queue.policy ({self._config.queue.policy}) and queue.depth"
+            )
+            self._drop(dropped, ReportCode.DROPPED, reason)
+
+    def _start_over(self, jump: TimeJump) -> None:
+        """Forget what belongs to the time before a jump back."""
+        reason = f"time went back by {jump.back_s:.3f} s before the mask's turn came"
+        self._node.get_logger().warning(
+            f"TIME_JUMP: time went back by {jump.back_s:.3f} s; caches are cleared"
+        )
+        waiting = self._worker.interrupt(ReportCode.TIME_JUMP, reason)
+        self._drop(waiting, ReportCode.TIME_JUMP, reason)
+        if not self._config.registry.keep_on_time_jump:
+            self._worker.run(self._reset)
+
+    def _warn(self, text: str) -> None:
+        self._node.get_logger().warning(text)
+
+    def _drop(self, bundles: list[Bundle], code: ReportCode, reason: str) -> None:
+        for bundle in bundles:
+            self.reports.of_bundle(bundle, Verdict(code=code, message=reason))
+
+    def _process(self, bundle: Bundle, cancellation: Cancellation) -> None:
+        """Make a frame of a bundle and a snapshot of the frame; report on it."""
+        try:
+            frame = frame_from_bundle(bundle, self._config, self.receiver.topics)
+            snapshot = self._snapshot(frame, cancellation)
+        except CancelledError as error:
+            verdict = Verdict(code=cancellation.code, message=cancellation.reason or str(error))
+        except Sam3dError as error:
+            verdict = Verdict(code=error.code, message=str(error))
+        else:
+            self._frame_id = frame.frame_id
+            self.num_objects = len(snapshot.objects)
+            self._outputs.publish(snapshot)
+            verdict = verdict_of(snapshot, self._outputs.names(snapshot))
+        self.reports.of_bundle(bundle, verdict)
+
+    def _snapshot(self, frame: Frame, cancellation: Cancellation) -> SceneSnapshot:
+        if not frame.masks:
+            return self._pipeline.advance(frame.stamp_ns, frame.frame_id)
+        return self._pipeline.process(frame, cancellation)
+
+    def _advance(self, stamp_ns: int) -> None:
+        snapshot = self._pipeline.advance(stamp_ns, self._frame_id)
+        self.num_objects = len(snapshot.objects)
+        self._outputs.publish(snapshot, is_frame=False)
+
+    def _reset(self) -> None:
+        self._outputs.forget(self._pipeline.reset())
+        self.num_objects = 0

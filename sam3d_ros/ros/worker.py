@@ -1,0 +1,138 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The thread that reconstructs, so that the one that receives never waits."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from sam3d_ros.config import QueueConfig
+from sam3d_ros.errors import ReportCode
+from sam3d_ros.ros.framing import Bundle
+
+Task = Callable[[], None]
+
+
+class Cancellation:
+    """Whether the work on one bundle is called off, and why; answers ``cancelled()``."""
+
+    def __init__(self) -> None:
+        self.code = ReportCode.DROPPED
+        self.reason = ""
+
+    def __call__(self) -> bool:
+        """Answer whether to stop."""
+        return bool(self.reason)
+
+    def cancel(self, code: ReportCode, reason: str) -> None:
+        """Call the work off."""
+        self.code, self.reason = code, reason
+
+
+class Worker:
+    """Handles one bundle after the other; tasks go before bundles.
+
+    Args:
+        handle: What is done with a bundle, in the worker's thread.
+        queue: How many bundles may wait, and which of them goes when there are more.
+        crashed: Called in the worker's thread when ``handle`` raised, which is a bug. The error
+            itself goes to ``threading.excepthook``.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Bundle, Cancellation], None],
+        queue: QueueConfig,
+        crashed: Callable[[], None],
+    ) -> None:
+        self._handle = handle
+        self._queue = queue
+        self._crashed = crashed
+        self._changed = threading.Condition()
+        self._bundles: deque[Bundle] = deque()
+        self._tasks: deque[Task] = deque()
+        self._current: Cancellation | None = None
+        self._is_stopping = False
+        # A daemon, so that a backend which does not come back cannot keep the process alive.
+        self._thread = threading.Thread(target=self._run, name="reconstruction", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits and nothing is being done."""
+        with self._changed:
+            return not (self._bundles or self._tasks or self._current)
+
+    def submit(self, bundle: Bundle) -> list[Bundle]:
+        """Let a bundle wait for its turn; return those that had to make room."""
+        with self._changed:
+            self._bundles.append(bundle)
+            dropped = []
+            while self._queue.policy != "none" and len(self._bundles) > self._queue.depth:
+                is_latest = self._queue.policy == "latest"
+                dropped.append(self._bundles.popleft() if is_latest else self._bundles.pop())
+            self._changed.notify()
+        return dropped
+
+    def run(self, task: Task) -> None:
+        """Let a task run before any bundle that waits."""
+        with self._changed:
+            self._tasks.append(task)
+            self._changed.notify()
+
+    def interrupt(self, code: ReportCode, reason: str) -> list[Bundle]:
+        """Call off the bundle in work; return those that waited."""
+        with self._changed:
+            if self._current is not None:
+                self._current.cancel(code, reason)
+            waiting = list(self._bundles)
+            self._bundles.clear()
+        return waiting
+
+    def stop(self) -> None:
+        """End the thread after what it is doing; whoever wants less calls ``interrupt`` first."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end of the thread; return whether it came."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        is_clean = False
+        try:
+            while (task := self._next()) is not None:
+                task()
+                with self._changed:
+                    self._current = None
+            is_clean = True
+        finally:
+            if not is_clean:
+                self._crashed()
+
+    def _next(self) -> Task | None:
+        """Wait for what is to be done; None is the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._tasks or self._bundles or self._is_stopping)
+            if self._tasks:
+                return self._tasks.popleft()
+            if self._is_stopping:
+                return None
+            bundle, cancellation = self._bundles.popleft(), Cancellation()
+            self._current = cancellation
+        return lambda: self._handle(bundle, cancellation)
