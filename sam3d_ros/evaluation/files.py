@@ -89,7 +89,8 @@ def read_points(path: Path) -> Floats:
 def read_mesh(path: Path) -> Mesh:
     """Read a triangle mesh as its file has it: no axis is turned, textures become vertex colours.
 
-    Several parts become one mesh, each where the scene graph of the file puts it.
+    Several parts become one mesh, each where the scene graph of the file puts it. Vertices are
+    observed as far as ``scene.export.write_mesh`` has noted it, else wholly.
     """
     try:
         loaded = trimesh.load(_existing(path), force="mesh", process=False)
@@ -104,8 +105,13 @@ def read_mesh(path: Path) -> Mesh:
         vertices=vertices,
         triangles=np.asarray(loaded.faces, dtype=np.int32),
         colors=_vertex_rgb(loaded),
-        observed=np.ones(len(vertices), dtype=np.float32),
+        observed=_observed(loaded),
     )
+
+
+def _observed(mesh: trimesh.Trimesh) -> Floats:
+    noted = mesh.vertex_attributes.get("_observed", np.ones(len(mesh.vertices)))
+    return np.asarray(noted, dtype=np.float32).reshape(len(mesh.vertices))
 
 
 def _vertex_rgb(mesh: trimesh.Trimesh) -> Bytes:
