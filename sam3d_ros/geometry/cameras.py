@@ -126,7 +126,13 @@ def pixel_rays(camera: Camera) -> Floats:
     NaN where the lens model maps nothing to a pixel. Times the depth it is the point.
     """
     rays = np.ones((camera.height, camera.width, 3), dtype=np.float32)
-    rays[..., :2] = _ideal(camera, _pixel_grid(camera))
+    if camera.is_distorted:
+        rays[..., :2] = _ideal(camera, _pixel_grid(camera))
+        return rays
+    inverse = np.linalg.inv(checked_matrix_px(camera))
+    columns, rows = np.arange(camera.width), np.arange(camera.height)[:, None]
+    rays[..., 0] = inverse[0, 0] * columns + (inverse[0, 1] * rows + inverse[0, 2])
+    rays[..., 1] = inverse[1, 1] * rows + inverse[1, 2]
     return rays
 
 

@@ -14,6 +14,7 @@
 
 """Depth images: units, point maps, registration to another camera, rejection of flying pixels."""
 
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import cv2
@@ -27,17 +28,16 @@ from sam3d_ros.geometry.cameras import (
     pixel_rays,
     project,
     rectify_image,
-    resized,
 )
 from sam3d_ros.geometry.zbuffer import nearest_depth_m, step_limit_m, visible_points
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Camera, DepthImage, Floats, Ints
+from sam3d_ros.structures import Camera, DepthImage, Floats, Ints, Similarity
 
 DepthUnit = Literal["auto", "m", "mm"]
 IMPLAUSIBLE = 50.0  # metres are rarely more, millimetres rarely less, for the median of a scene
-MAX_UPSAMPLING = 8  # of depth before it is registered
+MAX_UPSAMPLING = 8  # parts along a side of a reading that is registered
 ROUNDING_PX = 0.01  # a lattice of exactly 2 pixels needs 2 samples, not 3
-SPACING_STRIDE = 4  # pixels between those at which the spacing of registered samples is measured
+SPACING_STRIDE = 16  # readings per one at which the spacing of samples is measured
 SEARCH_RADIUS_PX = 3  # how far a neighbour may be; depth that was splatted has holes
 MAX_THICKNESS = 2  # readings across what hangs in the air; aligned depth repeats readings
 MIN_CONTRADICTIONS = 3  # of 8 directions, from which a reading without support is an outlier
@@ -76,17 +76,7 @@ def unproject(depth_m: Floats, camera: Camera) -> Floats:
         DistortionError: The distortion model is not known.
     """
     check_shape(depth_m, f"{camera.height} {camera.width}", "depth_m")
-    depth_m = depth_m.astype(np.float32, copy=False)
-    if camera.is_distorted:
-        return pixel_rays(camera) * depth_m[..., None]
-    inverse = np.linalg.inv(checked_matrix_px(camera)).astype(np.float32)
-    columns = np.arange(camera.width, dtype=np.float32)
-    rows = np.arange(camera.height, dtype=np.float32)[:, None]
-    points = np.empty((camera.height, camera.width, 3), dtype=np.float32)
-    points[..., 0] = (inverse[0, 0] * columns + inverse[0, 2] + inverse[0, 1] * rows) * depth_m
-    points[..., 1] = (inverse[1, 1] * rows + inverse[1, 2]) * depth_m
-    points[..., 2] = depth_m
-    return points
+    return np.asarray(pixel_rays(camera) * depth_m[..., None].astype(np.float32))
 
 
 def rectify_depth(depth_m: Floats, camera: Camera) -> Floats:
@@ -106,13 +96,19 @@ def register_depth(depth: DepthImage, color: Camera) -> Floats:
     if _same_view(depth, color):
         return depth.depth_m
     _check_registration(depth)
-    factor = _upsampling(depth, color)
-    points_color = _points_color(_upsampled(depth.depth_m, depth.camera, factor), depth, factor)
-    depths_m, indices = visible_points(points_color, color)
-    if len(points_color) and not len(depths_m):
+    patches = _patches(depth)
+    offsets_px = _offsets_px(_upsampling(patches, depth.color_from_depth, color))
+    samples = [
+        visible_points(patches.points(right, down, depth.color_from_depth), color)
+        for right in offsets_px
+        for down in offsets_px
+    ]
+    depths_m, indices = (np.concatenate(parts) for parts in zip(*samples, strict=True))
+    num_readings = len(patches.depth_m)
+    if num_readings and not len(depths_m):
         raise DepthAlignError(
-            f"none of {len(points_color)} depth readings falls into the color image; check that "
-            "the transform maps depth to color coordinates and both frames are optical"
+            f"none of {num_readings} depth readings falls into the color image; check that the "
+            "transform maps depth to color coordinates and that both frames are optical"
         )
     return nearest_depth_m(depths_m, indices, color)
 
@@ -159,12 +155,14 @@ def _check_unit(depth: Floats, integral: bool) -> None:
 
 def _same_view(depth: DepthImage, color: Camera) -> bool:
     own, pose = depth.camera, depth.color_from_depth
+    lenses = [
+        (camera.distortion_model, camera.distortion) if camera.is_distorted else None
+        for camera in (own, color)
+    ]
     return (
         (own.width, own.height) == (color.width, color.height)
         and np.allclose(own.matrix_px, color.matrix_px, rtol=1e-6)
-        and own.is_distorted == color.is_distorted
-        and (not own.is_distorted or own.distortion_model == color.distortion_model)
-        and (not own.is_distorted or own.distortion == color.distortion)
+        and lenses[0] == lenses[1]
         and np.allclose(pose.matrix, np.eye(4), atol=1e-6)
     )
 
@@ -182,64 +180,89 @@ def _check_registration(depth: DepthImage) -> None:
         )
 
 
-def _points_color(depth_m: Floats, depth: DepthImage, factor: int) -> Floats:
-    """Return the known points ``(N, 3)`` of depth upsampled by ``factor``, in color coordinates."""
-    points = _upsampled_points(depth_m, depth.camera, factor)[np.isfinite(depth_m)]
-    pose = depth.color_from_depth
-    return points @ pose.rotation.T.astype(np.float32) + pose.translation_m.astype(np.float32)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Patches:
+    """N depth readings, each a plane patch of one pixel; steps and slopes are per pixel."""
+
+    depth_m: Floats  # (N,)
+    rays: Floats  # (2, N), x and y where z = 1
+    step_right: Floats  # (2, N), of the rays
+    step_down: Floats  # (2, N)
+    slope_right_m: Floats  # (2, N), of the left and of the right half
+    slope_down_m: Floats  # (2, N), of the upper and of the lower half
+
+    def thinned(self, stride: int) -> "_Patches":
+        """Return every so many-th patch."""
+        return _Patches(
+            **{entry.name: getattr(self, entry.name)[..., ::stride] for entry in fields(self)}
+        )
+
+    def points(self, right_px: float, down_px: float, a_from_depth: Similarity) -> Floats:
+        """Return the point of each patch that far from its middle, ``(N, 3)`` in frame a."""
+        depth_m = self.depth_m + right_px * self.slope_right_m[int(right_px > 0)]
+        depth_m += down_px * self.slope_down_m[int(down_px > 0)]
+        points = np.empty((3, len(depth_m)), dtype=np.float32)
+        points[:2] = self.rays + right_px * self.step_right + down_px * self.step_down
+        points[:2] *= depth_m
+        points[2] = depth_m
+        moved = a_from_depth.rotation.astype(np.float32) @ points
+        return np.asarray(moved.T) + a_from_depth.translation_m.astype(np.float32)
 
 
-def _upsampled_points(depth_m: Floats, camera: Camera, factor: int) -> Floats:
-    """Unproject upsampled depth; between pixels, rays of a lens are interpolated to save time."""
-    if not camera.is_distorted or factor == 1:
-        return unproject(depth_m, resized(camera, factor * camera.width, factor * camera.height))
+def _patches(depth: DepthImage) -> _Patches:
+    depth_m, camera = depth.depth_m.astype(np.float32, copy=False), depth.camera
     framed = cropped(camera, -1, -1, camera.width + 2, camera.height + 2)
-    rays = cv2.resize(pixel_rays(framed), None, fx=factor, fy=factor)
-    return np.asarray(rays[factor:-factor, factor:-factor] * depth_m[..., None])
+    rays = np.ascontiguousarray(np.moveaxis(pixel_rays(framed)[..., :2], -1, 0))
+    rows, columns = np.nonzero(np.isfinite(depth_m) & np.isfinite(rays[0, 1:-1, 1:-1]))
+    middle = (rows + 1) * framed.width + columns + 1
+    left, right, above, below = (
+        rays.reshape(2, -1).take(middle + step, axis=1)
+        for step in (-1, 1, -framed.width, framed.width)
+    )
+    return _Patches(
+        depth_m=depth_m[rows, columns],
+        rays=rays.reshape(2, -1).take(middle, axis=1),
+        step_right=0.5 * (right - left),
+        step_down=0.5 * (below - above),
+        slope_right_m=_slopes_m(depth_m, camera, rows, columns),
+        slope_down_m=_slopes_m(depth_m.T, camera, columns, rows),
+    )
 
 
-def _upsampling(depth: DepthImage, color: Camera) -> int:
-    """Return by how much depth must be upsampled so that each color pixel gets a sample.
+def _slopes_m(depth_m: Floats, camera: Camera, rows: Ints, columns: Ints) -> Floats:
+    """Return the rise per column before and after each reading, ``(2, N)``.
+
+    Beside a step or a gap the slope goes on from the other side; a lone reading is level.
+    """
+    rise_m = np.diff(depth_m, axis=1)
+    rise_m[~(np.abs(rise_m) <= step_limit_m(depth_m[:, 1:], camera))] = np.nan
+    rise_m = np.pad(rise_m, ((0, 0), (1, 1)), constant_values=np.nan)
+    before_m, after_m = rise_m[rows, columns], rise_m[rows, columns + 1]
+    slopes_m = np.stack([before_m, after_m])
+    slopes_m = np.where(np.isnan(slopes_m), slopes_m[::-1], slopes_m)
+    return np.asarray(np.where(np.isnan(slopes_m), np.float32(0.0), slopes_m))
+
+
+def _offsets_px(factor: int) -> list[float]:
+    """Return where the middles of ``factor`` equal parts of a pixel are."""
+    return [(part + 0.5) / factor - 0.5 for part in range(factor)]
+
+
+def _upsampling(patches: _Patches, color_from_depth: Similarity, color: Camera) -> int:
+    """Return in how many parts to divide each patch so that every color pixel gets a sample.
 
     The samples form a lattice in the color image. Each unit square holds one when the cell of the
     lattice is at most 1 pixel wide and high, that is ``|a_x| + |b_x| <= 1`` with its sides a, b.
     """
-    rays, stride = pixel_rays(depth.camera), SPACING_STRIDE
-    depth_m = depth.depth_m[:-1:stride, :-1:stride, None]
-    corner, right, below = (
-        project(color, depth.color_from_depth.apply(neighbour * depth_m))
-        for neighbour in (
-            rays[:-1:stride, :-1:stride],
-            rays[:-1:stride, 1::stride],
-            rays[1::stride, :-1:stride],
-        )
+    some = patches.thinned(SPACING_STRIDE)
+    middle, right, below = (
+        project(color, some.points(*offset_px, color_from_depth))
+        for offset_px in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
     )
-    cells_px = (np.abs(right - corner) + np.abs(below - corner)).max(axis=-1)
+    cells_px = (np.abs(right - middle) + np.abs(below - middle)).max(axis=-1)
     known_px = cells_px[np.isfinite(cells_px)]
     largest_px = np.percentile(known_px, 95) if known_px.size else 1.0
     return int(np.clip(np.ceil(largest_px - ROUNDING_PX), 1, MAX_UPSAMPLING))
-
-
-def _upsampled(depth_m: Floats, camera: Camera, factor: int) -> Floats:
-    """Return depth ``(factor H, factor W)``: linear on surfaces, never across steps."""
-    rows = _upsampled_rows(depth_m, camera, factor)
-    return _upsampled_rows(rows.T, camera, factor).T
-
-
-def _upsampled_rows(depth_m: Floats, camera: Camera, factor: int) -> Floats:
-    if factor == 1:
-        return depth_m
-    rise_m = np.diff(depth_m, axis=1)
-    rise_m[~(np.abs(rise_m) < step_limit_m(depth_m[:, 1:], camera))] = np.nan
-    rise_m = np.pad(rise_m, ((0, 0), (1, 1)), constant_values=np.nan)
-    before_m, after_m = rise_m[:, :-1], rise_m[:, 1:]
-    slopes_m = {  # towards the neighbour on that side, or on from the other one, or level
-        -1: np.nan_to_num(np.where(np.isnan(before_m), after_m, before_m)),
-        1: np.nan_to_num(np.where(np.isnan(after_m), before_m, after_m)),
-    }
-    offsets = (np.arange(factor, dtype=np.float32) + 0.5) / factor - 0.5
-    samples = [depth_m + offset * slopes_m[1 if offset > 0 else -1] for offset in offsets]
-    return np.stack(samples, axis=-1).reshape(len(depth_m), -1)
 
 
 def _near_a_step(depth_m: Floats, camera: Camera) -> NDArray[np.bool_]:

@@ -34,6 +34,7 @@ NUM_COEFFICIENTS = {"none": 0, "plumb_bob": 5, "rational_polynomial": 8, "equidi
 MAX_ANGLE_RAD = np.radians(89.0)  # a plane image cannot hold directions further off the axis
 TABLE_SIZE = 2048  # linear interpolation in it is a start from which one Newton step is exact
 NEWTON_STEPS = 3  # from the solution without the tangential part, which is a small one
+SETTLED = 1e-6  # a last step as short leaves an error of its square
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,12 +56,13 @@ class Lens:
         target_x, target_y = np.ascontiguousarray(np.moveaxis(distorted, -1, 0))
         factor = self._inverse_factor(np.hypot(target_x, target_y))
         x, y = target_x * factor, target_y * factor
-        if any(self.tangential):
-            for _ in range(NEWTON_STEPS):
-                shown_x, shown_y = self._distort(x, y)
-                step_x, step_y = self._solve(x, y, target_x - shown_x, target_y - shown_y)
-                x, y = x + step_x, y + step_y
-        return np.stack([x, y], axis=-1)
+        step_x = step_y = np.zeros_like(x)
+        for _ in range(NEWTON_STEPS if any(self.tangential) else 0):
+            shown_x, shown_y = self._distort(x, y)
+            step_x, step_y = self._solve(x, y, target_x - shown_x, target_y - shown_y)
+            x, y = x + step_x, y + step_y
+        settled = np.abs(step_x) + np.abs(step_y) < SETTLED
+        return np.where(settled[..., None], np.stack([x, y], axis=-1), np.nan)
 
     def _distort(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         square = x**2 + y**2
