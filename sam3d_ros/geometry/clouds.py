@@ -34,6 +34,7 @@ RANGE_NOISE_M = 0.02  # two sigmas of common LiDARs, whatever the distance
 GAP_PERCENTILE = 75.0  # of the distances between neighbours; closes regular and random patterns
 MAX_GAP_FRACTION = 0.1  # of the image's width; points farther apart are not neighbours
 SPACINGS_PX = (1, 2, 4, 8, 16, 32)
+NOWHERE = np.float32(1e-6)  # inverse depth of what is farther than anything
 MIN_NEIGHBOURS = 30  # pairs in an octave, below which it shows no surface
 
 
@@ -53,43 +54,54 @@ def point_map_from_cloud(cloud: PointCloud, camera: Camera, splat_radius_px: int
     points = cloud.points[np.isfinite(cloud.points).all(axis=-1)]
     points_camera = cloud.camera_from_sensor.apply(points)
     depth_m = nearest_depth_m(*visible_points(points_camera, camera), camera)
-    depth_m[_hidden(depth_m, camera)] = np.nan
+    _forget_hidden(depth_m, camera)
     return unproject(_splatted(depth_m, splat_radius_px), camera)
 
 
-def _hidden(depth_m: Floats, camera: Camera) -> Bools:
-    """Return which readings of a sparse depth image lie behind a surface, ``(H, W)``.
+def _forget_hidden(depth_m: Floats, camera: Camera) -> None:
+    """Set the readings of a sparse depth image ``(H, W)`` to NaN that lie behind a surface.
 
     The last point on a surface lies on average half a gap within its outline, so the surface is
     taken to end there; so far out it may have sloped away from the reading it is compared with.
     """
-    hidden = np.zeros(depth_m.shape, dtype=bool)
+    rows, columns = np.nonzero(np.isfinite(depth_m))
+    own_m = depth_m[rows, columns]
+    hidden = np.zeros(len(rows), dtype=bool)
     for surface, gap in _surfaces(depth_m, camera):
         for margin in ((0, 0), (gap[0] // 2, gap[1] // 2)):
-            surface_m = 1.0 / np.maximum(_grown(surface, margin), np.float32(1e-6))
+            inverse = cv2.dilate(surface, _box(*margin))[rows, columns]
+            surface_m = 1.0 / np.maximum(inverse, NOWHERE)
             limit_m = step_limit_m(surface_m, camera, 1 + max(margin)) + RANGE_NOISE_M
-            hidden |= depth_m > surface_m + limit_m
-    return hidden
+            hidden |= own_m > surface_m + limit_m
+    depth_m[rows[hidden], columns[hidden]] = np.nan
 
 
 def _surfaces(depth_m: Floats, camera: Camera) -> Iterator[tuple[Floats, tuple[int, int]]]:
-    """Yield what each octave adds: inverse depth with gaps closed, and the gap (down, across)."""
-    octaves = np.floor(np.log2(depth_m))
-    for octave in np.unique(octaves[np.isfinite(octaves)]):
-        gap = _usual_gap_px(np.where(octaves == octave, depth_m, np.nan), camera)
+    """Yield surfaces ``(H, W)``, as inverse depth or 0, and the gap (down, across) closed in them.
+
+    One per octave, of all readings that are no farther, with the gaps that are usual in it.
+    """
+    rows, columns = np.nonzero(np.isfinite(depth_m))
+    octaves = np.floor(np.log2(depth_m[rows, columns]))
+    for octave in np.unique(octaves):
+        members = octaves == octave
+        gap = _usual_gap_px(rows[members], columns[members], depth_m, camera)
         if gap is not None:
             nearer = depth_m < 2.0 ** (octave + 1)
             inverse = np.divide(1.0, depth_m, out=np.zeros_like(depth_m), where=nearer)
             yield _closed(inverse, gap), gap
 
 
-def _usual_gap_px(depth_m: Floats, camera: Camera) -> tuple[int, int] | None:
+def _usual_gap_px(
+    rows: Ints, columns: Ints, depth_m: Floats, camera: Camera
+) -> tuple[int, int] | None:
     """Return the usual distance between neighbours (down, across), None where there are too few.
 
     Points of a pattern seldom share a column. So those in strips as wide as their spacing do.
     """
-    rows, columns = np.nonzero(np.isfinite(depth_m))
-    strip = 2 * _spacing_px(np.isfinite(depth_m))
+    occupied = np.zeros(depth_m.shape, dtype=bool)
+    occupied[rows, columns] = True
+    strip = 2 * _spacing_px(occupied)
     gaps = [
         _gaps_px(lines // strip, positions, depth_m[rows, columns], camera)
         for lines, positions in ((columns, rows), (rows, columns))
@@ -131,10 +143,6 @@ def _closed(inverse_depth: Floats, gap: tuple[int, int]) -> Floats:
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _box(down, across))
     height, width = inverse_depth.shape
     return np.asarray(closed[down : down + height, across : across + width])
-
-
-def _grown(inverse_depth: Floats, margin: tuple[int, int]) -> Floats:
-    return np.asarray(cv2.dilate(inverse_depth, _box(*margin)), dtype=np.float32)
 
 
 def _box(down: int, across: int) -> Bytes:

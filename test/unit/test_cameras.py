@@ -155,6 +155,18 @@ def test_pixels_that_no_direction_leads_to_have_no_ray(vga: Camera) -> None:
     np.testing.assert_array_equal(np.isnan(rays).any(axis=-1), expected)
 
 
+def test_a_ray_leads_back_to_its_pixel_or_does_not_exist(vga: Camera) -> None:
+    absurd = (-0.4, 0.1, 0.05, -0.06, 0.02)
+    camera = replace(vga, distortion_model="plumb_bob", distortion=absurd)
+    wide = cropped(camera, -300, -300, 1240, 1080)
+
+    pixels = project(wide, pixel_rays(wide))
+
+    known = np.isfinite(pixels).all(axis=-1)
+    assert 0.1 < known.mean() < 1.0
+    np.testing.assert_allclose(pixels[known], pixels_of(wide)[known], atol=1e-2)
+
+
 def test_skew_is_respected(vga: Camera) -> None:
     skewed = replace(vga, matrix_px=np.array([[500, 20, 300], [0, 510, 200], [0, 0, 1.0]]))
 
