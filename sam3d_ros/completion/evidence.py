@@ -26,12 +26,15 @@ import cv2
 import numpy as np
 
 from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Camera, Floats, Observation
+from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation
 
 MARGIN_PX = 16  # of the maps around the silhouette
 MIN_OCCLUDER_GAP_M = 0.005  # what hides the object is nearer than it by this and the noise
 MIN_COSINE = 0.25  # of the surface to the ray: distances along the ray are scaled by it
 SMOOTHING_DIAMETER_PX = 7
+NORMAL_SIGMA_PX = 1.5
+MIN_BOTTOM_M = 0.003  # a plate is at least this thick
+RIM_PX = 3.0  # how far a surface is continued in its tangent plane
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,46 +49,75 @@ class ViewEvidence:
     shown: Bools  # (h, w) the silhouette, without what is seen through it
     hidden: Bools  # (h, w) something nearer, or the end of the image, may hide the object
 
+    def points(self) -> Floats:
+        """Return the nearest surface in the camera frame, ``(h, w, 3)``."""
+        return _unprojected(self.front_m, self.matrix_px)
+
+    def surface(self) -> tuple[Floats, Floats]:
+        """Return points and unit normals of the seen side, holes closed, each ``(N, 3)``."""
+        points = self.points()
+        normals = _normals(points)
+        chosen = self.shown & ~self.hidden
+        return points[chosen], normals[chosen]
+
+    def is_hidden(self, points_camera: Floats) -> Bools:
+        """Tell where points ``(N, 3)`` lie in pixels that cannot show the object, ``(N,)``."""
+        _, u, v = self._pixels(points_camera)
+        hidden: Bools = sampled(self.hidden.astype(np.float32), u, v) > 0.5
+        return hidden
+
+    def _pixels(self, points_camera: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return depth, column and row of points ``(N, 3)``, each ``(N,)`` float32."""
+        points = points_camera.astype(np.float32)
+        depth_m = np.maximum(points[:, 2], np.float32(1e-3))
+        (focal_x, _, middle_x), (_, focal_y, middle_y) = self.matrix_px[:2].astype(np.float32)
+        u = points[:, 0] / depth_m * focal_x + middle_x
+        v = points[:, 1] / depth_m * focal_y + middle_y
+        return depth_m, u, v
+
     def free_m(self, points_camera: Floats) -> Floats:
         """Signed distance of points ``(N, 3)`` to what is not free, ``(N,)``, > 0 if free."""
-        depth_m = np.maximum(points_camera[:, 2], 1e-3).astype(np.float32)
-        focal_x, focal_y = self.matrix_px[0, 0], self.matrix_px[1, 1]
-        u = points_camera[:, 0] / depth_m * focal_x + self.matrix_px[0, 2]
-        v = points_camera[:, 1] / depth_m * focal_y + self.matrix_px[1, 2]
-        beside_m = sampled(self.outside_px, u, v) * depth_m / focal_x
-        before_m = (sampled(self.front_m, u, v) - depth_m) * sampled(self.cosine, u, v)
-        free: Floats = np.maximum(beside_m, before_m)
+        behind_m, u, v = self.behind_m(points_camera)
+        beside_m = sampled(self.outside_px, u, v) * points_camera[:, 2].astype(np.float32)
+        free: Floats = np.maximum(beside_m / np.float32(self.matrix_px[0, 0]), -behind_m)
         return free
+
+    def behind_m(self, points_camera: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the distance of points ``(N, 3)`` behind the surface, their column and row."""
+        depth_m, u, v = self._pixels(points_camera)
+        return (depth_m - sampled(self.front_m, u, v)) * sampled(self.cosine, u, v), u, v
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Crop:
+    """What an observation says around the silhouette; the crop may reach past the image."""
+
+    matrix_px: Floats
+    depth_m: Floats  # (h, w) NaN where unknown
+    mask: Bools
+    silhouette: Bools
+    others: Bools
+    inside: Bools  # within the image
 
 
 def view_evidence(observation: Observation) -> ViewEvidence:
     """Draw the maps of one observation."""
-    left, top, width, height = _crop(observation.silhouette)
-    padded = [
-        _padded(array, left, top, width, height)
-        for array in (
-            observation.points_camera[..., 2],
-            observation.mask,
-            observation.silhouette,
-        )
-    ]
-    depth_m, mask, silhouette = padded[0], padded[1] > 0, padded[2] > 0
-    inside = _padded(np.ones_like(observation.mask), left, top, width, height) > 0
-    matrix_px = np.array(observation.camera.matrix_px, dtype=np.float64)
-    matrix_px[:2, 2] -= (left, top)
-    depth_m[~inside] = np.nan
-    own_m = filled(np.where(mask, depth_m, np.nan))
-    on_support = _on_support(observation, depth_m, matrix_px)
-    punched = silhouette & ~mask & (depth_m > own_m + _gap_m(own_m))
-    hides = ~silhouette & (depth_m < own_m - _gap_m(own_m)) & ~on_support
-    shown, hidden = silhouette & ~punched, hides | ~inside
-    front_m = np.where(hides, depth_m, _smoothed(own_m))
+    crop = _crop(observation)
+    own_m = _above_support(_own_m(crop), observation, crop)
+    gap_m = MIN_OCCLUDER_GAP_M + 4.0 * depth_noise_m(own_m)
+    on_support = _on_support(observation, crop)
+    see_through = ~crop.mask & ((crop.depth_m > own_m + gap_m) | on_support)
+    beside_m = nearest_known(np.where(crop.silhouette | on_support, np.nan, crop.depth_m))
+    nearer = (beside_m < own_m - gap_m) | (crop.others & ~(beside_m > own_m + gap_m))
+    hides = ~crop.silhouette & ~on_support & nearer
+    shown, hidden = crop.silhouette & ~see_through, hides | ~crop.inside
+    front_m = np.where(hides & np.isfinite(beside_m), beside_m, own_m).astype(np.float32)
     return ViewEvidence(
-        matrix_px=matrix_px,
+        matrix_px=crop.matrix_px,
         outside_px=_signed_distance_px(shown | hidden),
-        front_m=front_m.astype(np.float32),
-        cosine=_cosine(front_m, matrix_px),
-        measured=mask & np.isfinite(depth_m),
+        front_m=front_m,
+        cosine=_cosine(front_m, crop.matrix_px),
+        measured=crop.mask & np.isfinite(crop.depth_m),
         shown=shown,
         hidden=hidden,
     )
@@ -99,6 +131,67 @@ def sampled(image: Floats, u: Floats, v: Floats) -> Floats:
         image.astype(np.float32), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(values, dtype=np.float32).ravel()[: len(u)]
+
+
+def nearest_known(depth_m: Floats) -> Floats:
+    """Give each unknown pixel of ``(h, w)`` the value of the nearest known one, if there is any.
+
+    Depth is missing in the shadow at the edge of whatever is nearer, so what is beside a gap
+    continues into it.
+    """
+    known = np.isfinite(depth_m)
+    if not known.any():
+        return depth_m
+    rows, columns = nearest_pixels(known)
+    return depth_m[rows, columns]
+
+
+def nearest_pixels(chosen: Bools) -> tuple[Ints, Ints]:
+    """Return row and column of the chosen pixel nearest to each pixel of ``(h, w)``."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~chosen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(chosen)
+    order = np.zeros(int(labels.max()) + 1, dtype=np.int64)
+    order[labels[rows, columns]] = np.arange(len(rows))
+    return rows[order[labels]], columns[order[labels]]
+
+
+def _own_m(crop: _Crop) -> Floats:
+    """Close the holes of the object's own depth, take off its noise, continue it to the rim.
+
+    The outermost pixels of an object rarely carry a good depth. At the rim the surface goes on in
+    its tangent plane; flat fill would cut the far edges off everything seen at a low angle.
+    """
+    known = crop.mask & np.isfinite(crop.depth_m)
+    smooth_m = _smoothed(filled(np.where(known, crop.depth_m, np.nan)))
+    rows, columns = nearest_pixels(known)
+    v, u = np.mgrid[0 : known.shape[0], 0 : known.shape[1]]
+    distance_px = np.hypot(v - rows, u - columns)
+    rim = crop.silhouette & ~known & (distance_px <= RIM_PX)
+    points = _unprojected(smooth_m, crop.matrix_px)
+    normal, point = _normals(points)[rows, columns][rim], points[rows, columns][rim]
+    rays = points[rim] / smooth_m[rim, None]
+    towards = np.minimum(_dot(normal, rays), -MIN_COSINE * np.linalg.norm(rays, axis=-1))
+    reach_m = distance_px[rim] / MIN_COSINE * point[:, 2] / crop.matrix_px[0, 0]
+    tangent_m = _dot(normal, point) / towards
+    smooth_m[rim] = np.clip(tangent_m, point[:, 2] - reach_m, point[:, 2] + reach_m)
+    return smooth_m
+
+
+def _above_support(own_m: Floats, observation: Observation, crop: _Crop) -> Floats:
+    """Bring the surface so near that it has a bottom between it and the support."""
+    if observation.support is None:
+        return own_m
+    rays = _unprojected(np.ones_like(own_m), crop.matrix_px)
+    towards = rays @ observation.support.normal_camera
+    limit_m = (observation.support.offset_m - MIN_BOTTOM_M) / np.maximum(-towards, 1e-3)
+    return np.where(crop.silhouette & (limit_m > 0), np.minimum(own_m, limit_m), own_m)
+
+
+def _dot(first: Floats, second: Floats) -> Floats:
+    dot: Floats = np.einsum("ni,ni->n", first, second)
+    return dot
 
 
 def filled(depth_m: Floats) -> Floats:
@@ -156,40 +249,64 @@ def _signed_distance_px(shows: Bools) -> Floats:
     return signed
 
 
-def _gap_m(depth_m: Floats) -> Floats:
-    gap: Floats = MIN_OCCLUDER_GAP_M + 4.0 * depth_noise_m(depth_m)
-    return gap
-
-
-def _on_support(observation: Observation, depth_m: Floats, matrix_px: Floats) -> Bools:
+def _on_support(observation: Observation, crop: _Crop) -> Bools:
     """Tell which pixels show the support: it is not in the way of what stands on it."""
     if observation.support is None:
-        return np.zeros(depth_m.shape, dtype=bool)
-    v, u = np.mgrid[0 : depth_m.shape[0], 0 : depth_m.shape[1]]
-    rays = np.stack((u, v, np.ones_like(u)), axis=-1) @ np.linalg.inv(matrix_px).T
-    height_m = observation.support.height_m(rays * depth_m[..., None])
-    below: Bools = height_m < _gap_m(depth_m)
+        return np.zeros(crop.mask.shape, dtype=bool)
+    height_m = observation.support.height_m(_unprojected(crop.depth_m, crop.matrix_px))
+    below: Bools = height_m < MIN_OCCLUDER_GAP_M + 2.0 * depth_noise_m(crop.depth_m)
     return below
 
 
-def _crop(silhouette: Bools) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(silhouette.any(axis=1)), np.flatnonzero(silhouette.any(axis=0))
-    left, top = int(columns[0]) - MARGIN_PX, int(rows[0]) - MARGIN_PX
-    return left, top, int(columns[-1]) + MARGIN_PX + 1 - left, int(rows[-1]) + MARGIN_PX + 1 - top
+def _unprojected(depth_m: Floats, matrix_px: Floats) -> Floats:
+    v, u = np.mgrid[0 : depth_m.shape[0], 0 : depth_m.shape[1]]
+    rays = np.stack((u, v, np.ones_like(u)), axis=-1) @ np.linalg.inv(matrix_px).T
+    points: Floats = rays * depth_m[..., None]
+    return points
 
 
-def _padded(image: Floats | Bools, left: int, top: int, width: int, height: int) -> Floats:
-    """Cut out a crop that may reach past the image; zero there."""
-    crop = np.zeros((height, width), dtype=np.float32)
-    rows = slice(max(0, top), min(image.shape[0], top + height))
-    columns = slice(max(0, left), min(image.shape[1], left + width))
-    crop[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
-        rows, columns
-    ]
-    return crop
+def _normals(points: Floats) -> Floats:
+    """Return unit normals ``(h, w, 3)`` of a point map, towards the camera."""
+    smooth = cv2.GaussianBlur(points.astype(np.float32), (0, 0), NORMAL_SIGMA_PX)
+    down, right = np.gradient(smooth, axis=(0, 1))
+    normals = np.cross(down, right)
+    unit: Floats = normals / np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    return unit
 
 
-def camera_of(observation: Observation, evidence: ViewEvidence) -> Camera:
+def _crop(observation: Observation) -> _Crop:
+    rows = np.flatnonzero(observation.silhouette.any(axis=1))
+    columns = np.flatnonzero(observation.silhouette.any(axis=0))
+    window = (
+        slice(int(rows[0]) - MARGIN_PX, int(rows[-1]) + MARGIN_PX + 1),
+        slice(int(columns[0]) - MARGIN_PX, int(columns[-1]) + MARGIN_PX + 1),
+    )
+    matrix_px = np.array(observation.camera.matrix_px, dtype=np.float64)
+    matrix_px[:2, 2] -= (window[1].start, window[0].start)
+    depth_m = observation.points_camera[..., 2]
+    return _Crop(
+        matrix_px=matrix_px,
+        depth_m=_cut(np.where(np.isfinite(depth_m), depth_m, 0.0), window, np.nan),
+        mask=_cut(observation.mask, window) > 0,
+        silhouette=_cut(observation.silhouette, window) > 0,
+        others=_cut(observation.others, window) > 0,
+        inside=_cut(np.ones_like(observation.mask), window) > 0,
+    )
+
+
+def _cut(image: Floats | Bools, window: tuple[slice, slice], blank: float = 0.0) -> Floats:
+    """Cut out a window that may reach past the image; ``blank`` there and for zero."""
+    rows, columns = window
+    cut = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.float32)
+    top, left = max(0, rows.start), max(0, columns.start)
+    part = image[top : rows.stop, left : columns.stop]
+    top, left = top - rows.start, left - columns.start
+    cut[top : top + part.shape[0], left : left + part.shape[1]] = part
+    cut[cut == 0] = blank
+    return cut
+
+
+def camera_of(evidence: ViewEvidence) -> Camera:
     """Return the camera of the crop."""
     height, width = evidence.front_m.shape
     return Camera(width=width, height=height, matrix_px=evidence.matrix_px)

@@ -38,6 +38,11 @@ class Hypothesis(Protocol):
         ...
 
     @property
+    def tolerance_m(self) -> float:
+        """How far the solid may reach into space that the noisy depth calls free."""
+        ...
+
+    @property
     def low(self) -> Floats:
         """Lower corner of a box around the solid, ``(3,)``."""
         ...
@@ -64,6 +69,7 @@ class Hull:
     high: Floats
     planes: Floats  # (K, 4) outward unit normals and offsets
     name: str = "carved hull"
+    tolerance_m: float = 0.0
 
     def outside_m(self, points: Floats) -> Floats:
         """Largest signed distance to a face of the hull, ``(N,)``."""
@@ -78,7 +84,7 @@ class Hull:
 
 def hull_of(workspace: Workspace) -> Hull:
     """Close an object without any symmetry."""
-    return hull_around(_with_depth(_put_down(workspace.points, workspace), workspace))
+    return hull_around(_with_depth(put_down(workspace.surface, workspace), workspace))
 
 
 def hull_around(points: Floats, name: str = "carved hull") -> Hull:
@@ -91,7 +97,7 @@ def hull_around(points: Floats, name: str = "carved hull") -> Hull:
     return Hull(low=corners.min(axis=0), high=corners.max(axis=0), planes=planes, name=name)
 
 
-def _put_down(points: Floats, workspace: Workspace) -> Floats:
+def put_down(points: Floats, workspace: Workspace) -> Floats:
     """Add the shadow on the support: whatever was seen stands on something."""
     if not workspace.has_support:
         return points

@@ -18,10 +18,11 @@ import time
 from dataclasses import dataclass, field
 
 from sam3d_ros.completion.evidence import view_evidence
-from sam3d_ros.completion.hypotheses import hull_of
 from sam3d_ros.completion.pose import object_from_work
+from sam3d_ros.completion.remainder import remainder_of
+from sam3d_ros.completion.score import best_hypothesis
 from sam3d_ros.completion.surface import dressed
-from sam3d_ros.completion.volume import carved, surface
+from sam3d_ros.completion.volume import Carving, filled, surface
 from sam3d_ros.completion.workspace import workspace_of
 from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import DepthSparseError
@@ -67,12 +68,16 @@ class LiftBackend:
                 "that depth is registered to the image"
             )
         clock = _Clock()
-        workspace, evidence = workspace_of(observation), view_evidence(observation)
+        evidence = view_evidence(observation)
+        workspace = workspace_of(observation, evidence)
         clock.tick("evidence")
-        hypothesis = hull_of(workspace)
+        hypothesis = best_hypothesis(workspace, evidence)
+        remainder = remainder_of(hypothesis, workspace, evidence)
         clock.tick("hypotheses")
-        volume = carved(hypothesis, evidence, workspace, self._config.grid)
-        vertices, triangles = surface(volume)
+        carving = Carving(
+            hypothesis=hypothesis, remainder=remainder, evidence=evidence, workspace=workspace
+        )
+        vertices, triangles = surface(filled(carving, self._config.grid))
         clock.tick("surface")
         mesh, quality = dressed(vertices, triangles, hypothesis, workspace, evidence, observation)
         mesh, work_from_object = object_from_work(mesh)

@@ -51,9 +51,7 @@ def dressed(
 ) -> tuple[Mesh, Quality]:
     """Colour a surface given in work; return it in work, and its fit to the observation."""
     vertices_camera = workspace.camera_from_work.apply(vertices)
-    raster = render(
-        [Bare(vertices=vertices_camera, triangles=triangles)], camera_of(observation, evidence)
-    )
+    raster = render([Bare(vertices=vertices_camera, triangles=triangles)], camera_of(evidence))
     u, v = _pixels(vertices_camera, evidence)
     seen = _seen(vertices_camera[:, 2], u, v, raster, evidence)
     colors = np.zeros((len(vertices), 3), dtype=np.uint8)

@@ -21,6 +21,7 @@ from scipy import ndimage
 
 from sam3d_ros.completion.evidence import ViewEvidence
 from sam3d_ros.completion.hypotheses import Hypothesis
+from sam3d_ros.completion.remainder import Remainder
 from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.geometry.meshes import isosurface
@@ -28,8 +29,33 @@ from sam3d_ros.structures import Floats, Ints
 
 BORDER = 2  # cells around the box, so that the surface closes
 TRUNCATION = 4.0  # cells; beyond it the distance only needs a sign
-SMOOTHING = 0.6  # cells; takes off the staircase of the silhouette
+SMOOTHING = 0.5  # cells; takes off the staircase of the silhouette
 MIN_STEP_M = 0.0005
+MAX_LENGTH = 3  # longest side over the cube root of the volume, in cells
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Carving:
+    """A hypothesis and everything that cuts it or adds to it."""
+
+    hypothesis: Hypothesis
+    remainder: Remainder
+    evidence: ViewEvidence
+    workspace: Workspace
+
+    def outside_m(self, points: Floats) -> Floats:
+        """Signed distance of points ``(N, 3)`` to the carved solid, ``(N,)``, > 0 outside."""
+        points_camera = self.workspace.camera_from_work.apply(points)
+        free_m = self.evidence.free_m(points_camera)
+        outside_m = np.maximum(
+            free_m - self.hypothesis.tolerance_m, self.hypothesis.outside_m(points)
+        )
+        if not self.remainder.is_empty:
+            rest_m = np.maximum(free_m, self.remainder.outside_m(points_camera))
+            outside_m = np.minimum(outside_m, rest_m)
+        if self.workspace.has_support:
+            outside_m = np.maximum(outside_m, -points[:, 2])
+        return np.asarray(outside_m)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,34 +67,26 @@ class Volume:
     step_m: float
 
 
-def carved(
-    hypothesis: Hypothesis, evidence: ViewEvidence, workspace: Workspace, resolution: int
-) -> Volume:
+def filled(carving: Carving, resolution: int) -> Volume:
     """Fill a grid of about ``resolution``^3 cells around a hypothesis.
 
     The step follows from the volume of the box, so that thin objects get finer cells.
     """
-    extent = np.maximum(hypothesis.high - hypothesis.low, 1e-3)
+    surface = carving.workspace.surface
+    low = np.minimum(carving.hypothesis.low, surface.min(axis=0))
+    high = np.maximum(carving.hypothesis.high, surface.max(axis=0))
+    if carving.workspace.has_support:
+        low[2] = 0.0
+    extent = np.maximum(high - low, 1e-3)
     step_m = max(MIN_STEP_M, float(np.cbrt(extent.prod())) / resolution)
-    step_m = max(step_m, float(extent.max()) / (4 * resolution))
+    step_m = max(step_m, float(extent.max()) / (MAX_LENGTH * resolution))
     counts = np.ceil(extent / step_m).astype(int) + 2 * BORDER + 1
-    origin = hypothesis.low - BORDER * step_m
+    origin = low - BORDER * step_m
     axes = [origin[axis] + step_m * np.arange(counts[axis]) for axis in range(3)]
     points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    field_m = occupied_m(points, hypothesis, evidence, workspace)
+    field_m = carving.outside_m(points)
     field_m = np.clip(field_m, -TRUNCATION * step_m, TRUNCATION * step_m).reshape(counts)
     return Volume(field_m=field_m, origin=origin, step_m=step_m)
-
-
-def occupied_m(
-    points: Floats, hypothesis: Hypothesis, evidence: ViewEvidence, workspace: Workspace
-) -> Floats:
-    """Signed distance of points ``(N, 3)`` to the carved solid, ``(N,)``, > 0 outside."""
-    free_m = evidence.free_m(workspace.camera_from_work.apply(points))
-    outside_m = np.maximum(free_m, hypothesis.outside_m(points))
-    if workspace.has_support:
-        outside_m = np.maximum(outside_m, -points[:, 2])
-    return outside_m
 
 
 def surface(volume: Volume) -> tuple[Floats, Ints]:

@@ -23,9 +23,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3d_ros.completion.evidence import ViewEvidence
+from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.structures import Floats, Observation, Similarity
 
 UP_IN_IMAGE = np.array([0.0, -1.0, 0.0])
+NUM_POINTS = 4000  # of the seen side that are kept
 MIN_HORIZONTAL = 0.25  # sine of the angle to straight down below which x is up in the image
 
 
@@ -34,21 +37,30 @@ class Workspace:
     """The work frame of one object and what the object looks like in it."""
 
     camera_from_work: Similarity
-    points: Floats  # (N, 3) known points of the object, in work
+    surface: Floats  # (N, 3) points of the seen side, holes closed, in work
+    normals: Floats  # (N, 3) of these
     has_support: bool
+    noise_m: float  # standard deviation of the depth of the object
+    pixel_m: float  # size of a pixel at its depth
+
+    @property
+    def tolerance_m(self) -> float:
+        """How far measured and true surface usually differ."""
+        return 0.5 * (self.noise_m + self.pixel_m)
 
     @property
     def low(self) -> Floats:
-        """Lower corner of the known points, ``(3,)``, without the outermost noise."""
-        return np.percentile(self.points, 0.5, axis=0)
+        """Lower corner of the seen points and the support, ``(3,)``, without the last noise."""
+        low = np.percentile(self.surface, 0.5, axis=0)
+        return low * (1.0, 1.0, 0.0) if self.has_support else low
 
     @property
     def high(self) -> Floats:
-        """Upper corner of the known points, ``(3,)``, without the outermost noise."""
-        return np.percentile(self.points, 99.5, axis=0)
+        """Upper corner of the seen points, ``(3,)``, without the outermost noise."""
+        return np.percentile(self.surface, 99.5, axis=0)
 
 
-def workspace_of(observation: Observation) -> Workspace:
+def workspace_of(observation: Observation, evidence: ViewEvidence) -> Workspace:
     """Lay the work frame under the object of an observation."""
     points_camera = observation.object_points_camera.astype(np.float64)
     middle = np.median(points_camera, axis=0)
@@ -57,10 +69,15 @@ def workspace_of(observation: Observation) -> Workspace:
     if observation.support is not None:
         origin = middle - observation.support.height_m(middle) * rotation[:, 2]
     camera_from_work = Similarity(rotation, origin)
+    surface_camera, normals_camera = evidence.surface()
+    thinned = slice(None, None, max(1, len(surface_camera) // NUM_POINTS))
     return Workspace(
         camera_from_work=camera_from_work,
-        points=camera_from_work.inverse().apply(points_camera),
+        surface=camera_from_work.inverse().apply(surface_camera[thinned]),
+        normals=normals_camera[thinned] @ rotation,
         has_support=observation.support is not None,
+        noise_m=float(depth_noise_m(middle[2])),
+        pixel_m=float(middle[2] / evidence.matrix_px[0, 0]),
     )
 
 

@@ -47,16 +47,27 @@ def object_pixels(points_camera: Floats, silhouette: Bools, erode_px: int) -> Bo
     return _with_rim(kept, known & ~core, points_camera)
 
 
-def without_support(mask: Bools, points_camera: Floats, support: SupportPlane | None) -> Bools:
-    """Take pixels off a mask that show the support: leaks of the mask onto the table."""
+def without_support(
+    mask: Bools, silhouette: Bools, points_camera: Floats, support: SupportPlane | None
+) -> Bools:
+    """Take pixels off a mask that show the support: leaks of the mask onto the table.
+
+    They hang together with the outside; the low bottom of a plate is enclosed by its rim.
+    """
     if support is None or not mask.any():
         return mask
-    points = points_camera[mask]
-    on_support = support.height_m(points) < SUPPORT_SIGMAS * depth_noise_m(points[:, 2])
-    if on_support.mean() > MAX_SUPPORT_SHARE:
-        return mask
-    kept = mask.copy()
-    kept[mask] = ~on_support
+    height_m = support.height_m(points_camera)
+    low = silhouette & (height_m < SUPPORT_SIGMAS * depth_noise_m(points_camera[..., 2]))
+    leaks = mask & _touching(low, ~silhouette)
+    return mask if leaks.sum() > MAX_SUPPORT_SHARE * mask.sum() else mask & ~leaks
+
+
+def _touching(pixels: Bools, others: Bools) -> Bools:
+    """Keep the connected patches of pixels that touch one of the others."""
+    _, labels = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=4)
+    beside = cv2.dilate(others.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
+    touching = np.unique(labels[pixels & beside])
+    kept: Bools = pixels & np.isin(labels, touching)
     return kept
 
 

@@ -197,7 +197,7 @@ def _observations(
         Observation(
             instance=candidate.instance,
             rgb=view.rgb,
-            mask=without_support(candidate.mask, view.points_camera, support),
+            mask=without_support(candidate.mask, candidate.silhouette, view.points_camera, support),
             silhouette=candidate.silhouette,
             points_camera=view.points_camera,
             camera=view.camera,

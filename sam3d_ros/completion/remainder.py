@@ -1,0 +1,79 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What was seen and a hypothesis leaves out: handles, spouts, lids.
+
+No symmetry explains them, so they get the thickness that they have across: a bar as wide as it
+is deep.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from sam3d_ros.completion.evidence import ViewEvidence, sampled
+from sam3d_ros.completion.hypotheses import Hypothesis
+from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.structures import Bools, Floats
+
+MIN_SHARE = 0.01  # of the seen pixels; smaller patches are noise
+MIN_TOLERANCES = 5.0  # how far outside counts as left out
+NONE_M = -1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Remainder:
+    """A layer behind some of the seen surface."""
+
+    thickness_m: Floats  # (h, w), negative where nothing is left out
+    evidence: ViewEvidence
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the hypothesis explains everything."""
+        return bool((self.thickness_m <= 0).all())
+
+    def outside_m(self, points_camera: Floats) -> Floats:
+        """Distance of points ``(N, 3)`` behind the layer, ``(N,)``; before it they count as in."""
+        behind_m, u, v = self.evidence.behind_m(points_camera)
+        outside: Floats = behind_m - sampled(self.thickness_m, u, v)
+        return outside
+
+
+def remainder_of(hypothesis: Hypothesis, workspace: Workspace, evidence: ViewEvidence) -> Remainder:
+    """Find the patches of the seen surface that lie outside a hypothesis."""
+    points_camera = evidence.points()[evidence.shown]
+    outside_m = hypothesis.outside_m(workspace.camera_from_work.inverse().apply(points_camera))
+    left_out = np.zeros(evidence.shown.shape, dtype=np.uint8)
+    left_out[evidence.shown] = outside_m > MIN_TOLERANCES * workspace.tolerance_m
+    left_out = np.asarray(cv2.morphologyEx(left_out, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
+    num_parts, labels, stats, _ = cv2.connectedComponentsWithStats(left_out, connectivity=8)
+    thickness_m = np.full(left_out.shape, NONE_M, dtype=np.float32)
+    pixel_m = evidence.front_m / evidence.matrix_px[0, 0]
+    within_px = cv2.distanceTransform(left_out, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    least = MIN_SHARE * evidence.shown.sum()
+    for part in range(1, num_parts):
+        patch = labels == part
+        if stats[part, cv2.CC_STAT_AREA] >= least:
+            thickness_m[patch] = 2.0 * (_widened(within_px, patch) * pixel_m)[patch]
+    return Remainder(thickness_m=thickness_m, evidence=evidence)
+
+
+def _widened(within_px: Floats, patch: Bools) -> Floats:
+    """Return the largest distance to the rim around each pixel: half the width of a bar there."""
+    radius = int(np.ceil(2.0 * np.median(within_px[patch])))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
+    widened: Floats = np.asarray(cv2.dilate(np.where(patch, within_px, 0.0), kernel))
+    return widened
