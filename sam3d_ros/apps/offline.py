@@ -34,6 +34,7 @@ from sam3d_ros.errors import ReportCode, Sam3dError
 from sam3d_ros.evaluation.datasets import scene_folders
 from sam3d_ros.ros.assembler import Refusal, TimeJump
 from sam3d_ros.scene.export import scene_json, write_json, write_meshes
+from sam3d_ros.scene.local import local_pipeline
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.structures import Bytes, Frame, SceneSnapshot
 
@@ -124,7 +125,7 @@ def _reconstruct(source: Source, config: NodeConfig, output: Path) -> int:
     """Put one source through a pipeline of its own and write what came out."""
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    pipeline = ScenePipeline.in_this_process(config)
+    pipeline = local_pipeline(config)
     progress = tqdm(
         source.items, total=source.num_frames, desc=source.name, unit="frame", disable=None
     )

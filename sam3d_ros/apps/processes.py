@@ -32,6 +32,7 @@ MAX_DOMAIN = 101  # of ROS 2 on every operating system
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
 SHARED_MEMORY = Path("/dev/shm")
+SHARED_FORMS = ("*fastdds_*", "*fastrtps_*", "sem.mp-*")  # of Fast DDS and multiprocessing
 END_S = 5.0  # for a process to end after SIGINT
 LAST_LINES = 12
 
@@ -55,7 +56,7 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
         self._logs = log_directory
         self._environment = ros_environment(domain)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._files_before = _fastdds_files()
+        self._files_before = _shared_files()
         log_directory.mkdir(parents=True, exist_ok=True)
         # Shells let background jobs ignore SIGINT, and children would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -112,7 +113,7 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
 
     def files_left(self) -> list[str]:
         """Return shared memory that appeared meanwhile and that no process uses any more."""
-        return sorted(_fastdds_files() - self._files_before - _mapped_files())
+        return sorted(_shared_files() - self._files_before - _mapped_files())
 
     def __exit__(
         self,
@@ -162,10 +163,10 @@ def _split(paths: str) -> list[str]:
     return [path for path in paths.split(os.pathsep) if path]
 
 
-def _fastdds_files() -> set[str]:
+def _shared_files() -> set[str]:
     if not SHARED_MEMORY.is_dir():
         return set()
-    return {path.name for path in SHARED_MEMORY.glob("*fastrtps_*")}
+    return {path.name for form in SHARED_FORMS for path in SHARED_MEMORY.glob(form)}
 
 
 def _mapped_files() -> set[str]:

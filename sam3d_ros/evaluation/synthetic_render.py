@@ -81,8 +81,8 @@ class World:
         for thing in objects:
             placed = thing.mesh.transformed(thing.world_from_object)
             _add(self._scene, placed.vertices, placed.triangles)
-        room = _room()
-        _add(self._scene, room.vertices, room.faces)
+        for part in _room():
+            _add(self._scene, part.vertices, part.faces)
 
     def cast(self, origin: Floats, directions: Floats) -> Hits:
         """Follow rays from one origin ``(3,)`` along ``(N, 3)`` to the first surface."""
@@ -191,15 +191,15 @@ def _ball(num: int, rng: np.random.Generator) -> Floats:
     return rng.normal(scale=0.5, size=(num, 3))
 
 
-def _room() -> trimesh.Trimesh:
-    """Table, floor and back wall as one mesh in the world."""
+def _room() -> list[trimesh.Trimesh]:
+    """Table, floor and back wall in the world."""
     table = trimesh.creation.box(extents=TABLE_SIZE_M)
     table.apply_translation([0.0, 0.0, -TABLE_SIZE_M[2] / 2])
     floor = trimesh.creation.box(extents=(12.0, 12.0, 0.1))
     floor.apply_translation([0.0, 0.0, -FLOOR_DEPTH_M - 0.05])
     wall = trimesh.creation.box(extents=(12.0, 0.1, 6.0))
     wall.apply_translation([0.0, WALL_DISTANCE_M + 0.05, 0.0])
-    return trimesh.util.concatenate([table, floor, wall])
+    return [table, floor, wall]
 
 
 def _add(scene: o3d.t.geometry.RaycastingScene, vertices: Floats, triangles: Ints) -> None:

@@ -35,7 +35,7 @@ GRADIENT_STEP_M = 2e-4
 GRID_PHASE = 0.3141592653
 
 
-def rounded_box(half_extents_m: Sequence[float], radius_m: float) -> Solid:
+def rounded_box(half_extents_m: Sequence[float] | Floats, radius_m: float) -> Solid:
     """Return a box around the origin whose edges are rounded inside ``half_extents_m``."""
     core = np.asarray(half_extents_m) - radius_m
 

@@ -52,6 +52,7 @@ class Listener(Node):
         super().__init__("sam3d_listener", enable_rosout=False, start_parameter_services=False)
         self.counts: Counter[str] = Counter()
         self.objects = ObjectArray()
+        self.first_object_ns: int | None = None  # by the monotonic clock
         self.meshes: dict[str, ObjectMesh] = {}
         self.markers: dict[tuple[str, int], Any] = {}
         self.transforms: dict[str, Any] = {}
@@ -81,6 +82,8 @@ class Listener(Node):
 
     def _on_objects(self, message: ObjectArray) -> None:
         self.objects = message
+        if message.objects and self.first_object_ns is None:
+            self.first_object_ns = time.monotonic_ns()
 
     def _on_mesh(self, message: ObjectMesh) -> None:
         self.meshes[message.id] = message
@@ -120,6 +123,7 @@ def write_down(listener: Listener, directory: Path) -> None:
     write_json(
         {
             "counts": dict(listener.counts),
+            "first_object_monotonic_ns": listener.first_object_ns,
             "objects": [_object_json(each) for each in listener.objects.objects],
             "meshes": {name: _mesh_json(mesh) for name, mesh in listener.meshes.items()},
             "markers": [_marker_json(marker) for marker in listener.markers.values()],
@@ -171,7 +175,7 @@ def _mesh_json(message: ObjectMesh) -> dict[str, Any]:
         "vertices": len(message.vertices) // 3,
         "triangles": len(message.triangles) // 3,
         "watertight": message.watertight,
-        "volume_m3": message.volume if np.isfinite(message.volume) else None,
+        "volume_m3": _number(message.volume),
     }
 
 
@@ -198,11 +202,11 @@ def _report_json(report: FrameReport) -> dict[str, Any]:
         "stamp_ns": _ns(report.header.stamp),
         "code": report.code,
         "message": report.message,
-        "latency_s": report.latency,
-        "age_s": report.age,
+        "latency_s": _number(report.latency),
+        "age_s": _number(report.age),
         "dropped": report.dropped,
         "objects": list(report.object_ids),
-        "stages_s": {stage.name: stage.seconds for stage in report.stages},
+        "stages_s": {stage.name: _number(stage.seconds) for stage in report.stages},
     }
 
 
@@ -212,6 +216,10 @@ def _matrix(position: Any, orientation: Any) -> list[list[float]]:
     matrix = Similarity(rotation_from_quat_wxyz(quat_wxyz), translation).matrix
     rows: list[list[float]] = matrix.tolist()
     return rows
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _ns(stamp: Any) -> int:

@@ -102,9 +102,12 @@ class Player:
         self._recording = recording
         self._options = options
         self._types = _known_types(recording.types)
+        tf_type = self._types.get("/tf")
         self._publishers: dict[str, Publisher[Any]] = {
             topic: node.create_publisher(
-                kind, topic, _qos(topic in recording.latched, options.best_effort)
+                kind,
+                topic,
+                _qos(topic in recording.latched, options.best_effort and kind is not tf_type),
             )
             for topic, kind in self._types.items()
         }
@@ -354,7 +357,10 @@ def _known_types(types: Mapping[str, str]) -> dict[str, type]:
 
 
 def _qos(latched: bool, best_effort: bool) -> QoSProfile:
-    """Offer reliable, which every subscriber accepts, unless asked for a sensor's best effort."""
+    """Offer reliable, which every subscriber accepts, unless asked for a sensor's best effort.
+
+    TF stays reliable: its subscribers ask for that.
+    """
     profile = QoSProfile(depth=10)
     if latched:
         profile.durability = DurabilityPolicy.TRANSIENT_LOCAL

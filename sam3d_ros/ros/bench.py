@@ -1,0 +1,99 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""``sam3d_node`` as it is, with a stopwatch around each of its subscription callbacks.
+
+``sam3d bench`` runs it. Only ``create_subscription`` is wrapped: what is measured is the code that
+users run, plus two clock readings and one list append per message.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+from sam3d_ros.ros.node import Sam3dNode, spin
+
+NS_PER_S = 1_000_000_000
+
+
+class TimedNode(Sam3dNode):
+    """Notes when each callback began and ended, by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, int, int, int]] = []
+        super().__init__()
+
+    def create_subscription(
+        self,
+        msg_type: Any,
+        topic: str,
+        callback: Callable[..., None],
+        qos_profile: QoSProfile | int,
+        **options: Any,
+    ) -> Any:
+        """Subscribe with a timed callback."""
+        timed = self._timed(self.resolve_topic_name(topic), callback)
+        return super().create_subscription(msg_type, topic, timed, qos_profile, **options)
+
+    def _timed(self, topic: str, callback: Callable[..., None]) -> Callable[[Any], None]:
+        def on_message(message: Any) -> None:
+            began_ns = time.monotonic_ns()
+            callback(message)
+            self.calls.append((topic, _stamp_ns(message), began_ns, time.monotonic_ns()))
+
+        return on_message
+
+    def write_calls(self, path: Path) -> None:
+        """Write one line per call: topic, stamp, begin and end in ns."""
+        lines = [",".join(map(str, call)) + "\n" for call in self.calls]
+        path.write_text("".join(lines), encoding="utf-8")
+
+
+def _stamp_ns(message: Any) -> int:
+    """Return the stamp of a message; 0 for one without a header."""
+    header = getattr(message, "header", None)
+    return 0 if header is None else header.stamp.sec * NS_PER_S + header.stamp.nanosec
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT, then write what was measured."""
+    parser = argparse.ArgumentParser(prog="python -m sam3d_ros.ros.bench", description=__doc__)
+    parser.add_argument("log", type=Path, help="file for topic, stamp, begin and end of each call")
+    arguments, ros_arguments = parser.parse_known_args(argv)
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
+    node = TimedNode()
+    try:
+        node.autostart()
+        spin(node, stopped)
+    finally:
+        node.write_calls(arguments.log)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
