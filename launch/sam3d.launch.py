@@ -30,6 +30,7 @@ from launch_ros.actions import LifecycleNode, Node
 PACKAGE = "sam3d_ros"
 CONFIG = Path(get_package_share_directory(PACKAGE), "config")
 BOOLEANS = ("true", "false")
+PATIENCE_S = "60"  # for the node to listen before a recording starts
 
 # Up to Jazzy, Fast DDS reads its profiles from the second variable.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
@@ -156,7 +157,7 @@ def viewer(given: dict[str, str]) -> Node:
 def player(given: dict[str, str]) -> ExecuteProcess:
     """Publish the recording, and the clock with it."""
     sam3d = Path(get_package_prefix(PACKAGE), "lib", PACKAGE, "sam3d")
-    options = ["--clock", "--namespace", given["namespace"]]
+    options = ["--clock", "--namespace", given["namespace"], "--wait", PATIENCE_S]
     if not given["image_topic"]:
         options.append("--node-topics")
     return ExecuteProcess(cmd=[str(sam3d), "replay", given["bag"], *options], output="screen")

@@ -73,11 +73,24 @@ class Observer:
             self.call(GetParameters, "get_parameters", request).values[0]
         )
 
-    def subscriptions(self) -> set[str]:
-        """Return the topics to which it has subscribed."""
+    def latched(self, kind: type, topic: str, is_wanted: Callable[[Any], bool]) -> Any:
+        """Return the first message of a latched topic that is wanted."""
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+
+        received: list[Any] = []
+        qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.node.create_subscription(kind, f"{self.name}/{topic}", received.append, qos)
+        return self.wait_for(lambda: [each for each in received if is_wanted(each)])[0]
+
+    def listens_to(self, topics: set[str]) -> bool:
+        """Return whether it subscribes to all of these topics, as soon as discovery says so."""
         namespace, name = self.name.rsplit("/", 1)
-        found = self.node.get_subscriber_names_and_types_by_node(name, namespace or "/")
-        return {topic for topic, _ in found}
+
+        def found() -> bool:
+            listed = self.node.get_subscriber_names_and_types_by_node(name, namespace)
+            return topics <= {topic for topic, _ in listed}
+
+        return self.wait_for(found)
 
 
 @pytest.fixture

@@ -77,6 +77,11 @@ def given() -> LaunchDescription:
     return GIVEN.description
 
 
+@launch_pytest.fixture
+def playing(shared_data: Path) -> LaunchDescription:
+    return Started(bag=str(shared_data / "synthetic_tabletop" / "scene_01")).description
+
+
 def declared() -> list[Any]:
     source = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
     return source.get_launch_description(LaunchContext()).get_launch_arguments()
@@ -96,14 +101,16 @@ def test_without_arguments_the_node_activates_itself_on_topics_of_its_namespace(
     node = observe("/sam3d/sam3d_node")
 
     assert node.wait_for(lambda: node.state() == "active")
-    assert node.subscriptions() >= {
-        "/sam3d/image",
-        "/sam3d/camera_info",
-        "/sam3d/masks",
-        "/sam3d/depth",
-        "/sam3d/depth/camera_info",
-        "/sam3d/points",
-    }
+    assert node.listens_to(
+        {
+            "/sam3d/image",
+            "/sam3d/camera_info",
+            "/sam3d/masks",
+            "/sam3d/depth",
+            "/sam3d/depth/camera_info",
+            "/sam3d/points",
+        }
+    )
     assert node.parameter("output_frame") == ""
     assert node.parameter("use_sim_time") is False
 
@@ -119,14 +126,16 @@ def test_arguments_rename_topics_and_override_the_parameter_file(
     node = observe("/left/sam3d_node")
 
     assert node.wait_for(lambda: node.state() == "active")
-    assert node.subscriptions() >= {
-        "/cam/color/image_raw",
-        "/cam/color/camera_info",
-        "/cam/depth/image_rect",
-        "/elsewhere/info",
-        "/left/labels",
-        "/left/points",
-    }
+    assert node.listens_to(
+        {
+            "/cam/color/image_raw",
+            "/cam/color/camera_info",
+            "/cam/depth/image_rect",
+            "/elsewhere/info",
+            "/left/labels",
+            "/left/points",
+        }
+    )
     assert node.parameter("output_frame") == "base_link"
     assert node.parameter("objects.backend") == "lift"
     assert node.parameter("use_sim_time") is True
@@ -134,3 +143,14 @@ def test_arguments_rename_topics_and_override_the_parameter_file(
     yield
 
     assert GIVEN.return_codes == [0]
+
+
+@pytest.mark.launch(fixture=playing)
+def test_a_recording_becomes_objects(observe: Callable[[str], Any]) -> None:
+    from sam3d_ros.msg import ObjectArray
+
+    node = observe("/sam3d/sam3d_node")
+    found = node.latched(ObjectArray, "objects", lambda message: bool(message.objects))
+
+    assert len(found.objects) == 5
+    assert node.parameter("use_sim_time") is True
