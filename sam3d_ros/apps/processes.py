@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES
 DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_FORMS = ("*fastdds_*", "*fastrtps_*", "sem.mp-*")  # of Fast DDS and multiprocessing
+SETTLE_S = 0.3
 END_S = 5.0  # for a process to end after SIGINT
 LAST_LINES = 12
 
@@ -113,7 +114,11 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
 
     def files_left(self) -> list[str]:
         """Return shared memory that appeared meanwhile and that no process uses any more."""
-        return sorted(_shared_files() - self._files_before - _mapped_files())
+        appeared = _shared_files() - self._files_before
+        used = {_owner(name) for name in _mapped_files()}
+        unused = {name for name in appeared if _owner(name) not in used}
+        time.sleep(SETTLE_S)  # others may have been about to remove theirs
+        return sorted(unused & _shared_files())
 
     def __exit__(
         self,
@@ -169,15 +174,19 @@ def _shared_files() -> set[str]:
     return {path.name for form in SHARED_FORMS for path in SHARED_MEMORY.glob(form)}
 
 
+def _owner(name: str) -> str:
+    """Return the segment or port to which a lock belongs, other names as they are."""
+    return name.removeprefix("sem.").removesuffix("_mutex").removesuffix("_el")
+
+
 def _mapped_files() -> set[str]:
     """Return the names of shared memory that processes of this user have mapped or open."""
-    mapped: set[str] = set()
+    paths: set[str] = set()
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (process / "maps").read_text(encoding="utf-8", errors="replace")
-            opened = [os.readlink(link) for link in (process / "fd").iterdir()]
-        except OSError:  # it ended, or is not ours
-            continue
-        lines = [line.split()[-1] for line in text.splitlines() if "/dev/shm/" in line] + opened
-        mapped |= {Path(line).name for line in lines if line.startswith("/dev/shm/")}
-    return mapped
+        with suppress(OSError):  # it ended, or is not ours
+            lines = (process / "maps").read_text(encoding="utf-8", errors="replace").splitlines()
+            paths |= {line.split()[-1] for line in lines if str(SHARED_MEMORY) in line}
+            for link in (process / "fd").iterdir():
+                with suppress(OSError):  # closed meanwhile
+                    paths.add(os.readlink(link))
+    return {Path(path).name for path in paths if path.startswith(f"{SHARED_MEMORY}/")}

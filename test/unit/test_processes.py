@@ -1,0 +1,93 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Processes of the demo: started, watched, ended, and nothing left behind."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sam3d_ros.apps.processes import SHARED_MEMORY, RosProcesses, config_file, ros_environment
+from sam3d_ros.errors import ConfigError
+
+NAME = "fastdds_0123456789abcdef_of_a_test"
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[RosProcesses]:
+    with RosProcesses(tmp_path / "logs") as running:
+        yield running
+
+
+def test_a_process_that_ends_by_itself_gives_its_exit_code(processes: RosProcesses) -> None:
+    processes.start("calendar", "calendar", "--no-such-option")
+
+    assert processes.wait("calendar", 20.0) == 2
+    assert "no-such-option" in processes.last_lines("calendar")
+
+
+def test_a_process_that_runs_is_ended_by_an_interrupt(processes: RosProcesses) -> None:
+    processes.start("server", "http.server", "0", "--bind", "127.0.0.1")
+    deadline_s = time.monotonic() + 20.0
+    while "Serving" not in processes.last_lines("server"):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+    ended = processes.stop("server")
+
+    assert ended.exit_code == 0  # http.server takes an interrupt for a proper end
+    assert ended.seconds < 5.0
+
+
+def test_waiting_ends_when_another_process_fails(processes: RosProcesses) -> None:
+    processes.start("server", "http.server", "0", "--bind", "127.0.0.1")
+    processes.start("failing", "calendar", "--no-such-option")
+
+    assert processes.wait("server", 20.0) is None
+    assert processes.exit_code("failing") == 2
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="this system has no /dev/shm")
+def test_shared_memory_that_nobody_uses_is_reported_and_that_in_use_is_not(
+    processes: RosProcesses,
+) -> None:
+    path = SHARED_MEMORY / NAME
+    path.write_bytes(b"left")
+    try:
+        assert NAME in processes.files_left()
+        with path.open("rb"):
+            assert NAME not in processes.files_left()
+    finally:
+        path.unlink()
+
+
+def test_the_network_is_private_and_has_the_large_shared_memory() -> None:
+    environment = ros_environment(domain=42)
+
+    assert environment["ROS_DOMAIN_ID"] == "42"
+    assert environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert "segment_size" in Path(environment["FASTDDS_DEFAULT_PROFILES_FILE"]).read_text()
+
+
+def test_up_to_jazzy_the_profile_goes_by_its_old_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" in ros_environment()
+
+
+def test_a_config_file_that_is_nowhere_is_refused_with_the_places() -> None:
+    with pytest.raises(ConfigError, match=r"nothing\.xml not found; looked for .*config"):
+        config_file("nothing.xml")
