@@ -221,7 +221,7 @@ class ObjectsConfig(Checked):
 class LiftConfig(Checked):
     """The geometry-only backend."""
 
-    grid: int = setting(64, "Voxels along the longest side of the working volume", 24, 160)
+    grid: int = setting(56, "Cube root of the number of cells around an object", 24, 160)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from sam3d_ros.structures import Floats
 # height and width. Of the shares tried on public captures, 0.6 was the best.
 MIN_DEPTH_SHARE = 0.6
 NUM_DIRECTIONS = 96  # in which the hull is supported
+CHUNK = 2048
 
 
 class Hypothesis(Protocol):
@@ -73,8 +74,12 @@ class Hull:
 
     def outside_m(self, points: Floats) -> Floats:
         """Largest signed distance to a face of the hull, ``(N,)``."""
-        distance = points.astype(np.float32) @ self.planes[:, :3].T.astype(np.float32)
-        outside: Floats = (distance + self.planes[:, 3].astype(np.float32)).max(axis=1)
+        normals, offsets = self.planes[:, :3].astype(np.float32), self.planes[:, 3:]
+        outside = np.empty(len(points), dtype=np.float32)
+        for start in range(0, len(points), CHUNK):  # what fits into the cache is much faster
+            chunk = points[start : start + CHUNK].astype(np.float32)
+            distance = normals @ chunk.T + offsets.astype(np.float32)
+            outside[start : start + CHUNK] = distance.max(axis=0)
         return outside
 
     def twins(self, points: Floats) -> Floats:

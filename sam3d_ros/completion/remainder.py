@@ -26,7 +26,7 @@ import numpy as np
 from sam3d_ros.completion.evidence import ViewEvidence, sampled
 from sam3d_ros.completion.hypotheses import Hypothesis
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.structures import Bools, Floats
+from sam3d_ros.structures import Bools, Bytes, Floats
 
 MIN_SHARE = 0.01  # of the seen pixels; smaller patches are noise
 MIN_TOLERANCES = 5.0  # how far outside counts as left out
@@ -58,17 +58,27 @@ def remainder_of(hypothesis: Hypothesis, workspace: Workspace, evidence: ViewEvi
     outside_m = hypothesis.outside_m(workspace.camera_from_work.inverse().apply(points_camera))
     left_out = np.zeros(evidence.shown.shape, dtype=np.uint8)
     left_out[evidence.shown] = outside_m > MIN_TOLERANCES * workspace.tolerance_m
-    left_out = np.asarray(cv2.morphologyEx(left_out, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)))
+    left_out = _joined(left_out, workspace) * evidence.shown.astype(np.uint8)
     num_parts, labels, stats, _ = cv2.connectedComponentsWithStats(left_out, connectivity=8)
     thickness_m = np.full(left_out.shape, NONE_M, dtype=np.float32)
     pixel_m = evidence.front_m / evidence.matrix_px[0, 0]
-    within_px = cv2.distanceTransform(left_out, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    within_px = np.asarray(
+        cv2.distanceTransform(left_out, cv2.DIST_L2, cv2.DIST_MASK_PRECISE), dtype=np.float32
+    )
     least = MIN_SHARE * evidence.shown.sum()
     for part in range(1, num_parts):
         patch = labels == part
         if stats[part, cv2.CC_STAT_AREA] >= least:
             thickness_m[patch] = 2.0 * (_widened(within_px, patch) * pixel_m)[patch]
     return Remainder(thickness_m=thickness_m, evidence=evidence)
+
+
+def _joined(left_out: Bytes, workspace: Workspace) -> Bytes:
+    """Drop single pixels, and grow the patches until they reach the solid that they stick to."""
+    opened = cv2.morphologyEx(left_out, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    reach_px = int(np.ceil(2.0 * MIN_TOLERANCES * workspace.tolerance_m / workspace.pixel_m))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach_px + 1,) * 2)
+    return np.asarray(cv2.dilate(opened, kernel), dtype=np.uint8)
 
 
 def _widened(within_px: Floats, patch: Bools) -> Floats:

@@ -23,19 +23,23 @@ from scipy.spatial import cKDTree
 from sam3d_ros.completion.evidence import ViewEvidence, sampled
 from sam3d_ros.completion.symmetry import Judge, trimmed_mean
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Bools, Floats
 
 UP = np.array([0.0, 0.0, 1.0])
 COARSE_TURNS_RAD = np.radians((-150.0, -75.0, -25.0, 50.0, 110.0, 180.0))
 TURNS_RAD = np.radians((-150.0, -110.0, -75.0, -50.0, -25.0, 25.0, 50.0, 75.0, 110.0, 150.0, 180.0))
 NUM_LYING = 12  # directions of a lying axis
+NUM_LYING_OFFSETS = 7
+SQUARE = np.array([(a, b, 0) for a in (0, -1, 1) for b in (0, -1, 1)], dtype=np.float64)
+CUBE = np.array([(a, *b[:2]) for a in (0, -1, 1) for b in SQUARE], dtype=np.float64)
 NUM_REFINEMENTS = 4
 RING_SAMPLES = 48
 MAX_FREE_RING = 0.15  # a ring is empty when more of it is free; less is noise at the outline
 PROFILE_CELLS = 64  # along the radius
+MAX_PROFILE_ROWS = 160  # along the axis
 MIN_WALL_M = 0.005
 WALL_VOTES = 6  # seen points that make a wall; fewer are noise
+MAX_RING_TOLERANCES = 2.0  # a wall reaches no farther into free rings: handles make no wall
 MIN_SIDE_POINTS = 40  # of a wall's inner or outer side
 
 
@@ -46,21 +50,48 @@ class Axis:
     point: Floats  # (3,)
     direction: Floats  # (3,) unit vector
 
-    def turned(self, points: Floats, angles_rad: Floats) -> Floats:
-        """Turn points ``(N, 3)`` by each of the angles, ``(K, N, 3)``."""
-        return self.rotated(points - self.point, angles_rad) + self.point
-
-    def rotated(self, vectors: Floats, angles_rad: Floats) -> Floats:
-        """Turn directions ``(N, 3)`` by each of the angles, ``(K, N, 3)``."""
-        turns = [rotation_from_axis_angle(self.direction, angle) for angle in angles_rad]
-        return np.stack([vectors @ turn.T for turn in turns])
-
     def cylindrical(self, points: Floats) -> tuple[Floats, Floats]:
         """Return radius and height along the axis of points ``(N, 3)``, each ``(N,)``."""
         relative = points - self.point
         height = relative @ self.direction
         across = relative - height[:, None] * self.direction
         return np.linalg.norm(across, axis=1), height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Axes:
+    """Several axes at once."""
+
+    points: Floats  # (K, 3)
+    directions: Floats  # (K, 3)
+
+    def best(self, judge: Judge, angles_rad: Floats) -> tuple[int, float]:
+        """Return which axis the view contradicts least, and how much, in [0, 1]."""
+        moved = self._turned(judge.points - self.points[:, None], angles_rad)
+        moved = moved + self.points[:, None, None]
+        normals = self._turned(
+            np.broadcast_to(judge.normals, (len(self.points), *judge.normals.shape)), angles_rad
+        )
+        size = (-1, *judge.points.shape)
+        misfit = judge.misfit(moved.reshape(size), normals.reshape(size), 0.0)
+        misfit = misfit.reshape(len(self.points), len(angles_rad), -1).mean(axis=1)
+        values = trimmed_mean(misfit)
+        return int(np.argmin(values)), float(values.min())
+
+    def one(self, index: int) -> Axis:
+        """Return one of them."""
+        return Axis(point=self.points[index], direction=self.directions[index])
+
+    def _turned(self, vectors: Floats, angles_rad: Floats) -> Floats:
+        """Turn vectors ``(K, N, 3)`` by each angle, ``(K, A, N, 3)`` (Rodrigues)."""
+        axes = self.directions[:, None]
+        along = np.einsum("kni,ki->kn", vectors, self.directions)[..., None] * axes
+        aside = np.cross(axes, vectors)
+        cosine, sine = (wave(angles_rad)[None, :, None, None] for wave in (np.cos, np.sin))
+        turned: Floats = (
+            along[:, None] + cosine * (vectors - along)[:, None] + sine * aside[:, None]
+        )
+        return turned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,45 +124,53 @@ class Revolved:
         return turned
 
 
-def misfit(judge: Judge, axis: Axis, angles_rad: Floats = TURNS_RAD) -> float:
-    """Return how much the view contradicts a revolution about an axis, in [0, 1]."""
-    moved = axis.turned(judge.points, angles_rad)
-    normals = axis.rotated(judge.normals, angles_rad)
-    return float(trimmed_mean(judge.misfit(moved, normals, 0.0).mean(axis=0)))
-
-
 def best_standing(judge: Judge) -> tuple[Axis, float]:
-    """Search the vertical axis that the view contradicts least."""
+    """Search the vertical axis that the view contradicts least; returns its misfit too."""
     low, high = judge.workspace.low, judge.workspace.high
     width = float(high[1] - low[1])
-    starts = [
-        Axis(
-            point=np.array([low[0] + x * width, (low[1] + high[1]) / 2 + y * width, 0.0]),
-            direction=UP,
-        )
-        for x in np.linspace(0.1, 0.9, 9)
-        for y in (-0.2, -0.1, 0.0, 0.1, 0.2)
-    ]
-    moves = [(0.0, (1.0, 0.0, 0.0)), (0.0, (0.0, 1.0, 0.0))]
-    return _descended(judge, _least(judge, starts), moves, 0.05 * width)
+    x, y = np.meshgrid(np.linspace(0.1, 0.9, 9), (-0.2, -0.1, 0.0, 0.1, 0.2), indexing="ij")
+    start = np.array([low[0], (low[1] + high[1]) / 2, 0.0])
+    shifts = np.stack((x.ravel(), y.ravel(), np.zeros(x.size)), axis=1)
+    axes = _standing(start + width * shifts)
+    best, value = axes.best(judge, COARSE_TURNS_RAD)
+    for refinement in range(1, NUM_REFINEMENTS + 1):
+        axes = _standing(axes.points[best] + 0.1 * width * 0.5**refinement * SQUARE)
+        best, value = axes.best(judge, TURNS_RAD)
+    return axes.one(best), value
 
 
 def best_lying(judge: Judge) -> tuple[Axis, float]:
-    """Search the level axis, half as high as the object, that the view contradicts least."""
+    """Search the level axis, about half as high as the object, that the view contradicts least."""
     low, high = judge.workspace.low, judge.workspace.high
     height = float(high[2] - low[2])
     middle = np.append(judge.points[:, :2].mean(axis=0), (low[2] + high[2]) / 2)
-    starts = []
-    for angle in np.arange(NUM_LYING) * np.pi / NUM_LYING:
-        direction = np.array([np.cos(angle), np.sin(angle), 0.0])
-        across = np.array([-direction[1], direction[0], 0.0])
-        offsets = (judge.points - middle) @ across
-        starts += [
-            Axis(point=middle + offset * across, direction=direction)
-            for offset in np.linspace(offsets.min(), offsets.max(), 7)
-        ]
-    moves = [(np.radians(7.0), (0.0, 0.0, 0.0)), (0.0, (0.0, 1.0, 0.0)), (0.0, (0.0, 0.0, 0.5))]
-    return _descended(judge, _least(judge, starts), moves, 0.1 * height)
+    angles = np.repeat(np.arange(NUM_LYING) * np.pi / NUM_LYING, NUM_LYING_OFFSETS)
+    across = np.stack((-np.sin(angles), np.cos(angles)))
+    reach = (judge.points - middle)[:, :2] @ across
+    shares = np.tile(np.linspace(0.0, 1.0, NUM_LYING_OFFSETS), NUM_LYING)
+    offsets = reach.min(axis=0) + shares * np.ptp(reach, axis=0)
+    state = np.stack((angles, offsets, np.zeros_like(angles)), axis=1)
+    steps = np.array([np.pi / NUM_LYING, 0.2 * height, 0.1 * height])
+    best, value = _lying(state, middle).best(judge, COARSE_TURNS_RAD)
+    for refinement in range(1, NUM_REFINEMENTS + 1):
+        state = state[best] + steps * 0.5**refinement * CUBE
+        best, value = _lying(state, middle).best(judge, COARSE_TURNS_RAD)
+    return _lying(state, middle).one(best), value
+
+
+def _standing(points: Floats) -> Axes:
+    return Axes(points=points, directions=np.broadcast_to(UP, points.shape))
+
+
+def _lying(state: Floats, middle: Floats) -> Axes:
+    """Return level axes from rows of (yaw, offset to the left, height) relative to a point."""
+    cosine, sine = np.cos(state[:, 0]), np.sin(state[:, 0])
+    zero = np.zeros_like(cosine)
+    across = np.stack((-sine, cosine, zero), axis=1)
+    return Axes(
+        points=middle + state[:, 1:2] * across + state[:, 2:] * UP,
+        directions=np.stack((cosine, sine, zero), axis=1),
+    )
 
 
 def revolved(name: str, axis: Axis, workspace: Workspace, evidence: ViewEvidence) -> Revolved:
@@ -141,14 +180,16 @@ def revolved(name: str, axis: Axis, workspace: Workspace, evidence: ViewEvidence
     if workspace.has_support and abs(axis.direction[2]) > 0.5:
         low_m = 0.0
     radius = 1.02 * float(np.percentile(radius_m, 99)) + 0.002
-    step_m = radius / PROFILE_CELLS
+    step_m = max(radius / PROFILE_CELLS, (high_m - low_m) / MAX_PROFILE_ROWS)
     margin_m = 3 * step_m
     heights = np.arange(low_m - margin_m, high_m + margin_m + step_m, step_m)
-    radii = step_m * np.arange(PROFILE_CELLS + 1)
+    radii = np.arange(0.0, radius + step_m, step_m)
     profile_m = _profile_m(axis, heights, radii, workspace, evidence)
     ends_m = np.maximum(low_m - heights, heights - high_m)[:, None]
     profile_m = np.maximum(profile_m, ends_m)
-    profile_m = np.minimum(profile_m, _walls_m(axis, heights, radii, workspace))
+    walls_m = _walls_m(axis, heights, radii, workspace)
+    at_most_m = profile_m - MAX_RING_TOLERANCES * workspace.tolerance_m
+    profile_m = np.minimum(profile_m, np.maximum(walls_m, at_most_m))
     reach = np.abs(axis.direction) * (high_m - low_m) / 2 + radius * np.sqrt(1 - axis.direction**2)
     centre = axis.point + axis.direction * (low_m + high_m) / 2
     eye = workspace.camera_from_work.inverse().translation_m - axis.point
@@ -190,26 +231,32 @@ def _profile_m(
 
 
 def _walls_m(axis: Axis, heights: Floats, radii: Floats, workspace: Workspace) -> Floats:
-    """Distance to a wall of ``MIN_WALL_M`` behind everything that was seen, ``(T, R)``.
+    """Distance to a wall of ``MIN_WALL_M`` behind what was seen, ``(T, R)``.
 
     Seen from both sides, a wall may come out thinner than the noise, or inside out.
     """
     radius_m, height_m = axis.cylindrical(workspace.surface)
-    outwards = workspace.surface - axis.point
-    outwards = outwards - (outwards @ axis.direction)[:, None] * axis.direction
-    outwards = outwards / np.maximum(radius_m, 1e-6)[:, None]
-    normals = np.stack(
-        (workspace.normals @ axis.direction, np.einsum("ni,ni->n", workspace.normals, outwards)),
-        axis=1,
-    )
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 0.5)
     seen = np.stack((height_m, radius_m), axis=1)
+    normals = _section_normals(axis, workspace)
     cells = np.stack(np.meshgrid(heights, radii, indexing="ij"), axis=-1).reshape(-1, 2)
     walls_m = np.full(len(cells), MIN_WALL_M)
     for side in (normals[:, 1] >= 0, normals[:, 1] < 0):  # outer and inner surface of a vessel
         if side.sum() >= MIN_SIDE_POINTS:
-            walls_m = np.minimum(walls_m, _slab_m(cells, seen[side], normals[side]))
+            # A little under the surface: where there is material anyway, noise must not add any.
+            recessed = seen[side] - workspace.tolerance_m * normals[side]
+            walls_m = np.minimum(walls_m, _slab_m(cells, recessed, normals[side]))
     return walls_m.reshape(len(heights), len(radii))
+
+
+def _section_normals(axis: Axis, workspace: Workspace) -> Floats:
+    """Return the normals of the seen points in the half section, along and across, ``(N, 2)``."""
+    outwards = workspace.surface - axis.point
+    outwards = outwards - (outwards @ axis.direction)[:, None] * axis.direction
+    outwards = outwards / np.maximum(np.linalg.norm(outwards, axis=1, keepdims=True), 1e-6)
+    across = np.einsum("ni,ni->n", workspace.normals, outwards)
+    normals = np.stack((workspace.normals @ axis.direction, across), axis=1)
+    unit: Floats = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 0.5)
+    return unit
 
 
 def _slab_m(cells: Floats, seen: Floats, normals: Floats) -> Floats:
@@ -227,34 +274,3 @@ def _upper_share(free_m: Floats, hidden: Bools) -> Floats:
     index = np.minimum((MAX_FREE_RING * judged).astype(int), np.maximum(judged - 1, 0))
     value = np.take_along_axis(descending, index[..., None], axis=-1)[..., 0]
     return np.asarray(np.where(judged > 0, value, -1.0))
-
-
-def _least(judge: Judge, axes: list[Axis]) -> Axis:
-    return min(axes, key=lambda axis: misfit(judge, axis, COARSE_TURNS_RAD))
-
-
-def _descended(
-    judge: Judge, axis: Axis, moves: list[tuple[float, tuple[float, float, float]]], step_m: float
-) -> tuple[Axis, float]:
-    """Descend along turns about z and shifts (along, across, up), with shrinking steps."""
-    best = misfit(judge, axis)
-    middle = judge.points.mean(axis=0)
-    for refinement in range(NUM_REFINEMENTS):
-        share = 0.5**refinement
-        for turn_rad, shift in moves:
-            for sign in (-share, share):
-                moved = _moved(axis, sign * turn_rad, sign * step_m * np.array(shift), middle)
-                value = misfit(judge, moved)
-                if value < best:
-                    best, axis = value, moved
-    return axis, best
-
-
-def _moved(axis: Axis, turn_rad: float, shift_m: Floats, middle: Floats) -> Axis:
-    turn = rotation_from_axis_angle(UP, turn_rad)
-    pivot = axis.point + ((middle - axis.point) @ axis.direction) * axis.direction
-    if abs(axis.direction[2]) > 0.5:
-        return Axis(point=axis.point + shift_m, direction=axis.direction)
-    direction = turn @ axis.direction
-    across = np.array([-direction[1], direction[0], 0.0])
-    return Axis(point=pivot + shift_m[1] * across + shift_m[2] * UP, direction=direction)
