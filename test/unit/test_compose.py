@@ -18,8 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 
+from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.scene.compose import size_m, with_nearest_yaw, with_origin
 from sam3d_ros.structures import (
     Floats,
