@@ -77,15 +77,21 @@ class ViewEvidence:
 
     def free_m(self, points_camera: Floats) -> Floats:
         """Signed distance of points ``(N, 3)`` to what is not free, ``(N,)``, > 0 if free."""
-        behind_m, u, v = self.behind_m(points_camera)
-        beside_m = sampled(self.outside_px, u, v) * points_camera[:, 2].astype(np.float32)
-        free: Floats = np.maximum(beside_m / np.float32(self.matrix_px[0, 0]), -behind_m)
+        depth_m, u, v = self._pixels(points_camera)
+        beside_m = sampled(self.outside_px, u, v) * depth_m / np.float32(self.matrix_px[0, 0])
+        before_m = (sampled(self.front_m, u, v) - depth_m) * sampled(self.cosine, u, v)
+        free: Floats = np.maximum(beside_m, before_m)
         return free
 
-    def behind_m(self, points_camera: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return the distance of points ``(N, 3)`` behind the surface, their column and row."""
+    def deeper_m(self, points_camera: Floats, thickness_m: Floats) -> Floats:
+        """Depth of points ``(N, 3)`` behind a layer on the surface, ``(N,)``.
+
+        Args:
+            points_camera: In the camera frame.
+            thickness_m: Of the layer along the depth, ``(h, w)``.
+        """
         depth_m, u, v = self._pixels(points_camera)
-        return (depth_m - sampled(self.front_m, u, v)) * sampled(self.cosine, u, v), u, v
+        return depth_m - sampled(self.front_m + thickness_m, u, v)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -23,13 +23,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sam3d_ros.completion.evidence import ViewEvidence, sampled
+from sam3d_ros.completion.evidence import ViewEvidence
 from sam3d_ros.completion.hypotheses import Hypothesis
 from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.structures import Bools, Bytes, Floats
 
 MIN_SHARE = 0.01  # of the seen pixels; smaller patches are noise
 MIN_TOLERANCES = 5.0  # how far outside counts as left out
+MIN_COSINE_LEFT_OUT = 0.4  # steeper than 66 degrees is a depth edge more often than a surface
 NONE_M = -1.0
 
 
@@ -47,8 +48,7 @@ class Remainder:
 
     def outside_m(self, points_camera: Floats) -> Floats:
         """Distance of points ``(N, 3)`` behind the layer, ``(N,)``; before it they count as in."""
-        behind_m, u, v = self.evidence.behind_m(points_camera)
-        outside: Floats = behind_m - sampled(self.thickness_m, u, v)
+        outside: Floats = self.evidence.deeper_m(points_camera, self.thickness_m)
         return outside
 
 
@@ -57,7 +57,8 @@ def remainder_of(hypothesis: Hypothesis, workspace: Workspace, evidence: ViewEvi
     points_camera = evidence.points()[evidence.shown]
     outside_m = hypothesis.outside_m(workspace.camera_from_work.inverse().apply(points_camera))
     left_out = np.zeros(evidence.shown.shape, dtype=np.uint8)
-    left_out[evidence.shown] = outside_m > MIN_TOLERANCES * workspace.tolerance_m
+    reliable = evidence.cosine[evidence.shown] > MIN_COSINE_LEFT_OUT
+    left_out[evidence.shown] = reliable & (outside_m > MIN_TOLERANCES * workspace.tolerance_m)
     left_out = _joined(left_out, workspace) * evidence.shown.astype(np.uint8)
     num_parts, labels, stats, _ = cv2.connectedComponentsWithStats(left_out, connectivity=8)
     thickness_m = np.full(left_out.shape, NONE_M, dtype=np.float32)

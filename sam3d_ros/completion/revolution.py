@@ -34,6 +34,7 @@ SQUARE = np.array([(a, b, 0) for a in (0, -1, 1) for b in (0, -1, 1)], dtype=np.
 CUBE = np.array([(a, *b[:2]) for a in (0, -1, 1) for b in SQUARE], dtype=np.float64)
 NUM_REFINEMENTS = 4
 RING_SAMPLES = 48
+UNJUDGED = 0.1  # what a point counts that is turned behind an occluder or out of the image
 MAX_FREE_RING = 0.15  # a ring is empty when more of it is free; less is noise at the outline
 PROFILE_CELLS = 64  # along the radius
 MAX_PROFILE_ROWS = 160  # along the axis
@@ -73,7 +74,7 @@ class Axes:
             np.broadcast_to(judge.normals, (len(self.points), *judge.normals.shape)), angles_rad
         )
         size = (-1, *judge.points.shape)
-        misfit = judge.misfit(moved.reshape(size), normals.reshape(size), 0.0)
+        misfit = judge.misfit(moved.reshape(size), normals.reshape(size), UNJUDGED)
         misfit = misfit.reshape(len(self.points), len(angles_rad), -1).mean(axis=1)
         values = trimmed_mean(misfit)
         return int(np.argmin(values)), float(values.min())
@@ -264,7 +265,9 @@ def _slab_m(cells: Floats, seen: Floats, normals: Floats) -> Floats:
     distance_m, nearest = cKDTree(seen).query(cells, k=WALL_VOTES)
     above_m = np.einsum("cki,cki->ck", cells[:, None] - seen[nearest], normals[nearest])
     above_m = above_m.mean(axis=1)
-    return np.maximum(np.maximum(above_m, -MIN_WALL_M - above_m), distance_m[:, -1] - MIN_WALL_M)
+    slab_m = np.maximum(above_m, -MIN_WALL_M - above_m)
+    walls_m: Floats = np.maximum(slab_m, distance_m[:, -1] - MIN_WALL_M)
+    return walls_m
 
 
 def _upper_share(free_m: Floats, hidden: Bools) -> Floats:

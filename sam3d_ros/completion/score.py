@@ -20,7 +20,7 @@ nothing and is what remains when every symmetry is contradicted.
 
 ======================= ===== ===================================================================
 revolution, standing    0.00  a whole ring per point can contradict it: believed at once
-revolution, lying       0.05  rarer, and the axis has one more degree of freedom
+revolution, lying       0.01  rarer, with one more degree of freedom: its misfit counts double
 half turn               0.04  boxes, bottles, books; only the far side's outline contradicts it
 mirror                  0.06  the same with one more degree of freedom
 extrusion               0.04  points lie on the faces of an upright box
@@ -40,7 +40,8 @@ from sam3d_ros.completion.symmetry import judge_of
 from sam3d_ros.completion.workspace import Workspace
 
 STANDING_PRICE = 0.0
-LYING_PRICE = 0.05
+LYING_PRICE = 0.01
+LYING_WEIGHT = 2.0
 HALF_TURN_PRICE = 0.04
 MIRROR_PRICE = 0.06
 PRISM_PRICE = 0.04
@@ -75,7 +76,7 @@ def _candidates(workspace: Workspace, evidence: ViewEvidence) -> list[Scored]:
     lying, misfit = best_lying(judge)
     scored.append(
         Scored(
-            score=misfit + LYING_PRICE,
+            score=LYING_WEIGHT * misfit + LYING_PRICE,
             build=lambda: revolved("revolution, lying", lying, workspace, evidence),
         )
     )
