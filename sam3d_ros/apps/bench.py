@@ -81,6 +81,7 @@ class NodeFigures:
     first_result_s: float  # from the first mask to the first object heard by another process
     frames_done: int
     frames_dropped: int
+    frame_s: float  # from the last message of a frame to its published result, median
 
 
 class BenchError(Sam3dError, RuntimeError):
@@ -153,6 +154,9 @@ def _measure_backend(scene: Path) -> list[dict[str, Any]]:
 def _measure_node(output: Path, seconds: float, domain: int | None) -> NodeFigures:
     """Run node, camera and listener; return what their logs say together."""
     sent_log, call_log = output / "published.csv", output / "callbacks.csv"
+    heard_file = output / "received" / "heard.json"
+    for old in (sent_log, call_log, heard_file):
+        old.unlink(missing_ok=True)
     with RosProcesses(output / "logs", domain) as processes:
         processes.start("node", "sam3d_ros.ros.bench", str(call_log), *NODE)
         listen = ("--reports=1000000", f"--timeout={seconds + START_S + 60.0}")
@@ -166,10 +170,12 @@ def _measure_node(output: Path, seconds: float, domain: int | None) -> NodeFigur
             time.sleep(0.1)
             _check_alive(processes)
         for name in ("camera", "listener", "node"):  # the node hears what is still on the way
-            processes.stop(name)
+            ended = processes.stop(name)
+            # The listener is never content here, and says so with 1.
+            if ended.exit_code != int(name == "listener"):
+                raise BenchError(f"the {name} failed\n{processes.last_lines(name)}")
             time.sleep(0.5)
-    heard = read_json(output / "received" / "heard.json")
-    return _node_figures(_read(sent_log), _read(call_log), heard)
+    return _node_figures(_read(sent_log), _read(call_log), read_json(heard_file))
 
 
 def _check_alive(processes: RosProcesses) -> None:
@@ -208,6 +214,7 @@ def _node_figures(
         first_result_s=(first_object_ns - first_mask_ns) / 1e9,
         frames_done=codes.count(0),
         frames_dropped=len(codes) - codes.count(0),
+        frame_s=float(np.median([r["latency_s"] for r in heard["reports"] if not r["code"]])),
     )
 
 
@@ -261,8 +268,8 @@ def _node_text(node: NodeFigures) -> str:
             _verdict("transport, p50 of the slowest topic", slowest, 8.0, "ms"),
             _verdict("messages lost", lost, 0, ""),
             _verdict("first result after the first mask", node.first_result_s, 2.0, "s"),
-            f"frames done: {node.frames_done} ({rate:.2f} per s), newer ones preferred to "
-            f"{node.frames_dropped}",
+            f"frames done: {node.frames_done} ({rate:.2f} per s, {node.frame_s:.2f} s each), newer "
+            f"ones preferred to {node.frames_dropped}",
         ]
     )
 

@@ -19,6 +19,7 @@ listener heard is compared with the exact truth of the rendering.
 """
 
 import argparse
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -71,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     output: Path = arguments.output
     started = time.monotonic()
+    for part in ("input", "received"):  # of an earlier run
+        shutil.rmtree(output / part, ignore_errors=True)
     with RosProcesses(output / "logs", arguments.domain) as processes:
         _say(started, "starting the node and a listener")
         processes.start("node", "sam3d_ros.ros.node", *NODE)

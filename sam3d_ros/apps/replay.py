@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from sam3d_ros.apps.bags import Bag, BagTopics, RawMessage, choose_topics, is_bag
@@ -80,8 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
         from sam3d_ros.ros import replay  # noqa: PLC0415  # this module loads without ROS
     except ImportError as error:
         raise ConfigError(f"sam3d replay needs ROS 2 with rclpy: {error}") from error
-    for number in (signal.SIGINT, signal.SIGTERM):  # shells ignore SIGINT for "&" jobs
-        signal.signal(number, signal.default_int_handler)
+    stopped = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     with ExitStack() as stack:
         from_bag = is_bag(arguments.input)
         recording = _from_bag(arguments, stack) if from_bag else _from_scenes(arguments)
@@ -95,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
             log=arguments.log,
         )
         print(f"publishing {', '.join(sorted(recording.types))}", flush=True)
-        print(f"{replay.play(recording, options)} messages published", flush=True)
+        print(f"{replay.play(recording, options, stopped)} messages published", flush=True)
     return 0
 
 

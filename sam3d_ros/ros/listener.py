@@ -25,6 +25,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -105,14 +106,17 @@ class Listener(Node):
             self.transforms[transform.child_frame_id] = transform
 
 
-def listen(listener: Listener, num_reports: int, num_objects: int, timeout_s: float) -> str:
-    """Spin until enough came; return what is missing, empty for nothing."""
+def listen(
+    listener: Listener, num_reports: int, num_objects: int, timeout_s: float, stopped: Event
+) -> str:
+    """Spin until enough came or ``stopped``; return what is missing, empty for nothing."""
     deadline_s = time.monotonic() + timeout_s
-    while time.monotonic() < deadline_s:
+    while time.monotonic() < deadline_s and not stopped.is_set():
         rclpy.spin_once(listener, timeout_sec=SPIN_S)
         if not _missing(listener, num_reports, num_objects):
             return ""
-    return f"after {timeout_s:g} s {_missing(listener, num_reports, num_objects)}"
+    when = "interrupted when" if stopped.is_set() else f"after {timeout_s:g} s"
+    return f"{when} {_missing(listener, num_reports, num_objects)}"
 
 
 def write_down(listener: Listener, directory: Path) -> None:
@@ -239,13 +243,14 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Listen until enough came; 0 when it did, 1 after the timeout, with the reason."""
     arguments = _arguments(argv)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stopped = Event()
+    # An exception out of a signal handler could come in the middle of rclpy.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     listener = Listener(arguments.node)
-    try:
-        missing = listen(listener, arguments.reports, arguments.objects, arguments.timeout)
-    except KeyboardInterrupt:
-        missing = "interrupted"
+    wanted = arguments.reports, arguments.objects
+    missing = listen(listener, *wanted, arguments.timeout, stopped)
     write_down(listener, arguments.output)
     listener.destroy_node()
     rclpy.shutdown()

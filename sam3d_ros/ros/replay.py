@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -78,15 +79,13 @@ class Recording:
     messages: Callable[[], Iterable[RawMessage]]
 
 
-def play(recording: Recording, options: ReplayOptions) -> int:
-    """Publish a recording until its end, or until interrupted; return how many messages."""
+def play(recording: Recording, options: ReplayOptions, stopped: Event) -> int:
+    """Publish a recording until its end, or until ``stopped``; return how many messages."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = Node("sam3d_replay", enable_rosout=False, start_parameter_services=False)
-    player = Player(node, recording, options)
+    player = Player(node, recording, options, stopped)
     try:
         player.play()
-    except KeyboardInterrupt:
-        pass
     finally:
         player.write_log()
         node.destroy_node()
@@ -97,8 +96,11 @@ def play(recording: Recording, options: ReplayOptions) -> int:
 class Player:
     """Publishes recorded messages at the pace of their recording."""
 
-    def __init__(self, node: Node, recording: Recording, options: ReplayOptions) -> None:
+    def __init__(
+        self, node: Node, recording: Recording, options: ReplayOptions, stopped: Event
+    ) -> None:
         self.num_published = 0
+        self._stopped = stopped
         self._recording = recording
         self._options = options
         self._types = _known_types(recording.types)
@@ -118,10 +120,11 @@ class Player:
         """Publish once, or for ever; end when all subscribers have everything."""
         self._wait_for_subscriber()
         self._play_once()
-        while self._options.loop:
+        while self._options.loop and not self._stopped.is_set():
             self._play_once()
-        for publisher in self._publishers.values():
-            publisher.wait_for_all_acked(Duration(seconds=1.0))
+        if not self._stopped.is_set():
+            for publisher in self._publishers.values():
+                publisher.wait_for_all_acked(Duration(seconds=1.0))
 
     def write_log(self) -> None:
         """Write one line per message: topic, replayed time in ns, monotonic clock in ns."""
@@ -138,6 +141,8 @@ class Player:
                 shift_ns = time.time_ns() - begin_ns if self._options.stamps_now else 0
             offset_s = (message.stamp_ns - begin_ns) / NS_PER_S / self._options.rate
             self._sleep_until(started_s + offset_s, message.stamp_ns + shift_ns)
+            if self._stopped.is_set():
+                return
             self._publish(message, shift_ns)
         if begin_ns is not None:
             end_s = started_s + self._recording.duration_ns / NS_PER_S / self._options.rate
@@ -159,9 +164,8 @@ class Player:
         while True:
             left_s = due_s - time.monotonic()
             self._tell_time(due_ns - max(0, int(left_s * self._options.rate * NS_PER_S)))
-            if left_s <= 0:
+            if left_s <= 0 or self._stopped.wait(min(left_s, CLOCK_PERIOD_S)):
                 return
-            time.sleep(min(left_s, CLOCK_PERIOD_S))
 
     def _tell_time(self, now_ns: int) -> None:
         if self._clock is not None:
@@ -172,7 +176,8 @@ class Player:
         images = [p for p in self._publishers.values() if p.msg_type is Image]
         deadline_s = time.monotonic() + self._options.wait_s
         while time.monotonic() < deadline_s and not any(map(_is_heard, images)):
-            time.sleep(CLOCK_PERIOD_S)
+            if self._stopped.wait(CLOCK_PERIOD_S):
+                return
 
 
 def recording_from_frames(frames: Iterable[Frame], rate_hz: float, namespace: str) -> Recording:

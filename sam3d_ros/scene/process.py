@@ -70,20 +70,21 @@ class ReconstructorProcess:
             Sam3dError: As raised in the process.
         """
         self.start()
-        assert self._pipe is not None
-        assert self._cancel is not None
-        self._cancel.clear()
+        pipe, cancel = self._pipe, self._cancel  # ``close`` may come from another thread
+        assert pipe is not None
+        assert cancel is not None
+        cancel.clear()
         try:
-            self._pipe.send(frame)
-            while not self._pipe.poll(POLL_S):
+            pipe.send(frame)
+            while not pipe.poll(POLL_S):
                 if cancelled():
-                    self._cancel.set()
-            answer = self._pipe.recv()
+                    cancel.set()
+            answer = pipe.recv()
         except (EOFError, OSError) as error:
             raise self._why_it_ended() from error
         if isinstance(answer, Sam3dError):
             raise answer
-        if self._cancel.is_set():  # it came too late to stop the last object
+        if cancel.is_set():  # it came too late to stop the last object
             raise CancelledError("stopped after the last object")
         assert isinstance(answer, ReconstructedFrame)
         return answer
