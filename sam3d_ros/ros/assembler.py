@@ -235,7 +235,7 @@ class Assembler:
         newest message.
         """
         newest = [cache.last_ns for cache in self._caches.values() if cache.last_ns is not None]
-        present_ns = max(newest, default=at.clock_ns)
+        present_ns = max(newest, default=pending.stamp_ns)
         if abs(at.clock_ns - present_ns) < SAME_CLOCK_NS:
             present_ns = max(present_ns, at.clock_ns)
         age_s = (present_ns - pending.stamp_ns) / NS_PER_S

@@ -92,18 +92,23 @@ class Sam3dNode(LifecycleNode):
         make_pipeline: Callable[[SceneConfig], Pipeline] = pipeline_in_own_process,
         **options: Any,
     ) -> None:
-        super().__init__(NAME, **options)
-        declare_parameters(self)
         self._make_pipeline = make_pipeline
         self._config = NodeConfig()
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
         self._rates = Rates()
+        super().__init__(NAME, **options)
+        declare_parameters(self)
         self._crash = self.create_guard_condition(self._raise_crash)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_second, clock=steady)
+
+    @property
+    def session(self) -> Session | None:
+        """What runs while the node is active."""
+        return self._session
 
     def autostart(self) -> None:
         """Configure and activate if the parameter says so; what fails has said why."""

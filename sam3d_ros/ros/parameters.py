@@ -46,6 +46,7 @@ def declare_parameters(node: Node) -> None:
             node.declare_parameter(name, default, descriptor_of(default, limits))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ConfigError(f"parameter {name}: {error}") from error
+        limits.check(name, node.get_parameter(name).value)
     node.add_on_set_parameters_callback(refuse_wrong_values)
 
 

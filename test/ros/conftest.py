@@ -1,0 +1,59 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""What the ROS tests share: a DDS domain of their own, and the rig."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("sam3d_ros.msg", reason="the messages are not built")
+
+from rig import Rig
+
+from sam3d_ros.structures import Mesh
+
+PROFILE = Path(__file__).parents[2] / "config" / "fastdds_shm.xml"
+ENVIRONMENT = {
+    "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+    "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),  # several runs on one machine must not meet
+    "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
+}
+for name, value in ENVIRONMENT.items():
+    os.environ.setdefault(name, value)
+
+
+@pytest.fixture
+def make_rig(make_box: Callable[..., Mesh]) -> Iterator[Callable[..., Rig]]:
+    """Return a maker of rigs from parameters; all are taken down at the end."""
+    rigs = []
+
+    def make(parameters: dict[str, Any] | None = None, **options: Any) -> Rig:
+        rigs.append(Rig(make_box(0.1, 0.1, 0.1), parameters or {}, **options))
+        return rigs[-1]
+
+    yield make
+    for each in rigs:
+        each.close()
+
+
+@pytest.fixture
+def rig(make_rig: Callable[..., Rig]) -> Rig:
+    """Return a rig whose node has default parameters, and is not started."""
+    return make_rig()

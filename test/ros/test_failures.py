@@ -1,0 +1,528 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""What goes wrong on a robot, row by row: one report with a code and a sentence that helps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from rclpy.qos import QoSProfile
+from rig import (
+    CAMERA,
+    HEIGHT,
+    PERIOD_NS,
+    START_NS,
+    WIDTH,
+    Rig,
+    broken_tf,
+    cloud,
+    depth_image,
+    empty_masks,
+    frame,
+    image_msg,
+    info_msg,
+    label_image,
+    stamp_ns,
+    tf,
+)
+from sam3d_ros.msg import FrameReport, Object
+from tf2_msgs.msg import TFMessage
+
+from sam3d_ros.errors import ReportCode
+from sam3d_ros.ros.decode import stamp_ns_from_msg
+from sam3d_ros.structures import ObjectFlag
+
+MakeRig = Callable[..., Rig]
+
+
+def refused(rig: Rig, **changed: Any) -> FrameReport:
+    """Return the report on a frame of which something was changed."""
+    rig.start()
+    rig.send_frame(**changed)
+    return rig.report()
+
+
+def check(report: FrameReport, code: ReportCode, *parts: str) -> None:
+    assert report.code == code, report.message
+    for part in parts:
+        assert part in report.message
+    if code != ReportCode.OK:
+        assert not report.object_ids
+
+
+# No transform
+
+
+def test_without_the_transform_to_the_output_frame_nothing_is_published(make_rig: MakeRig) -> None:
+    rig = make_rig({"output_frame": "map"})
+    check(refused(rig), ReportCode.NO_TRANSFORM, "map", CAMERA, "/tf")
+    assert not rig.heard["/tf"]
+    assert not rig.heard["/objects"]
+
+
+def test_a_transform_that_comes_within_the_timeout_is_in_time(make_rig: MakeRig) -> None:
+    rig = make_rig({"output_frame": "map", "tf.timeout": 5.0})
+    rig.start()
+    rig.send_frame()
+    rig.settle(0.5)
+    assert not rig.heard["/report"]
+    rig.send(tf=tf("map", CAMERA, -1))
+    rig.send(tf=tf("map", CAMERA, 1))
+    check(rig.report(), ReportCode.OK)
+
+
+def test_the_latest_transform_never_stands_in_for_that_of_the_stamp(make_rig: MakeRig) -> None:
+    rig = make_rig({"output_frame": "map"})
+    rig.start()
+    rig.send(tf=tf("map", CAMERA, -30))
+    rig.send(tf=tf("map", CAMERA, -3))
+    rig.until(lambda: len(rig.heard["/tf"]) == 2, "the transforms")
+    rig.send_frame()
+    check(rig.report(), ReportCode.NO_TRANSFORM, "0.099 s older", "tf.timeout")
+
+
+def test_a_transform_that_is_none_is_named(make_rig: MakeRig) -> None:
+    rig = make_rig({"output_frame": "map"})
+    rig.start()
+    rig.send(tf_static=broken_tf("map", CAMERA))
+    rig.settle(0.3)
+    rig.send_frame()
+    check(rig.report(), ReportCode.NO_TRANSFORM, f"map from {CAMERA}", "quaternion")
+
+
+# Stale and early masks
+
+
+def test_a_mask_that_comes_seconds_late_finds_its_image(rig: Rig) -> None:
+    rig.start()
+    for number in range(0, 90, 10):
+        rig.feed(number)
+    rig.send(masks=frame(0)["masks"])
+    report = rig.report()
+    check(report, ReportCode.OK)
+    assert stamp_ns_from_msg(report.header.stamp) == stamp_ns(0)
+
+
+def test_a_mask_that_comes_before_its_image_waits_for_it(rig: Rig) -> None:
+    rig.start()
+    rig.send(masks=frame(0)["masks"])
+    rig.until(lambda: rig.num_masks == 1, "the mask")
+    rig.send_frame(0, masks=None)
+    check(rig.report(), ReportCode.OK)
+
+
+def test_a_mask_older_than_the_cache_is_stale(make_rig: MakeRig) -> None:
+    rig = make_rig({"sync.cache_seconds": 1.0})
+    rig.start()
+    for number in range(0, 60, 15):
+        rig.feed(number)
+    rig.send(masks=frame(0)["masks"])
+    check(rig.report(), ReportCode.MASK_STALE, "before the newest image", "sync.cache_seconds")
+
+
+def test_a_mask_older_than_max_age_is_stale(make_rig: MakeRig) -> None:
+    rig = make_rig({"masks.max_age": 1.0})
+    rig.start()
+    for number in (0, 60):
+        rig.feed(number)
+    rig.send(masks=frame(0)["masks"])
+    check(rig.report(), ReportCode.MASK_STALE, "1.980 s old", "masks.max_age is 1 s", "span")
+
+
+# Unsynchronised
+
+
+def test_a_mask_whose_image_never_comes_is_refused_in_bounded_time(make_rig: MakeRig) -> None:
+    rig = make_rig({"sync.timeout": 0.3})
+    rig.start()
+    rig.feed(0)
+    rig.send(masks=frame(30)["masks"])
+    check(rig.report(), ReportCode.NOT_SYNCED, "/image lags", "0.990 s older", "sync.slop")
+
+
+@pytest.mark.parametrize("lagging", ["camera_info", "depth", "depth_info"])
+def test_the_topic_that_lags_is_named(make_rig: MakeRig, lagging: str) -> None:
+    rig = make_rig({"sync.timeout": 0.3})
+    rig.start()
+    rig.send(**{lagging: frame(-10)[lagging]})
+    rig.send_frame(0, **{lagging: None})
+    topic = "/" + lagging.replace("depth_info", "depth/camera_info")
+    check(rig.report(), ReportCode.NOT_SYNCED, f"{topic} lags", "0.330 s older")
+
+
+def test_the_nearest_message_within_the_slop_is_taken(rig: Rig) -> None:
+    rig.start()
+    rig.send_frame(0, depth=None, masks=None)
+    rig.send(depth=frame(-1)["depth"], depth_info=frame(-1)["depth_info"])
+    rig.send(depth=frame(2)["depth"], depth_info=frame(2)["depth_info"])
+    rig.send(masks=frame(0)["masks"])
+    check(rig.report(), ReportCode.OK)
+
+
+def test_exact_mode_takes_no_neighbour(make_rig: MakeRig) -> None:
+    rig = make_rig({"sync.mode": "exact", "sync.timeout": 0.3})
+    rig.start()
+    rig.send_frame(0, depth=None, depth_info=None, masks=None)
+    for number in (-1, 1):
+        rig.send(depth=frame(number)["depth"], depth_info=frame(number)["depth_info"])
+    rig.send(masks=frame(0)["masks"])
+    check(rig.report(), ReportCode.NOT_SYNCED, "/depth has no message near")
+
+
+def test_without_depth_and_points_the_report_says_so(make_rig: MakeRig) -> None:
+    rig = make_rig({"sync.timeout": 0.3})
+    rig.start("image", "camera_info", "masks")
+    rig.send(**{name: frame()[name] for name in ("image", "camera_info", "masks")})
+    report = rig.report()
+    check(report, ReportCode.NOT_SYNCED, "nothing came on /depth; nothing came on /points")
+
+
+def test_after_a_while_diagnostics_warn_of_the_topic_that_lags(make_rig: MakeRig) -> None:
+    rig = make_rig({"sync.timeout": 0.1})
+    rig.start()
+    rig.send_frame(0, masks=None)
+    rig.send(masks=frame(30)["masks"])
+    rig.reports()
+    status = rig.diagnostics("inputs", lambda status: "NOT_SYNCED" in status.message)
+    assert status.level == status.WARN
+    assert "/image lags" in status.message
+    values = {pair.key: pair.value for pair in status.values}
+    assert values.keys() >= {"/image", "/camera_info", "/masks", "/depth", "/points"}
+    assert "Hz, newest stamp" in values["/image"]
+
+
+def test_stamps_far_from_the_node_time_are_a_warning(rig: Rig) -> None:
+    rig.start()
+    rig.send_frame()
+    status = rig.diagnostics("inputs", lambda status: "CLOCK" in status.message)
+    assert "use_sim_time" in status.message
+
+
+def test_a_publisher_that_is_not_heard_is_an_error_with_both_policies(rig: Rig) -> None:
+    volatile = QoSProfile(depth=1)
+    rig.tester.create_publisher(TFMessage, "/tf_static", volatile)
+    rig.start()
+    status = rig.diagnostics("inputs", lambda status: status.level == status.ERROR)
+    assert "/tf_static" in status.message
+    assert "offers durability VOLATILE" in status.message
+    assert "asks for TRANSIENT_LOCAL" in status.message
+
+
+# Masks
+
+
+def test_a_mask_image_without_objects_is_empty_and_keeps_the_objects(rig: Rig) -> None:
+    rig.start()
+    rig.send_frame(0)
+    rig.reports(1)
+    rig.send_frame(1, masks=empty_masks(1))
+    check(rig.reports(2)[1], ReportCode.MASK_EMPTY, "no pixel above 0")
+    rig.until(lambda: len(rig.heard["/objects"][-1].objects) == 2, "the objects")
+
+
+def test_a_mask_of_a_few_pixels_is_empty_and_stops_no_other(rig: Rig) -> None:
+    labels = label_image()
+    labels[10:12, 10:12] = 7
+    report = refused(rig, masks=image_msg(labels, "mono8"))
+    assert report.code == ReportCode.OK
+    assert len(report.object_ids) == 2
+    assert "mask 7: MASK_EMPTY" in report.message
+
+
+def test_a_mask_of_half_the_size_is_resized_and_flagged(rig: Rig) -> None:
+    report = refused(rig, masks=image_msg(np.ascontiguousarray(label_image()[::2, ::2]), "mono8"))
+    check(report, ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    objects = rig.heard["/objects"][0].objects
+    assert len(objects) == 2
+    assert all(known.flags & Object.RESIZED for known in objects)
+
+
+def test_a_mask_of_another_aspect_ratio_is_refused(rig: Rig) -> None:
+    report = refused(rig, masks=image_msg(np.ascontiguousarray(label_image()[:-20]), "mono8"))
+    check(report, ReportCode.MASK_SIZE, "/masks", f"{WIDTH}x100", f"{WIDTH}x{HEIGHT}")
+
+
+def test_a_binary_mask_is_one_object_whatever_its_value(make_rig: MakeRig) -> None:
+    rig = make_rig({"masks.mode": "binary"})
+    labels = np.where(label_image() == 1, 255, 0).astype(np.uint8)
+    assert len(refused(rig, masks=image_msg(labels, "mono8")).object_ids) == 1
+
+
+# Depth
+
+
+def test_holes_and_infinities_in_depth_are_ignored(rig: Rig) -> None:
+    depth_m = depth_image().astype(np.float32) / 1000
+    depth_m[::3] = np.nan
+    depth_m[:, ::5] = np.inf
+    depth_m[:, 1::7] = 0
+    check(refused(rig, depth=image_msg(depth_m, "32FC1")), ReportCode.OK)
+
+
+def test_an_object_without_depth_fails_alone(rig: Rig) -> None:
+    depth = depth_image()
+    depth[label_image() == 2] = 0
+    report = refused(rig, depth=image_msg(depth, "16UC1"))
+    assert (report.code, list(report.object_ids)) == (ReportCode.OK, ["sam3d_object_1"])
+    assert "mask 2: DEPTH_SPARSE" in report.message
+
+
+def test_without_any_depth_under_the_masks_the_frame_is_sparse(rig: Rig) -> None:
+    depth = np.where(label_image() > 0, 0, 2000).astype(np.uint16)
+    check(
+        refused(rig, depth=image_msg(depth, "16UC1")), ReportCode.DEPTH_SPARSE, "mask 1", "mask 2"
+    )
+
+
+def test_floats_in_millimetres_are_refused_with_a_hint(rig: Rig) -> None:
+    depth = depth_image().astype(np.float32)
+    check(refused(rig, depth=image_msg(depth, "32FC1")), ReportCode.DEPTH_UNIT, "depth.unit")
+
+
+def test_floats_in_millimetres_are_read_where_the_unit_is_given(make_rig: MakeRig) -> None:
+    rig = make_rig({"depth.unit": "mm"})
+    depth = depth_image().astype(np.float32)
+    check(refused(rig, depth=image_msg(depth, "32FC1")), ReportCode.OK)
+
+
+@pytest.mark.parametrize(
+    ("topic", "encoding"), [("depth", "8UC1"), ("image", "32FC1"), ("masks", "rgb8")]
+)
+def test_a_wrong_encoding_is_refused_with_those_that_work(
+    rig: Rig, topic: str, encoding: str
+) -> None:
+    message = frame()[topic]
+    message.encoding = encoding
+    check(refused(rig, **{topic: message}), ReportCode.ENCODING, f"/{topic}", encoding, "one of")
+
+
+def test_data_shorter_than_announced_are_refused(rig: Rig) -> None:
+    message = frame()["depth"]
+    message.height *= 2
+    check(refused(rig, depth=message), ReportCode.ENCODING, "/depth", "240 rows")
+
+
+def test_depth_of_half_the_size_in_the_same_frame_is_used(rig: Rig) -> None:
+    depth = np.ascontiguousarray(depth_image()[::2, ::2])
+    report = refused(rig, depth=image_msg(depth, "16UC1"), depth_info=info_msg(scale=0.5))
+    check(report, ReportCode.OK)
+
+
+def test_depth_of_another_camera_is_registered_through_tf(rig: Rig) -> None:
+    rig.start()
+    rig.send(tf_static=tf(CAMERA, "depth_optical_frame", x_m=0.02))
+    depth = image_msg(depth_image(), "16UC1", frame_id="depth_optical_frame")
+    info = info_msg(frame_id="depth_optical_frame", focal_px=140.0)
+    rig.send_frame(depth=depth, depth_info=info)
+    check(rig.report(), ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    assert rig.heard["/objects"][0].objects[0].pose.pose.position.z == pytest.approx(1, abs=0.02)
+
+
+def test_depth_of_another_frame_without_transform_is_refused(rig: Rig) -> None:
+    depth = image_msg(depth_image(), "16UC1", frame_id="elsewhere")
+    report = refused(rig, depth=depth)
+    check(report, ReportCode.DEPTH_ALIGN, "elsewhere", CAMERA, "publish that transform")
+
+
+def test_depth_without_intrinsics_needs_the_aspect_ratio_of_the_image(rig: Rig) -> None:
+    rig.start("image", "camera_info", "masks", "depth")
+    depth = np.ascontiguousarray(depth_image()[:-20])
+    rig.send_frame(depth=image_msg(depth, "16UC1"), depth_info=None)
+    check(rig.report(), ReportCode.DEPTH_ALIGN, "160x100", "depth/camera_info")
+
+
+def test_aligned_depth_needs_no_camera_info_of_its_own(rig: Rig) -> None:
+    rig.start("image", "camera_info", "masks", "depth")
+    rig.send_frame(depth_info=None)
+    check(rig.report(), ReportCode.OK)
+
+
+# Points
+
+
+def test_points_alone_are_enough_with_their_transform(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    rig.start("image", "camera_info", "masks", "points")
+    rig.send(tf_static=tf(CAMERA, "lidar"))
+    rig.send_frame(depth=None, depth_info=None, points=cloud())
+    check(rig.report(), ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    assert rig.heard["/objects"][0].objects[0].scale_source == Object.LIDAR
+
+
+def test_points_without_a_transform_are_refused(rig: Rig) -> None:
+    rig.start("image", "camera_info", "masks", "points")
+    rig.send_frame(depth=None, depth_info=None, points=cloud())
+    check(rig.report(), ReportCode.NO_TRANSFORM, "lidar", CAMERA)
+
+
+# Intrinsics
+
+
+def test_intrinsics_of_zeros_are_refused(rig: Rig) -> None:
+    report = refused(rig, camera_info=zero_info())
+    check(report, ReportCode.NO_INTRINSICS, "/camera_info", "zeros", "camera.fov_fallback_deg")
+
+
+def test_intrinsics_of_zeros_are_guessed_where_that_is_allowed(make_rig: MakeRig) -> None:
+    rig = make_rig({"camera.fov_fallback_deg": 56.0})
+    report = refused(rig, camera_info=zero_info(), depth_info=zero_info())
+    check(report, ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    assert rig.heard["/objects"][0].objects[0].flags & ObjectFlag.UNCALIBRATED
+
+
+def test_intrinsics_of_another_image_size_are_refused(rig: Rig) -> None:
+    report = refused(rig, camera_info=info_msg(scale=2.0))
+    check(report, ReportCode.NO_INTRINSICS, "320x240", f"{WIDTH}x{HEIGHT}")
+
+
+def test_an_unknown_distortion_model_is_refused(rig: Rig) -> None:
+    info = info_msg()
+    info.distortion_model = "fancy"
+    check(refused(rig, camera_info=info), ReportCode.DISTORTION, "fancy", "plumb_bob")
+
+
+# Queue
+
+
+def test_the_newest_frame_wins_and_the_others_are_reported_as_dropped(rig: Rig) -> None:
+    rig.start()
+    rig.backend.gate.clear()
+    rig.send_frame(0)
+    rig.until(lambda: rig.backend.num_started, "the first reconstruction")
+    for number in (1, 2, 3):
+        rig.feed(number)
+        rig.send(masks=frame(number)["masks"])
+    dropped = list(rig.reports(2))
+    rig.backend.gate.set()
+    reports = {stamp_ns_from_msg(each.header.stamp): each for each in rig.reports(4)}
+    for number, each in zip((1, 2), dropped, strict=True):
+        assert stamp_ns_from_msg(each.header.stamp) == stamp_ns(number)
+        check(each, ReportCode.DROPPED, "queue.policy (latest)")
+    assert reports[stamp_ns(3)].code == ReportCode.OK
+    assert reports[stamp_ns(3)].dropped == 2
+    status = rig.diagnostics("processing", lambda status: status.values)
+    assert {pair.key: pair.value for pair in status.values}["DROPPED"] == "2"
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("oldest", [0, 1]), ("none", [0, 1, 2, 3])])
+def test_other_policies_keep_other_frames(make_rig: MakeRig, policy: str, kept: list[int]) -> None:
+    rig = make_rig({"queue.policy": policy})
+    rig.start()
+    rig.backend.gate.clear()
+    rig.send_frame(0)
+    rig.until(lambda: rig.backend.num_started, "the first reconstruction")
+    for number in (1, 2, 3):
+        rig.feed(number)
+        rig.send(masks=frame(number)["masks"])
+    rig.until(lambda: rig.num_masks == 4, "four masks")
+    rig.settle(0.3)
+    rig.backend.gate.set()
+    done = [each for each in rig.reports(4) if each.code == ReportCode.OK]
+    assert [stamp_ns_from_msg(each.header.stamp) for each in done] == [stamp_ns(n) for n in kept]
+
+
+def test_receiving_goes_on_while_an_object_is_reconstructed(rig: Rig) -> None:
+    rig.start()
+    rig.backend.gate.clear()
+    rig.send_frame(0)
+    rig.until(lambda: rig.backend.num_started, "the first reconstruction")
+    cache = rig.node._session.receiver.assembler.caches
+    for number in range(1, 20):
+        rig.send_frame(number, masks=None)
+    rig.until(
+        lambda: all(len(each) > 1 for key, each in cache.items() if key.value != "points"), ""
+    )
+    rig.backend.gate.set()
+    check(rig.report(), ReportCode.OK)
+
+
+# Time
+
+
+def test_time_that_jumps_back_clears_caches_and_objects(rig: Rig) -> None:
+    rig.start()
+    rig.send_frame(100)
+    rig.reports(1)
+    rig.send(masks=frame(101)["masks"])
+    rig.until(lambda: rig.num_masks == 2, "the second mask")
+    rig.send_frame(0)
+    jumped, after = rig.reports(3)[1:]
+    check(jumped, ReportCode.TIME_JUMP, "went back by 3.300 s")
+    assert stamp_ns_from_msg(jumped.header.stamp) == stamp_ns(101)
+    assert after.code == ReportCode.OK
+    assert list(after.object_ids) == ["sam3d_object_3", "sam3d_object_4"]
+    rig.until(lambda: len(rig.heard["/objects"][-1].objects) == 2, "only the new objects")
+
+
+def test_objects_outlive_a_time_jump_where_they_should(make_rig: MakeRig) -> None:
+    rig = make_rig({"registry.keep_on_time_jump": True})
+    rig.start()
+    rig.send_frame(100)
+    rig.reports(1)
+    rig.send_frame(0)
+    second = rig.reports(2)[1]
+    assert list(second.object_ids) == ["sam3d_object_1", "sam3d_object_2"]
+
+
+def test_a_transform_of_before_the_jump_says_nothing_about_after_it(make_rig: MakeRig) -> None:
+    rig = make_rig({"output_frame": "map"})
+    rig.start()
+    for number in (99, 101):
+        rig.send(tf=tf("map", CAMERA, number))
+    rig.send_frame(100)
+    check(rig.reports(1)[0], ReportCode.OK)
+    rig.send_frame(0)
+    check(rig.reports(2)[1], ReportCode.NO_TRANSFORM, "map")
+
+
+# Every trigger
+
+
+def test_every_mask_has_exactly_one_report(rig: Rig) -> None:
+    rig.start()
+    for number in range(10):
+        rig.send_frame(number)
+        rig.settle(0.02)
+    rig.reports(10)
+    rig.settle(0.5)
+    stamps = sorted(stamp_ns_from_msg(each.header.stamp) for each in rig.heard["/report"])
+    assert stamps == [START_NS + number * PERIOD_NS for number in range(10)]
+
+
+def test_masks_that_wait_when_the_node_is_deactivated_are_reported(rig: Rig) -> None:
+    rig.start()
+    rig.backend.gate.clear()
+    rig.send_frame(0)
+    rig.until(lambda: rig.backend.num_started, "the first reconstruction")
+    rig.send_frame(1)
+    rig.send(masks=frame(30)["masks"])
+    rig.until(lambda: rig.num_masks == 3, "three masks")
+    rig.backend.gate.set()
+    rig.node.trigger_deactivate()
+    codes = [each.code for each in rig.reports(3)]
+    assert sorted(codes)[-1] == ReportCode.DROPPED
+    assert ReportCode.NOT_SYNCED in codes
+
+
+def zero_info() -> Any:
+    info = info_msg()
+    info.k = [0.0] * 9
+    return info
