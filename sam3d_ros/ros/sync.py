@@ -15,7 +15,7 @@
 
 """A bounded memory of one topic's messages, found again by their stamps."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -73,7 +73,7 @@ class StampCache:
         # would be taken for the newest.
         self._keep(
             bisect_left(self._entries, stamp_ns - self._max_ns, key=_stamp_ns),
-            bisect_left(self._entries, stamp_ns + self._max_ns, key=_stamp_ns) + 1,
+            bisect_right(self._entries, stamp_ns + self._max_ns, key=_stamp_ns),
         )
 
     def search(self, stamp_ns: int, slop_ns: int, *, final: bool) -> Search:
@@ -98,7 +98,7 @@ class StampCache:
 
     def forget_after(self, stamp_ns: int) -> None:
         """Drop what is younger than a time."""
-        self._keep(0, bisect_left(self._entries, stamp_ns + 1, key=_stamp_ns))
+        self._keep(0, bisect_right(self._entries, stamp_ns, key=_stamp_ns))
         if self.last_ns is not None and self.last_ns > stamp_ns:
             self.last_ns = self._entries[-1].stamp_ns if self._entries else None
 
