@@ -23,7 +23,7 @@ from sam3d_ros.completion.remainder import remainder_of
 from sam3d_ros.completion.score import best_hypothesis
 from sam3d_ros.completion.surface import dressed
 from sam3d_ros.completion.volume import Carving, filled, surface
-from sam3d_ros.completion.workspace import workspace_of
+from sam3d_ros.completion.workspace import workspaces_of
 from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import DepthSparseError
 from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
@@ -69,9 +69,9 @@ class LiftBackend:
             )
         clock = _Clock()
         evidence = view_evidence(observation)
-        workspace = workspace_of(observation, evidence)
+        workspaces = workspaces_of(observation, evidence)
         clock.tick("evidence")
-        hypothesis = best_hypothesis(workspace, evidence)
+        workspace, hypothesis = best_hypothesis(workspaces, evidence)
         remainder = remainder_of(hypothesis, workspace, evidence)
         clock.tick("hypotheses")
         carving = Carving(

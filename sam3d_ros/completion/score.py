@@ -26,9 +26,12 @@ mirror                  0.06  the same with one more degree of freedom
 extrusion               0.04  points lie on the faces of an upright box
 carved hull             0.15
 ======================= ===== ===================================================================
+
+Half turn, mirror, lying axis and extrusion need to know what is level. Without a support only a
+standing revolution competes with the hull: its rings find the vertical too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sam3d_ros.completion.evidence import ViewEvidence
@@ -36,10 +39,9 @@ from sam3d_ros.completion.hypotheses import Hypothesis, hull_of
 from sam3d_ros.completion.prism import best_prism
 from sam3d_ros.completion.reflection import best_half_turn, best_mirror, reflected
 from sam3d_ros.completion.revolution import best_lying, best_standing, revolved
-from sam3d_ros.completion.symmetry import judge_of
+from sam3d_ros.completion.symmetry import Judge, judge_of
 from sam3d_ros.completion.workspace import Workspace
 
-STANDING_PRICE = 0.0
 LYING_PRICE = 0.01
 LYING_WEIGHT = 2.0
 HALF_TURN_PRICE = 0.04
@@ -54,47 +56,53 @@ class Scored:
     """A hypothesis that has not been built yet, and how much speaks against it."""
 
     score: float
+    workspace: Workspace
     build: Callable[[], Hypothesis]
 
 
-def best_hypothesis(workspace: Workspace, evidence: ViewEvidence) -> Hypothesis:
-    """Search all families and build the hypothesis with the smallest score."""
-    return min(_candidates(workspace, evidence), key=lambda scored: scored.score).build()
+def best_hypothesis(
+    workspaces: Sequence[Workspace], evidence: ViewEvidence
+) -> tuple[Workspace, Hypothesis]:
+    """Search all families, build the hypothesis with the smallest score; return its frame too."""
+    scored = [_standing(judge_of(workspace, evidence)) for workspace in workspaces]
+    first = workspaces[0]
+    if min(candidate.score for candidate in scored) > SURE:
+        if first.has_support:
+            scored += _level(judge_of(first, evidence))
+        scored.append(Scored(score=HULL_SCORE, workspace=first, build=lambda: hull_of(first)))
+    best = min(scored, key=lambda candidate: candidate.score)
+    return best.workspace, best.build()
 
 
-def _candidates(workspace: Workspace, evidence: ViewEvidence) -> list[Scored]:
-    judge = judge_of(workspace, evidence)
-    standing, misfit = best_standing(judge)
-    scored = [
-        Scored(
-            score=misfit + STANDING_PRICE,
-            build=lambda: revolved("revolution, standing", standing, workspace, evidence),
-        )
-    ]
-    if misfit < SURE:
-        return scored
-    lying, misfit = best_lying(judge)
-    scored.append(
-        Scored(
-            score=LYING_WEIGHT * misfit + LYING_PRICE,
-            build=lambda: revolved("revolution, lying", lying, workspace, evidence),
-        )
+def _standing(judge: Judge) -> Scored:
+    axis, misfit = best_standing(judge)
+    return Scored(
+        score=misfit,
+        workspace=judge.workspace,
+        build=lambda: revolved("revolution, standing", axis, judge.workspace, judge.evidence),
+    )
+
+
+def _level(judge: Judge) -> Iterator[Scored]:
+    """Yield the hypotheses that need to know what is level."""
+    workspace, evidence = judge.workspace, judge.evidence
+    axis, misfit = best_lying(judge)
+    yield Scored(
+        score=LYING_WEIGHT * misfit + LYING_PRICE,
+        workspace=workspace,
+        build=lambda: revolved("revolution, lying", axis, workspace, evidence),
     )
     turn, misfit = best_half_turn(judge)
-    scored.append(
-        Scored(
-            score=misfit + HALF_TURN_PRICE,
-            build=lambda: reflected("half turn", turn, workspace, evidence),
-        )
+    yield Scored(
+        score=misfit + HALF_TURN_PRICE,
+        workspace=workspace,
+        build=lambda: reflected("half turn", turn, workspace, evidence),
     )
     mirror, misfit = best_mirror(judge)
-    scored.append(
-        Scored(
-            score=misfit + MIRROR_PRICE,
-            build=lambda: reflected("mirror", mirror, workspace, evidence),
-        )
+    yield Scored(
+        score=misfit + MIRROR_PRICE,
+        workspace=workspace,
+        build=lambda: reflected("mirror", mirror, workspace, evidence),
     )
     prism, misfit = best_prism(judge)
-    scored.append(Scored(score=misfit + PRISM_PRICE, build=lambda: prism))
-    scored.append(Scored(score=HULL_SCORE, build=lambda: hull_of(workspace)))
-    return scored
+    yield Scored(score=misfit + PRISM_PRICE, workspace=workspace, build=lambda: prism)

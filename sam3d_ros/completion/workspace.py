@@ -29,6 +29,7 @@ from sam3d_ros.structures import Floats, Observation, Similarity
 
 UP_IN_IMAGE = np.array([0.0, -1.0, 0.0])
 NUM_POINTS = 4000  # of the seen side that are kept
+PITCHES_RAD = np.radians((0.0, 20.0, 40.0, 60.0))  # of a camera of which nothing is known
 MIN_HORIZONTAL = 0.25  # sine of the angle to straight down below which x is up in the image
 
 
@@ -60,11 +61,25 @@ class Workspace:
         return np.percentile(self.surface, 99.5, axis=0)
 
 
-def workspace_of(observation: Observation, evidence: ViewEvidence) -> Workspace:
-    """Lay the work frame under the object of an observation."""
+def workspaces_of(observation: Observation, evidence: ViewEvidence) -> list[Workspace]:
+    """Lay the work frame under the object, once for each direction that may be up.
+
+    Support or gravity say which; without either the camera may look level or down, and the first
+    frame is that of a level camera.
+    """
+    if observation.support is not None:
+        ups = [observation.support.normal_camera]
+    elif observation.up_camera is not None:
+        ups = [observation.up_camera]
+    else:
+        ups = [np.array([0.0, -np.cos(pitch), -np.sin(pitch)]) for pitch in PITCHES_RAD]
+    return [_workspace(observation, evidence, up) for up in ups]
+
+
+def _workspace(observation: Observation, evidence: ViewEvidence, up: Floats) -> Workspace:
     points_camera = observation.object_points_camera.astype(np.float64)
     middle = np.median(points_camera, axis=0)
-    rotation = _rotation(_up_camera(observation), middle / np.linalg.norm(middle))
+    rotation = _rotation(up, middle / np.linalg.norm(middle))
     origin = middle
     if observation.support is not None:
         origin = middle - observation.support.height_m(middle) * rotation[:, 2]
@@ -79,12 +94,6 @@ def workspace_of(observation: Observation, evidence: ViewEvidence) -> Workspace:
         noise_m=float(depth_noise_m(middle[2])),
         pixel_m=float(middle[2] / evidence.matrix_px[0, 0]),
     )
-
-
-def _up_camera(observation: Observation) -> Floats:
-    if observation.support is not None:
-        return observation.support.normal_camera
-    return UP_IN_IMAGE if observation.up_camera is None else observation.up_camera
 
 
 def _rotation(up: Floats, view: Floats) -> Floats:
