@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,6 @@ MAX_DOMAIN = 101  # of ROS 2 on every operating system
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
 SHARED_MEMORY = Path("/dev/shm")
-SHARED_FORMS = ("*fastdds_*", "*fastrtps_*", "sem.mp-*")  # of Fast DDS and multiprocessing
 SETTLE_S = 0.3
 END_S = 5.0  # for a process to end after SIGINT
 LAST_LINES = 12
@@ -58,6 +58,7 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
         self._environment = ros_environment(domain)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._files_before = _shared_files()
+        self._files_used: set[str] = set()
         log_directory.mkdir(parents=True, exist_ok=True)
         # Shells let background jobs ignore SIGINT, and children would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -101,6 +102,7 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
     def stop(self, name: str) -> Ended:
         """Interrupt a process and wait for its end."""
         process = self._running.pop(name)
+        self._files_used |= _mapped_files(_session(process.pid))
         started = time.monotonic()
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
@@ -113,11 +115,10 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
         return Ended(name=name, exit_code=process.returncode, seconds=seconds)
 
     def files_left(self) -> list[str]:
-        """Return shared memory that appeared meanwhile and that no process uses any more."""
-        appeared = _shared_files() - self._files_before
-        used = {_owner(name) for name in _mapped_files()}
-        unused = {name for name in appeared if _owner(name) not in used}
-        time.sleep(SETTLE_S)  # others may have been about to remove theirs
+        """Return shared memory of our processes that is still there though no process uses it."""
+        mine = (_shared_files() & self._files_used) - self._files_before
+        unused = mine - _mapped_files(_all_processes())
+        time.sleep(SETTLE_S)  # one that has just ended may have been about to remove it
         return sorted(unused & _shared_files())
 
     def __exit__(
@@ -169,20 +170,27 @@ def _split(paths: str) -> list[str]:
 
 
 def _shared_files() -> set[str]:
-    if not SHARED_MEMORY.is_dir():
-        return set()
-    return {path.name for form in SHARED_FORMS for path in SHARED_MEMORY.glob(form)}
+    return {path.name for path in SHARED_MEMORY.glob("*")}
 
 
-def _owner(name: str) -> str:
-    """Return the segment or port to which a lock belongs, other names as they are."""
-    return name.removeprefix("sem.").removesuffix("_mutex").removesuffix("_el")
+def _session(leader: int) -> list[Path]:
+    """Return the processes of a session, which are its leader and what that has started."""
+    processes = []
+    for process in _all_processes():
+        with suppress(ProcessLookupError):
+            if os.getsid(int(process.name)) == leader:
+                processes.append(process)
+    return processes
 
 
-def _mapped_files() -> set[str]:
-    """Return the names of shared memory that processes of this user have mapped or open."""
+def _all_processes() -> list[Path]:
+    return list(Path("/proc").glob("[0-9]*"))
+
+
+def _mapped_files(processes: Iterable[Path]) -> set[str]:
+    """Return the names of shared memory that some processes have mapped or open."""
     paths: set[str] = set()
-    for process in Path("/proc").glob("[0-9]*"):
+    for process in processes:
         with suppress(OSError):  # it ended, or is not ours
             lines = (process / "maps").read_text(encoding="utf-8", errors="replace").splitlines()
             paths |= {line.split()[-1] for line in lines if str(SHARED_MEMORY) in line}

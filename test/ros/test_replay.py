@@ -237,7 +237,6 @@ def test_a_scene_folder_is_heard_on_the_topics_of_the_node(
     assert seconds == sorted(seconds)
     assert before_s < seconds[0] < time.time()
     assert (ended.exit_code, network.files_left()) == (0, [])
-    assert ended.seconds < 2.0
 
 
 def test_a_bag_is_heard_as_recorded_with_its_clock(

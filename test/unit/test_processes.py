@@ -49,7 +49,6 @@ def test_a_process_that_runs_is_ended_by_an_interrupt(processes: RosProcesses) -
     ended = processes.stop("server")
 
     assert ended.exit_code == 0  # http.server takes an interrupt for a proper end
-    assert ended.seconds < 5.0
 
 
 def test_waiting_ends_when_another_process_fails(processes: RosProcesses) -> None:
@@ -61,17 +60,28 @@ def test_waiting_ends_when_another_process_fails(processes: RosProcesses) -> Non
 
 
 @pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="this system has no /dev/shm")
-def test_shared_memory_that_nobody_uses_is_reported_and_that_in_use_is_not(
-    processes: RosProcesses,
+def test_shared_memory_that_a_process_leaves_behind_is_reported_unless_it_is_in_use(
+    processes: RosProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = SHARED_MEMORY / NAME
-    path.write_bytes(b"left")
-    try:
-        assert NAME in processes.files_left()
-        with path.open("rb"):
-            assert NAME not in processes.files_left()
-    finally:
-        path.unlink()
+    module = tmp_path / "leaves_memory.py"
+    module.write_text(
+        f"open('/dev/shm/{NAME}', 'w').write('x' * 9)\nimport time\n"
+        f"kept = open('/dev/shm/{NAME}')\nprint('ready')\ntime.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with RosProcesses(tmp_path / "more") as others:
+        others.start("leaving", "leaves_memory")
+        path = SHARED_MEMORY / NAME
+        try:
+            while "ready" not in others.last_lines("leaving"):
+                time.sleep(0.05)
+            others.stop("leaving")
+            assert others.files_left() == [NAME]
+            assert processes.files_left() == []  # not theirs
+            with path.open("rb"):
+                assert others.files_left() == []
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def test_the_network_is_private_and_has_the_large_shared_memory() -> None:
