@@ -15,6 +15,7 @@
 
 """``sam3d_node``: a lifecycle node around ``ScenePipeline``."""
 
+import gc
 import logging
 import signal
 import sys
@@ -52,6 +53,7 @@ from sam3d_ros.scene.process import ReconstructorProcess
 NAME = "sam3d_node"
 DIAGNOSTICS_PERIOD_S = 1.0
 SPIN_S = 0.1  # so soon a signal is noticed
+SWITCH_S = 0.001
 Transition: TypeAlias = Callable[["Sam3dNode", LifecycleState], TransitionCallbackReturn]
 
 
@@ -219,6 +221,17 @@ class RosLogs(logging.Handler):
             self._logger.info(record.getMessage())
 
 
+def keep_callbacks_short() -> None:
+    """Keep the interpreter from holding up a callback while the worker runs.
+
+    A full garbage collection looks at everything that was ever imported, which takes 200 ms; what
+    is there now will stay, and need not be looked at again. Handing the interpreter lock over
+    takes one switch interval, by default 5 ms.
+    """
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_S)
+
+
 def spin(node: Sam3dNode, stopped: threading.Event) -> None:
     """Run a node until ``stopped`` or the end of its context."""
     executor = SingleThreadedExecutor(context=node.context)
@@ -257,6 +270,7 @@ def run(stopped: threading.Event) -> int:
     logging.getLogger("sam3d_ros").addHandler(handler)
     try:
         node.autostart()
+        keep_callbacks_short()
         spin(node, stopped)
     finally:
         logging.getLogger("sam3d_ros").removeHandler(handler)
