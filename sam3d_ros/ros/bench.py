@@ -31,7 +31,7 @@ import rclpy
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from sam3d_ros.ros.node import Sam3dNode, spin
+from sam3d_ros.ros.node import Sam3dNode, run
 
 NS_PER_S = 1_000_000_000
 
@@ -39,8 +39,9 @@ NS_PER_S = 1_000_000_000
 class TimedNode(Sam3dNode):
     """Notes when each callback began and ended, by the monotonic clock."""
 
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, int, int, int]] = []
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._calls: list[tuple[str, int, int, int]] = []
         super().__init__()
 
     def create_subscription(
@@ -59,14 +60,15 @@ class TimedNode(Sam3dNode):
         def on_message(message: Any) -> None:
             began_ns = time.monotonic_ns()
             callback(message)
-            self.calls.append((topic, _stamp_ns(message), began_ns, time.monotonic_ns()))
+            self._calls.append((topic, _stamp_ns(message), began_ns, time.monotonic_ns()))
 
         return on_message
 
-    def write_calls(self, path: Path) -> None:
+    def destroy_node(self) -> None:
         """Write one line per call: topic, stamp, begin and end in ns."""
-        lines = [",".join(map(str, call)) + "\n" for call in self.calls]
-        path.write_text("".join(lines), encoding="utf-8")
+        lines = [",".join(map(str, call)) + "\n" for call in self._calls]
+        self._log.write_text("".join(lines), encoding="utf-8")
+        super().destroy_node()
 
 
 def _stamp_ns(message: Any) -> int:
@@ -84,15 +86,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
-    node = TimedNode()
     try:
-        node.autostart()
-        spin(node, stopped)
+        return run(stopped, lambda: TimedNode(arguments.log))
     finally:
-        node.write_calls(arguments.log)
-        node.destroy_node()
         rclpy.try_shutdown()
-    return 0
 
 
 if __name__ == "__main__":

@@ -259,10 +259,10 @@ def main(args: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
 
 
-def run(stopped: threading.Event) -> int:
+def run(stopped: threading.Event, make_node: Callable[[], Sam3dNode] = Sam3dNode) -> int:
     """Make the node, run it, and release it."""
     try:
-        node = Sam3dNode()
+        node = make_node()
     except ConfigError as error:
         rclpy.logging.get_logger(NAME).fatal(str(error))
         return 1
@@ -275,6 +275,8 @@ def run(stopped: threading.Event) -> int:
     finally:
         logging.getLogger("sam3d_ros").removeHandler(handler)
         node.destroy_node()
+        # Frozen objects are never released: DDS would leave its files in /dev/shm.
+        gc.unfreeze()
     return 0
 
 
