@@ -60,10 +60,10 @@ class Input(Enum):
 
     IMAGE = "image"
     CAMERA_INFO = "camera_info"
-    MASKS = "masks"
     DEPTH = "depth"
     DEPTH_INFO = "depth/camera_info"
     POINTS = "points"
+    MASKS = "masks"  # last: it asks for all the others
 
 
 Topics = Mapping[Input, str]  # under what name a person knows each input

@@ -112,15 +112,17 @@ class Receiver:
             self._node.destroy_subscription(subscription)
 
     def _subscribe_all(self, names: dict[Input, str]) -> None:
+        # The executor calls in this order what came at the same time: transforms first, so that
+        # they are there when the mask comes.
+        for name, is_static in (("/tf_static", True), ("/tf", False)):
+            qos = latched(TF_DEPTH) if is_static else reliable(TF_DEPTH)
+            callback = partial(self._on_transforms, is_static)
+            self._subscribe(tf_message_type(), name, callback, qos, None)
         for each, name in names.items():
             is_compressed = name.endswith(("/compressed", "/compressedDepth"))
             message_type = CompressedImage if is_compressed else TYPES[each]
             callback = partial(self._on_message, each)
             self._subscribe(message_type, name, callback, of_input(each), overridable())
-        for name, is_static in (("/tf", False), ("/tf_static", True)):
-            qos = latched(TF_DEPTH) if is_static else reliable(TF_DEPTH)
-            callback = partial(self._on_transforms, is_static)
-            self._subscribe(tf_message_type(), name, callback, qos, None)
 
     def _subscribe(
         self,
