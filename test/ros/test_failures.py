@@ -39,14 +39,18 @@ from rig import (
     stamp_ns,
     tf,
 )
+from rosgraph_msgs.msg import Clock
 from sam3d_ros.msg import FrameReport, Object
 from tf2_msgs.msg import TFMessage
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.decode import stamp_ns_from_msg
+from sam3d_ros.ros.encode import time_from_ns
+from sam3d_ros.ros.qos import best_effort
 from sam3d_ros.structures import ObjectFlag
 
 MakeRig = Callable[..., Rig]
+pytestmark = pytest.mark.ros
 
 
 def refused(rig: Rig, **changed: Any) -> FrameReport:
@@ -491,6 +495,25 @@ def test_a_transform_of_before_the_jump_says_nothing_about_after_it(make_rig: Ma
     check(rig.reports(1)[0], ReportCode.OK)
     rig.send_frame(0)
     check(rig.reports(2)[1], ReportCode.NO_TRANSFORM, "map")
+
+
+def test_a_clock_that_jumps_back_is_a_time_jump_before_any_image_says_so(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig({"use_sim_time": True, "sync.timeout": 60.0})
+    rig.advertise("/clock", Clock, best_effort(10))
+    rig.start()
+
+    def set_clock(number: int) -> None:
+        rig.publishers["/clock"].publish(Clock(clock=time_from_ns(stamp_ns(number))))
+        rig.until(lambda: rig.node.get_clock().now().nanoseconds == stamp_ns(number), "the clock")
+
+    set_clock(100)
+    rig.feed(100)
+    rig.send(masks=frame(101)["masks"])
+    rig.until(lambda: rig.num_masks == 1, "the mask")
+    set_clock(0)
+    check(rig.report(), ReportCode.TIME_JUMP, "went back by 3.300 s")
 
 
 # Every trigger

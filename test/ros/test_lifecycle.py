@@ -32,6 +32,7 @@ from sam3d_ros.ros.node import CrashError
 from sam3d_ros.ros.parameters import config_from_parameters
 
 MakeRig = Callable[..., Rig]
+pytestmark = pytest.mark.ros
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 

@@ -15,18 +15,22 @@
 
 """One frame in, everything out: what the node publishes, over real DDS."""
 
+from array import array
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from rig import CAMERA, Rig, empty_masks, stamp_ns, tf
-from sensor_msgs.msg import PointCloud2
+from rig import CAMERA, HEIGHT, WIDTH, Rig, empty_masks, frame, stamp_ns, tf
+from sensor_msgs.msg import CompressedImage, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.compat import optional_module
 from sam3d_ros.ros.decode import cloud_from_msg, stamp_ns_from_msg
-from sam3d_ros.ros.qos import latched, reliable
+from sam3d_ros.ros.qos import best_effort, latched, reliable
+
+pytestmark = pytest.mark.ros
 
 
 @pytest.fixture
@@ -198,3 +202,15 @@ def test_detections_equal_the_objects(rig: Rig) -> None:
     rig.until(lambda: heard, "detections")
     assert [detection.id for detection in heard[0].detections] == list(rig.report().object_ids)
     assert all(detection.header == heard[0].header for detection in heard[0].detections)
+
+
+def test_a_compressed_image_does_as_well(make_rig: Any) -> None:
+    rig = make_rig({"image_transport": "compressed"})
+    rig.advertise("/image/compressed", CompressedImage, best_effort(10))
+    rig.start("camera_info", "masks", "depth", "depth/camera_info")
+    message = CompressedImage(header=frame()["image"].header, format="jpeg")
+    picture = np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)
+    message.data = array("B", cv2.imencode(".jpg", picture)[1].tobytes())
+    rig.publishers["/image/compressed"].publish(message)
+    rig.send_frame(image=None)
+    assert rig.report().code == ReportCode.OK, rig.report().message

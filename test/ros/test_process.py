@@ -35,7 +35,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.qos import best_effort, latched, reliable
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
 SHARED_MEMORY = Path("/dev/shm")
 # A node whose pipeline takes a minute, and looks up now and then.
 SLOW = """
