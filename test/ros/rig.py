@@ -39,6 +39,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from sam3d_ros.config import SceneConfig
+from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, header_of, transform_msg
 from sam3d_ros.ros.node import Sam3dNode
 from sam3d_ros.ros.qos import best_effort, latched, reliable
@@ -303,3 +304,18 @@ def broken_tf(parent: str, child: str) -> TFMessage:
     stamped.transform = Transform()
     stamped.transform.rotation.w = 0.0
     return TFMessage(transforms=[stamped])
+
+
+def refused(rig: Rig, **changed: Any) -> FrameReport:
+    """Return the report on a frame of which something was changed."""
+    rig.start()
+    rig.send_frame(**changed)
+    return rig.report()
+
+
+def check(report: FrameReport, code: ReportCode, *parts: str) -> None:
+    assert report.code == code, report.message
+    for part in parts:
+        assert part in report.message
+    if code != ReportCode.OK:
+        assert not report.object_ids

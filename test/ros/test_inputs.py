@@ -1,0 +1,228 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Inputs that cannot be used, kind by kind: one report with a code and a sentence that helps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from rig import (
+    CAMERA,
+    HEIGHT,
+    WIDTH,
+    Rig,
+    check,
+    cloud,
+    depth_image,
+    empty_masks,
+    frame,
+    image_msg,
+    info_msg,
+    label_image,
+    refused,
+    tf,
+)
+from sam3d_ros.msg import Object
+
+from sam3d_ros.errors import ReportCode
+from sam3d_ros.structures import ObjectFlag
+
+MakeRig = Callable[..., Rig]
+pytestmark = pytest.mark.ros
+
+
+# Masks
+
+
+def test_a_mask_image_without_objects_is_empty_and_keeps_the_objects(rig: Rig) -> None:
+    rig.start()
+    rig.send_frame(0)
+    rig.reports(1)
+    rig.send_frame(1, masks=empty_masks(1))
+    check(rig.reports(2)[1], ReportCode.MASK_EMPTY, "no pixel above 0")
+    rig.until(lambda: len(rig.heard["/objects"][-1].objects) == 2, "the objects")
+
+
+def test_a_mask_of_a_few_pixels_is_empty_and_stops_no_other(rig: Rig) -> None:
+    labels = label_image()
+    labels[10:12, 10:12] = 7
+    report = refused(rig, masks=image_msg(labels, "mono8"))
+    assert report.code == ReportCode.OK
+    assert len(report.object_ids) == 2
+    assert "mask 7: MASK_EMPTY" in report.message
+
+
+def test_a_mask_of_half_the_size_is_resized_and_flagged(rig: Rig) -> None:
+    report = refused(rig, masks=image_msg(np.ascontiguousarray(label_image()[::2, ::2]), "mono8"))
+    check(report, ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    objects = rig.heard["/objects"][0].objects
+    assert len(objects) == 2
+    assert all(known.flags & Object.RESIZED for known in objects)
+
+
+def test_a_mask_of_another_aspect_ratio_is_refused(rig: Rig) -> None:
+    report = refused(rig, masks=image_msg(np.ascontiguousarray(label_image()[:-20]), "mono8"))
+    check(report, ReportCode.MASK_SIZE, "/masks", f"{WIDTH}x100", f"{WIDTH}x{HEIGHT}")
+
+
+def test_a_binary_mask_is_one_object_whatever_its_value(make_rig: MakeRig) -> None:
+    rig = make_rig({"masks.mode": "binary"})
+    labels = np.where(label_image() == 1, 255, 0).astype(np.uint8)
+    assert len(refused(rig, masks=image_msg(labels, "mono8")).object_ids) == 1
+
+
+# Depth
+
+
+def test_holes_and_infinities_in_depth_are_ignored(rig: Rig) -> None:
+    depth_m = depth_image().astype(np.float32) / 1000
+    depth_m[::3] = np.nan
+    depth_m[:, ::5] = np.inf
+    depth_m[:, 1::7] = 0
+    check(refused(rig, depth=image_msg(depth_m, "32FC1")), ReportCode.OK)
+
+
+def test_an_object_without_depth_fails_alone(rig: Rig) -> None:
+    depth = depth_image()
+    depth[label_image() == 2] = 0
+    report = refused(rig, depth=image_msg(depth, "16UC1"))
+    assert (report.code, list(report.object_ids)) == (ReportCode.OK, ["sam3d_object_1"])
+    assert "mask 2: DEPTH_SPARSE" in report.message
+
+
+def test_without_any_depth_under_the_masks_the_frame_is_sparse(rig: Rig) -> None:
+    depth = np.where(label_image() > 0, 0, 2000).astype(np.uint16)
+    check(
+        refused(rig, depth=image_msg(depth, "16UC1")), ReportCode.DEPTH_SPARSE, "mask 1", "mask 2"
+    )
+
+
+def test_floats_in_millimetres_are_refused_with_a_hint(rig: Rig) -> None:
+    depth = depth_image().astype(np.float32)
+    check(refused(rig, depth=image_msg(depth, "32FC1")), ReportCode.DEPTH_UNIT, "depth.unit")
+
+
+def test_floats_in_millimetres_are_read_where_the_unit_is_given(make_rig: MakeRig) -> None:
+    rig = make_rig({"depth.unit": "mm"})
+    depth = depth_image().astype(np.float32)
+    check(refused(rig, depth=image_msg(depth, "32FC1")), ReportCode.OK)
+
+
+@pytest.mark.parametrize(
+    ("topic", "encoding"), [("depth", "8UC1"), ("image", "32FC1"), ("masks", "rgb8")]
+)
+def test_a_wrong_encoding_is_refused_with_those_that_work(
+    rig: Rig, topic: str, encoding: str
+) -> None:
+    message = frame()[topic]
+    message.encoding = encoding
+    check(refused(rig, **{topic: message}), ReportCode.ENCODING, f"/{topic}", encoding, "one of")
+
+
+def test_data_shorter_than_announced_are_refused(rig: Rig) -> None:
+    message = frame()["depth"]
+    message.height *= 2
+    check(refused(rig, depth=message), ReportCode.ENCODING, "/depth", "240 rows")
+
+
+def test_depth_of_half_the_size_in_the_same_frame_is_used(rig: Rig) -> None:
+    depth = np.ascontiguousarray(depth_image()[::2, ::2])
+    report = refused(rig, depth=image_msg(depth, "16UC1"), depth_info=info_msg(scale=0.5))
+    check(report, ReportCode.OK)
+
+
+def test_depth_of_another_camera_is_registered_through_tf(rig: Rig) -> None:
+    rig.start()
+    rig.send(tf_static=tf(CAMERA, "depth_optical_frame", x_m=0.02))
+    depth = image_msg(depth_image(), "16UC1", frame_id="depth_optical_frame")
+    info = info_msg(frame_id="depth_optical_frame", focal_px=140.0)
+    rig.send_frame(depth=depth, depth_info=info)
+    check(rig.report(), ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    assert rig.heard["/objects"][0].objects[0].pose.pose.position.z == pytest.approx(1, abs=0.02)
+
+
+def test_depth_of_another_frame_without_transform_is_refused(rig: Rig) -> None:
+    depth = image_msg(depth_image(), "16UC1", frame_id="elsewhere")
+    report = refused(rig, depth=depth)
+    check(report, ReportCode.DEPTH_ALIGN, "elsewhere", CAMERA, "publish that transform")
+
+
+def test_depth_without_intrinsics_needs_the_aspect_ratio_of_the_image(rig: Rig) -> None:
+    rig.start("image", "camera_info", "masks", "depth")
+    depth = np.ascontiguousarray(depth_image()[:-20])
+    rig.send_frame(depth=image_msg(depth, "16UC1"), depth_info=None)
+    check(rig.report(), ReportCode.DEPTH_ALIGN, "160x100", "depth/camera_info")
+
+
+def test_aligned_depth_needs_no_camera_info_of_its_own(rig: Rig) -> None:
+    rig.start("image", "camera_info", "masks", "depth")
+    rig.send_frame(depth_info=None)
+    check(rig.report(), ReportCode.OK)
+
+
+# Points
+
+
+def test_points_alone_are_enough_with_their_transform(make_rig: MakeRig) -> None:
+    rig = make_rig()
+    rig.start("image", "camera_info", "masks", "points")
+    rig.send(tf_static=tf(CAMERA, "lidar"))
+    rig.send_frame(depth=None, depth_info=None, points=cloud())
+    check(rig.report(), ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    assert rig.heard["/objects"][0].objects[0].scale_source == Object.LIDAR
+
+
+def test_points_without_a_transform_are_refused(rig: Rig) -> None:
+    rig.start("image", "camera_info", "masks", "points")
+    rig.send_frame(depth=None, depth_info=None, points=cloud())
+    check(rig.report(), ReportCode.NO_TRANSFORM, "lidar", CAMERA)
+
+
+# Intrinsics
+
+
+def test_intrinsics_of_zeros_are_refused(rig: Rig) -> None:
+    report = refused(rig, camera_info=zero_info())
+    check(report, ReportCode.NO_INTRINSICS, "/camera_info", "zeros", "camera.fov_fallback_deg")
+
+
+def test_intrinsics_of_zeros_are_guessed_where_that_is_allowed(make_rig: MakeRig) -> None:
+    rig = make_rig({"camera.fov_fallback_deg": 56.0})
+    report = refused(rig, camera_info=zero_info(), depth_info=zero_info())
+    check(report, ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    assert rig.heard["/objects"][0].objects[0].flags & ObjectFlag.UNCALIBRATED
+
+
+def test_intrinsics_of_another_image_size_are_refused(rig: Rig) -> None:
+    report = refused(rig, camera_info=info_msg(scale=2.0))
+    check(report, ReportCode.NO_INTRINSICS, "320x240", f"{WIDTH}x{HEIGHT}")
+
+
+def test_an_unknown_distortion_model_is_refused(rig: Rig) -> None:
+    info = info_msg()
+    info.distortion_model = "fancy"
+    check(refused(rig, camera_info=info), ReportCode.DISTORTION, "fancy", "plumb_bob")
+
+
+def zero_info() -> Any:
+    info = info_msg()
+    info.k = [0.0] * 9
+    return info
