@@ -33,6 +33,9 @@ from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.structures import Bools, Floats, Ints, Mesh
 
+# Samples nearer to the surface than this share of a cell are moved away from it: on a sample, the
+# vertices of several edges would coincide, and whoever merges them would open the mesh.
+MIN_SAMPLE_SHARE = 0.01
 # Quadric collapse may tear a closed mesh at a thin place; it rarely does at a neighbouring size.
 DECIMATION_TRIALS = (1.0, 0.93, 0.86, 0.75)
 
@@ -101,7 +104,9 @@ def isosurface(field: Floats, step_m: float) -> tuple[Floats, Ints]:
         The surface is closed when all samples on the border of the grid are positive.
     """
     marching_cubes: Any = measure.marching_cubes  # untyped upstream
-    vertices, triangles, _, _ = marching_cubes(field, 0.0, spacing=(step_m,) * 3)
+    least = MIN_SAMPLE_SHARE * step_m
+    distinct = np.where(np.abs(field) < least, np.copysign(least, field), field)
+    vertices, triangles, _, _ = marching_cubes(distinct, 0.0, spacing=(step_m,) * 3)
     return vertices, triangles
 
 

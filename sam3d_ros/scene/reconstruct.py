@@ -21,6 +21,7 @@ from dataclasses import replace
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, Sam3dError
 from sam3d_ros.geometry.meshes import decimate
+from sam3d_ros.geometry.previews import clustered
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.compose import with_origin
 from sam3d_ros.scene.observe import observe
@@ -81,7 +82,7 @@ class FrameReconstructor:
         started = time.perf_counter()
         baked = self._backend.reconstruct(observation).baked()
         mesh = decimate(baked.mesh_object, self._config.mesh.max_triangles)
-        preview = decimate(mesh, self._config.markers.max_triangles)
+        preview = clustered(mesh, self._config.markers.max_triangles)
         return with_origin(
             replace(
                 baked,
