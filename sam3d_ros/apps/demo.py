@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         shutil.rmtree(output / part, ignore_errors=True)
     with RosProcesses(output / "logs", arguments.domain) as processes:
         _say(started, "starting the node and a listener")
-        processes.start("node", "sam3d_ros.ros.node", *NODE)
+        processes.start("node", "sam3d_ros.ros.start", *NODE)
         scenes = _render(arguments, started)
         processes.start(
             "listener", "sam3d_ros.ros.listener", *_listener_arguments(arguments, scenes)

@@ -278,7 +278,3 @@ def run(stopped: threading.Event, make_node: Callable[[], Sam3dNode] = Sam3dNode
         # Frozen objects are never released: DDS would leave its files in /dev/shm.
         gc.unfreeze()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

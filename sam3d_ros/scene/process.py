@@ -70,9 +70,9 @@ class ReconstructorProcess:
             Sam3dError: As raised in the process.
         """
         self.start()
-        pipe, cancel = self._pipe, self._cancel  # ``close`` may come from another thread
-        assert pipe is not None
-        assert cancel is not None
+        pipe, cancel = self._pipe, self._cancel
+        if pipe is None or cancel is None:  # another thread has closed it since
+            raise CancelledError("the reconstruction process was closed")
         cancel.clear()
         try:
             pipe.send(frame)

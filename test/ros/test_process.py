@@ -58,7 +58,7 @@ node.Sam3dNode.__init__.__defaults__ = (lambda config: Slow(),)
 sys.exit(node.main())
 """
 REAL = (
-    "import sys\nfrom sam3d_ros.ros.node import main\nif __name__ == '__main__': sys.exit(main())"
+    "import sys\nfrom sam3d_ros.ros.start import main\nif __name__ == '__main__': sys.exit(main())"
 )
 
 
@@ -251,6 +251,16 @@ def test_with_its_own_process_the_node_ends_as_fast(
     assert (code, seconds < 2.0) == (0, True), process.output
     assert children
     peer.until(lambda: not any(runs(child) for child in children), "the end of the children")
+
+
+def test_a_signal_during_the_imports_ends_the_node_cleanly(start: Callable[..., Process]) -> None:
+    process = start(REAL.replace("import sys", "import sys; print('started', flush=True)"))
+    deadline_s = time.monotonic() + PATIENCE_S
+    while "started" not in process.output and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    time.sleep(0.1)  # the handlers are there, the imports under way
+    code, seconds = process.end(signal.SIGINT)
+    assert (code, seconds < 2.0) == (0, True), process.output
 
 
 def test_a_killed_node_comes_back_and_viewers_forget_what_it_had_shown(

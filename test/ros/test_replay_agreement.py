@@ -59,7 +59,7 @@ def heard(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Send the scene to a node; return the folder of what a listener heard."""
     folder = tmp_path_factory.mktemp("heard")
     with RosProcesses(folder / "logs") as processes:
-        processes.start("node", "sam3d_ros.ros.node", *NODE)
+        processes.start("node", "sam3d_ros.ros.start", *NODE)
         processes.start(
             "listener", "sam3d_ros.ros.listener", str(folder), "--objects=2", "--timeout=90"
         )

@@ -1,0 +1,31 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Entry point of ``sam3d_node``: answers signals from the first moment on."""
+
+import signal
+import sys
+
+
+def main() -> int:
+    """Run the node; SIGINT or SIGTERM during the seconds of its imports end it with exit code 0."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
+    from sam3d_ros.ros.node import main as run_node  # noqa: PLC0415  # after the handlers
+
+    return run_node()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
