@@ -45,7 +45,7 @@ class ViewEvidence:
     outside_px: Floats  # (h, w) signed distance to what hides or shows the object, > 0 beside it
     front_m: Floats  # (h, w) depth of the nearest surface there, without holes
     cosine: Floats  # (h, w) of that surface to the ray
-    measured: Bools  # (h, w) the object's own readings
+    measured_m: Floats  # (h, w) the object's own readings, NaN elsewhere
     shown: Bools  # (h, w) the silhouette, without what is seen through it
     hidden: Bools  # (h, w) something nearer, or the end of the image, may hide the object
 
@@ -123,7 +123,7 @@ def view_evidence(observation: Observation) -> ViewEvidence:
         outside_px=_signed_distance_px(shown | hidden),
         front_m=front_m,
         cosine=_cosine(front_m, crop.matrix_px),
-        measured=crop.mask & np.isfinite(crop.depth_m),
+        measured_m=np.where(crop.mask, crop.depth_m, np.nan),
         shown=shown,
         hidden=hidden,
     )

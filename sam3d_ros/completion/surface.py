@@ -113,14 +113,15 @@ def _quality(
     shown = evidence.shown
     judged = ~evidence.hidden
     union = ((rendered | shown) & judged).sum()
-    residual_m = np.abs(raster.depth_m - evidence.front_m)[evidence.measured & rendered]
-    tolerance_m = INLIER_SIGMAS * depth_noise_m(evidence.front_m[evidence.measured & rendered])
+    measured = np.isfinite(evidence.measured_m)
+    measured_m = evidence.measured_m[measured & rendered]
+    residual_m = np.abs(raster.depth_m[measured & rendered] - measured_m)
+    tolerance_m = INLIER_SIGMAS * depth_noise_m(measured_m)
     areas = triangle_areas(mesh)
     seen = mesh.observed[mesh.triangles].mean(axis=1)
-    num_measured = max(1, int(evidence.measured.sum()))
     return Quality(
         silhouette_iou=float((rendered & shown & judged).sum() / max(1, union)),
         depth_residual_m=float(np.median(residual_m)) if residual_m.size else float("nan"),
-        inlier_fraction=float((residual_m < tolerance_m).sum() / num_measured),
+        inlier_fraction=float((residual_m < tolerance_m).sum() / max(1, measured.sum())),
         observed_fraction=float((areas * seen).sum() / areas.sum()),
     )

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_ros.completion.evidence import ViewEvidence
-from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Floats, Observation, Similarity
+from sam3d_ros.geometry.noise import LIDAR_M, depth_noise_m
+from sam3d_ros.structures import Floats, Observation, ScaleSource, Similarity
 
 UP_IN_IMAGE = np.array([0.0, -1.0, 0.0])
 NUM_POINTS = 4000  # of the seen side that are kept
@@ -85,13 +85,14 @@ def _workspace(observation: Observation, evidence: ViewEvidence, up: Floats) -> 
         origin = middle - observation.support.height_m(middle) * rotation[:, 2]
     camera_from_work = Similarity(rotation, origin)
     surface_camera, normals_camera = evidence.surface()
+    floor_m = LIDAR_M if observation.scale_source == ScaleSource.LIDAR else 0.0
     thinned = slice(None, None, max(1, len(surface_camera) // NUM_POINTS))
     return Workspace(
         camera_from_work=camera_from_work,
         surface=camera_from_work.inverse().apply(surface_camera[thinned]),
         normals=normals_camera[thinned] @ rotation,
         has_support=observation.support is not None,
-        noise_m=float(depth_noise_m(middle[2])),
+        noise_m=max(float(depth_noise_m(middle[2])), floor_m),
         pixel_m=float(middle[2] / evidence.matrix_px[0, 0]),
     )
 

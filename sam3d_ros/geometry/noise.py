@@ -20,9 +20,10 @@ from sam3d_ros.structures import Floats
 
 # Structured light and stereo share one law: a constant part and one that grows with the square of
 # the distance. Nguyen, Izadi and Lovell (3DIMPVT 2012) measured 1.2 mm + 1.9 mm (z - 0.4)^2 for
-# Kinect; D4xx stereo (about 0.08 px of disparity) and a LiDAR's 6 mm at 2 m fit below this bound.
+# Kinect; D4xx stereo (about 0.08 px of disparity) fits below it.
 FLOOR_M = 0.0012
 PER_SQUARE_METRE = 0.0020
+LIDAR_M = 0.006  # spinning LiDARs, at any range indoors
 
 
 def depth_noise_m(depth_m: Floats) -> Floats:
