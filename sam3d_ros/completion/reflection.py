@@ -24,8 +24,8 @@ from sam3d_ros.completion.symmetry import Judge
 from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.structures import Floats
 
-NUM_MIRRORS = 24  # directions of the mirror's normal
-NUM_OFFSETS = 17
+NUM_MIRRORS = 18  # directions of the mirror's normal
+NUM_OFFSETS = 13
 NUM_REFINEMENTS = 4
 NEIGHBOURS = np.array([(a, b) for a in (0, -1, 1) for b in (0, -1, 1)], dtype=np.float64)
 # What cannot be judged can hide any amount of volume. Of the symmetries that the view allows the

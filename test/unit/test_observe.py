@@ -19,7 +19,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from scenes import VGA, Scene, box, camera_from_world, can, placed, scene
+from scenes import VGA, Scene, bowl, box, camera_from_world, can, placed, scene
 
 from sam3d_ros.config import MasksConfig, SceneConfig
 from sam3d_ros.errors import ReportCode
@@ -112,6 +112,15 @@ def test_a_mask_that_leaks_onto_the_table_keeps_only_the_object(two: Scene) -> N
     seen = only(with_masks(two.frame, grown(true, 8)))
     assert (seen.mask & ~true).sum() < 0.02 * true.sum()
     assert (seen.mask & true).sum() > 0.85 * true.sum()
+
+
+def test_the_low_bottom_of_a_bowl_is_not_taken_for_the_table() -> None:
+    view = camera_from_world(np.radians(60), 0.7)
+    seen = only(scene([bowl()], view).frame)
+    bottom = view.apply(np.array([0.0, 0.0, 0.006]))
+    u, v = (VGA.matrix_px @ bottom / bottom[2])[:2].round().astype(int)
+    assert seen.support is not None
+    assert seen.mask[v, u]
 
 
 def test_what_is_seen_through_a_mask_is_not_the_object(two: Scene) -> None:
