@@ -32,6 +32,7 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
 from sam3d_ros.ros.node import Sam3dNode, run
+from sam3d_ros.ros.start import use_one_thread
 
 NS_PER_S = 1_000_000_000
 
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sam3d_ros.ros.bench", description=__doc__)
     parser.add_argument("log", type=Path, help="file for topic, stamp, begin and end of each call")
     arguments, ros_arguments = parser.parse_known_args(argv)
+    use_one_thread()
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

@@ -12,14 +12,26 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Entry point of ``sam3d_node``: answers signals from the first moment on."""
+"""Entry point of ``sam3d_node``: what must be settled before anything large is imported."""
 
+import os
 import signal
 import sys
+
+# Read when the libraries are loaded, here and in the process that reconstructs. Its arrays are
+# small: threads that wait for each other would only take the cores from those who receive.
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+def use_one_thread() -> None:
+    """Keep numerical libraries to one thread, unless the environment says otherwise."""
+    for name in ONE_THREAD:
+        os.environ.setdefault(name, "1")
 
 
 def main() -> int:
     """Run the node; SIGINT or SIGTERM during the seconds of its imports end it with exit code 0."""
+    use_one_thread()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     from sam3d_ros.ros.node import main as run_node  # noqa: PLC0415  # after the handlers

@@ -32,6 +32,10 @@ class ScenePipeline:
         self._reconstructor = reconstructor
         self._registry = Registry(config.registry)
 
+    def start(self) -> None:
+        """Let the reconstructor get ready before the first frame; returns at once."""
+        self._reconstructor.start()
+
     def process(self, frame: Frame, cancelled: Cancelled = never) -> SceneSnapshot:
         """Reconstruct every mask of a frame and return all objects known then.
 
@@ -41,6 +45,8 @@ class ScenePipeline:
             CancelledError: When ``cancelled`` answered true; nothing has changed then.
             Sam3dError: When nothing of the frame can be used.
         """
+        if not frame.masks:
+            return self.advance(frame.stamp_ns, frame.frame_id)
         result = self._reconstructor.reconstruct(frame, cancelled)
         change = self._registry.update(frame, _detections(frame, result))
         return SceneSnapshot(

@@ -19,6 +19,7 @@ also receives images, every such call would hold up the callbacks; here it canno
 """
 
 import multiprocessing
+import os
 import signal
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -29,6 +30,7 @@ from sam3d_ros.scene.reconstructor import Cancelled, ReconstructedFrame, never
 from sam3d_ros.structures import Frame
 
 POLL_S = 0.02  # how soon a cancellation is passed on
+NICENESS = 5  # drivers, planners and the callbacks of our own node go first
 END_S = 0.5  # how long the process may take to end by itself
 
 
@@ -37,7 +39,7 @@ class ReconstructorCrashError(RuntimeError):
 
 
 class ReconstructorProcess:
-    """A ``FrameReconstructor`` behind a pipe; starts its process at the first call of ``start``."""
+    """A ``FrameReconstructor`` behind a pipe; ``start`` starts its process."""
 
     def __init__(self, config: SceneConfig) -> None:
         self._config = config
@@ -56,7 +58,12 @@ class ReconstructorProcess:
         self._process = self._context.Process(
             target=_serve, args=(theirs, self._cancel, self._config), daemon=True
         )
-        self._process.start()
+        # Until the process can ignore Ctrl-C, which goes to the whole group, it must not see it.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         theirs.close()  # so that the death of the process ends our waiting
 
     def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
@@ -124,6 +131,7 @@ def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
     """Answer frames with results or errors until the other end is closed."""
     # Ctrl-C goes to the whole process group; our parent decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(NICENESS)
     # Imported here: it takes seconds and a hundred megabytes that only this process has to spend.
     from sam3d_ros.scene.local import local_reconstructor  # noqa: PLC0415
 

@@ -43,6 +43,9 @@ class FrameReconstructor:
         self._config = config
         self._backend = backend
 
+    def start(self) -> None:
+        """Be ready already."""
+
     def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
         """Reconstruct every mask; one object that fails stops none of the others."""
         started = time.perf_counter()

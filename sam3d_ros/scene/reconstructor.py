@@ -53,6 +53,10 @@ class ReconstructedFrame:
 class Reconstructor(Protocol):
     """Turns a frame into objects and keeps nothing from one frame to the next."""
 
+    def start(self) -> None:
+        """Get ready before the first frame; returns at once."""
+        ...
+
     def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
         """Reconstruct every mask of a frame.
 

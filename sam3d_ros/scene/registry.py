@@ -78,6 +78,7 @@ class Registry:
 
     def update(self, frame: Frame, detections: Sequence[Detection]) -> RegistryChange:
         """Take in the detections of one frame."""
+        removed = self.advance(frame.stamp_ns)
         fixed_from_camera = frame.fixed_from_camera or Similarity.identity()
         seen = [_sighting(detection, fixed_from_camera) for detection in detections]
         known_ids = sorted(self._objects)
@@ -91,31 +92,34 @@ class Registry:
                 track_id = self._add(detection, frame)
             self._sightings[track_id] = sighting
             updated.append(track_id)
-        removed = self.advance(frame.stamp_ns)
+        removed += self._remove(self._surplus())
         return RegistryChange(
             updated=tuple(key for key in updated if key in self._objects), removed=removed
         )
 
     def advance(self, stamp_ns: int) -> tuple[int, ...]:
-        """Let time pass: drop the long unseen, mark the unseen LOST; return dropped ids."""
-        unseen_s = {
-            key: (stamp_ns - known.last_seen_ns) / NS_PER_S for key, known in self._objects.items()
-        }
-        expired = {
-            key for key, unseen in unseen_s.items() if 0 < self._config.remove_after < unseen
-        }
-        removed = self._remove(sorted(expired) + self._surplus(expired))
-        for key, known in self._objects.items():
-            is_lost = 0 < self._config.lost_after < unseen_s[key]
-            if is_lost and known.state != ObjectState.LOCKED:
-                self._objects[key] = replace(known, state=ObjectState.LOST)
-        return removed
+        """Let time pass: drop the long unseen, mark the unseen LOST; return dropped ids.
 
-    def _surplus(self, expired: set[int]) -> list[int]:
-        """Ids beyond ``max_objects``: the longest unseen, of these the oldest."""
-        alive = [known for key, known in self._objects.items() if key not in expired]
-        alive.sort(key=lambda known: (known.last_seen_ns, known.track_id))
-        return [known.track_id for known in alive[: -self._config.max_objects]]
+        Where time went back, what was seen later counts as seen now.
+        """
+        expired = []
+        for key, known in self._objects.items():
+            last_seen_ns = min(known.last_seen_ns, stamp_ns)
+            unseen_s = (stamp_ns - last_seen_ns) / NS_PER_S
+            state = known.state
+            if 0 < self._config.lost_after < unseen_s and state != ObjectState.LOCKED:
+                state = ObjectState.LOST
+            if 0 < self._config.remove_after < unseen_s:
+                expired.append(key)
+            self._objects[key] = replace(known, state=state, last_seen_ns=last_seen_ns)
+        return self._remove(expired)
+
+    def _surplus(self) -> list[int]:
+        """Ids beyond ``max_objects``: the longest unseen, of these the newest."""
+        order = sorted(
+            self._objects.values(), key=lambda known: (-known.last_seen_ns, known.track_id)
+        )
+        return [known.track_id for known in order[self._config.max_objects :]]
 
     def _remove(self, track_ids: Sequence[int]) -> tuple[int, ...]:
         for track_id in track_ids:

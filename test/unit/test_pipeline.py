@@ -15,6 +15,7 @@
 """From frame to snapshot: one failing object never stops the others."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from sam3d_ros.structures import (
     InstanceMask,
     Mesh,
     ObjectReconstruction,
+    ObjectState,
     Observation,
     Provenance,
     Quality,
@@ -119,6 +121,14 @@ def test_cancelling_changes_nothing(frame: Frame, backend_mesh: Mesh) -> None:
     with pytest.raises(CancelledError, match="stopped after 1 of 2 objects"):
         pipeline.process(frame, lambda: next(answers))
     assert pipeline.advance(0).objects == ()
+
+
+def test_a_frame_without_masks_only_lets_time_pass(frame: Frame, backend_mesh: Mesh) -> None:
+    pipeline = local_pipeline(SceneConfig(), BoxBackend(backend_mesh))
+    pipeline.process(frame)
+    snapshot = pipeline.process(replace(frame, masks=(), stamp_ns=3_000_000_000))
+    assert snapshot.updated == ()
+    assert {known.state for known in snapshot.objects} == {ObjectState.LOST}
 
 
 def test_reset_forgets_all_objects(frame: Frame, backend_mesh: Mesh) -> None:

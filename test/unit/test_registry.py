@@ -185,6 +185,30 @@ def test_the_object_frame_does_not_jump_by_quarter_turns(
     assert angle_deg(before, after) == pytest.approx(np.degrees(0.02), abs=1e-6)
 
 
+def test_an_object_that_expired_meanwhile_is_a_new_one(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig(remove_after=30.0))
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    change = registry.update(frame_at(60), [seen(0.0, 300)])
+    assert (change.updated, change.removed) == ((2,), (1,))
+
+
+def test_more_objects_than_allowed_in_one_frame_keep_the_first_ids(
+    frame_at: World, seen: Seen
+) -> None:
+    registry = Registry(RegistryConfig(max_objects=2))
+    for time_s in (0, 1):
+        registry.update(frame_at(time_s), [seen(-0.5, 60), seen(0.0, 300), seen(0.5, 560)])
+        assert ids(registry) == [1, 2]
+
+
+def test_when_time_goes_back_objects_age_from_there(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig(lost_after=2.0))
+    registry.update(frame_at(100), [seen(0.0, 300)])
+    registry.update(frame_at(10), [seen(0.5, 560)])
+    registry.update(frame_at(13), [seen(0.5, 560)])
+    assert states(registry) == [ObjectState.LOST, ObjectState.TRACKED]
+
+
 def test_clearing_forgets_all_objects_and_goes_on_counting(frame_at: World, seen: Seen) -> None:
     registry = Registry(RegistryConfig())
     registry.update(frame_at(0), [seen(0.0, 300)])
