@@ -27,6 +27,7 @@ from multiprocessing.synchronize import Event
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
 from sam3d_ros.scene.reconstructor import Cancelled, ReconstructedFrame, never
+from sam3d_ros.scene.transfer import receive, send
 from sam3d_ros.structures import Frame
 
 POLL_S = 0.02  # how soon a cancellation is passed on
@@ -82,11 +83,11 @@ class ReconstructorProcess:
             raise CancelledError("the reconstruction process was closed")
         cancel.clear()
         try:
-            pipe.send(frame)
+            send(pipe, frame)
             while not pipe.poll(POLL_S):
                 if cancelled():
                     cancel.set()
-            answer = pipe.recv()
+            answer = receive(pipe)
         except (EOFError, OSError) as error:
             raise self._why_it_ended() from error
         if isinstance(answer, Sam3dError):
@@ -138,8 +139,8 @@ def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
     reconstructor = local_reconstructor(config)
     while True:
         try:
-            frame = pipe.recv()
-        except EOFError:
+            frame = receive(pipe)
+        except (EOFError, OSError):  # the node has closed its end, or is gone
             return
         answer: ReconstructedFrame | Sam3dError
         try:
@@ -147,6 +148,6 @@ def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
         except Sam3dError as error:
             answer = error
         try:
-            pipe.send(answer)
-        except BrokenPipeError:
+            send(pipe, answer)
+        except OSError:
             return
