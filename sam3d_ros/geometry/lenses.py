@@ -35,6 +35,7 @@ MAX_ANGLE_RAD = np.radians(89.0)  # a plane image cannot hold directions further
 TABLE_SIZE = 2048  # linear interpolation in it is a start from which one Newton step is exact
 NEWTON_STEPS = 3  # from the solution without the tangential part, which is a small one
 SETTLED = 1e-6  # a last step as short leaves an error of its square
+WITHIN = 1.0 - 1e-6  # of the limit: at a pole, rounding decides the sign of the profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,7 +129,7 @@ class Lens:
         roots = np.concatenate([self._slope_numerator().roots(), self.denominator.roots()])
         real = roots.real[(np.abs(roots.imag) < 1e-9) & (roots.real > 0)]
         widest = MAX_ANGLE_RAD if self.angular else np.tan(MAX_ANGLE_RAD)
-        return float(min(np.sqrt(real.min(initial=np.inf)), widest))
+        return float(min(WITHIN * np.sqrt(real.min(initial=np.inf)), widest))
 
 
 def lens_of(camera: Camera) -> Lens:

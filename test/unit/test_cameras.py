@@ -167,6 +167,17 @@ def test_a_ray_leads_back_to_its_pixel_or_does_not_exist(vga: Camera) -> None:
     np.testing.assert_allclose(pixels[known], pixels_of(wide)[known], atol=1e-2)
 
 
+def test_a_lens_holds_up_to_its_pole(vga: Camera) -> None:
+    small = resized(vga, 64, 48)
+    for pole in np.linspace(0.6, 1.6, 40):  # rounding puts the computed one on either side of it
+        lens = (0.0, 0.0, 0.0, 0.0, 0.0, -1.0 / pole**2, 0.0, 0.0)
+        camera = replace(small, distortion_model="rational_polynomial", distortion=lens)
+
+        np.testing.assert_allclose(
+            project(camera, pixel_rays(camera)), pixels_of(camera), atol=2e-3
+        )
+
+
 def test_skew_is_respected(vga: Camera) -> None:
     skewed = replace(vga, matrix_px=np.array([[500, 20, 300], [0, 510, 200], [0, 0, 1.0]]))
 
