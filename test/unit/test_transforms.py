@@ -47,7 +47,7 @@ ROTATIONS = sampled_rotations()
 
 def sampled_similarity(seed: int) -> Similarity:
     rng = np.random.default_rng(seed)
-    rotation = Rotation.random(rng=rng).as_matrix()
+    rotation = Rotation.random(random_state=seed).as_matrix()
     return Similarity(rotation, rng.normal(size=3), float(rng.uniform(0.2, 3.0)))
 
 
