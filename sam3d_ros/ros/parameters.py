@@ -45,7 +45,8 @@ def declare_parameters(node: Node) -> None:
         try:
             node.declare_parameter(name, default, descriptor_of(default, limits))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ConfigError(f"parameter {name}: {error}") from error
+            kind = type(default).__name__
+            raise ConfigError(f"parameter {name} is a {kind}, like {default!r}: {error}") from error
         limits.check(name, node.get_parameter(name).value)
     node.add_on_set_parameters_callback(refuse_wrong_values)
 
@@ -75,7 +76,7 @@ def descriptor_of(default: Any, limits: Limits) -> ParameterDescriptor:
     return descriptor
 
 
-def refuse_wrong_values(parameters: list[Parameter[Any]]) -> SetParametersResult:
+def refuse_wrong_values(parameters: "list[Parameter[Any]]") -> SetParametersResult:
     """Answer a change of parameters; what passes is in force from the next configure on."""
     for parameter in parameters:
         if parameter.name in LEAVES:

@@ -17,7 +17,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,15 +26,11 @@ pytest.importorskip("sam3d_ros.msg", reason="the messages are not built")
 
 from rig import Rig
 
+from sam3d_ros.apps.processes import ros_environment
 from sam3d_ros.structures import Mesh
 
-PROFILE = Path(__file__).parents[2] / "config" / "fastdds_shm.xml"
-ENVIRONMENT = {
-    "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-    "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),  # several runs on one machine must not meet
-    "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
-}
-for name, value in ENVIRONMENT.items():
+# Several runs on one machine must not meet.
+for name, value in ros_environment().items():
     os.environ.setdefault(name, value)
 
 
