@@ -29,6 +29,7 @@ from sam3d_ros.ros.reports import Reports
 PATIENCE_S = 5.0
 Problem = tuple[bytes, str]  # level and sentence
 UNSYNCED = (ReportCode.NOT_SYNCED, ReportCode.MASK_STALE)
+FINE = (ReportCode.OK, ReportCode.DROPPED)  # masks may come faster than they can be handled
 
 
 class Rates:
@@ -90,7 +91,7 @@ def processing_status(name: str, reports: Reports, num_objects: int) -> Diagnost
         return status_of(name, [], values)
     values["last latency"] = f"{last.latency:.3f} s"
     code = ReportCode(last.code)
-    if code == ReportCode.OK:
+    if code in FINE:
         return status_of(name, [], values)
     return status_of(name, [(DiagnosticStatus.WARN, f"{code.name}: {last.message}")], values)
 

@@ -106,9 +106,10 @@ class Outputs:
         self._send_objects(snapshot, names)
         if is_frame:
             header = header_of(self._frame(snapshot), snapshot.stamp_ns)
-            self._send_labels(shown, header)
-            self._send_points(shown, header)
-            self._send_detections(shown, names, header)
+            seen = [known for known in shown if known.track_id in snapshot.updated]
+            self._send_labels(seen, header)
+            self._send_points(seen, header)
+            self._send_detections(seen, names, header)
 
     def forget(self, track_ids: tuple[int, ...]) -> None:
         """Remove objects that the registry has dropped at once."""
@@ -190,7 +191,7 @@ class Outputs:
         header = header_of(frame, snapshot.stamp_ns)
         self._objects.publish(ObjectArray(header=header, objects=objects))
 
-    def _send_labels(self, shown: list[SceneObject], header: Header) -> None:
+    def _send_labels(self, seen: list[SceneObject], header: Header) -> None:
         """Send texts and boxes that outlive one missing frame."""
         now_s = time.monotonic()
         shortest, longest = LABEL_LIFETIME_S
@@ -198,27 +199,27 @@ class Outputs:
         self._last_s = now_s
         labels = [
             marker
-            for known in shown
+            for known in seen
             for marker in markers.label_markers(known, header, self._pose(known), lifetime_s)
         ]
         self._labels.publish(MarkerArray(markers=labels))
 
-    def _send_points(self, shown: list[SceneObject], header: Header) -> None:
+    def _send_points(self, seen: list[SceneObject], header: Header) -> None:
         clouds = [
             cloud_points(known.reconstruction.mesh_object, self._pose(known), known.track_id)
-            for known in shown
+            for known in seen
         ]
         points = np.concatenate([np.zeros(0, dtype=CLOUD_POINT), *clouds])
         self._points.publish(cloud_msg(points, header))
 
     def _send_detections(
-        self, shown: list[SceneObject], names: dict[int, str], header: Header
+        self, seen: list[SceneObject], names: dict[int, str], header: Header
     ) -> None:
         if self._vision is None or self._detections is None:
             return
         detections = [
             detection_msg(self._vision, known, names[known.track_id], self._pose(known))
-            for known in shown
+            for known in seen
         ]
         for detection in detections:
             detection.header = header

@@ -16,6 +16,7 @@
 """The active node: what is heard goes to the worker, what comes out goes to the topics."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from rclpy.node import Node
@@ -27,10 +28,11 @@ from sam3d_ros.ros.decode import NS_PER_S
 from sam3d_ros.ros.framing import Bundle, Input, frame_from_bundle
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.receiver import Receiver
-from sam3d_ros.ros.reports import Reports, Verdict, verdict_of
+from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.worker import Cancellation, Worker
 from sam3d_ros.scene.reconstructor import Cancelled
-from sam3d_ros.structures import Frame, SceneSnapshot
+from sam3d_ros.scene.verdict import Verdict, verdict_of
+from sam3d_ros.structures import Frame, ObjectState, SceneSnapshot
 
 JOIN_S = 0.5  # for the worker to notice that its work was called off
 
@@ -74,7 +76,8 @@ class Session:
         self._config = config
         self._pipeline = pipeline
         self._outputs = outputs
-        self._frame_id = ""  # of the last frame
+        self._frame_id, self._stamp_ns = "", 0  # of the last frame
+        self._states: dict[int, ObjectState] = {}  # as they were published
         self.num_objects = 0
         self._worker = Worker(self._process, config.queue, crashed)
         self.receiver = Receiver(node, config, self._on_outcome)
@@ -129,7 +132,7 @@ class Session:
         waiting = self._worker.interrupt(ReportCode.TIME_JUMP, reason)
         self._drop(waiting, ReportCode.TIME_JUMP, reason)
         if not self._config.registry.keep_on_time_jump:
-            self._worker.run(self._reset)
+            self._worker.run(lambda: self._reset(jump.stamp_ns))
 
     def _warn(self, text: str) -> None:
         self._node.get_logger().warning(text)
@@ -148,9 +151,8 @@ class Session:
         except Sam3dError as error:
             verdict = Verdict(code=error.code, message=str(error))
         else:
-            self._frame_id = frame.frame_id
-            self.num_objects = len(snapshot.objects)
-            self._outputs.publish(snapshot)
+            self._frame_id, self._stamp_ns = frame.frame_id, frame.stamp_ns
+            self._publish(snapshot)
             verdict = verdict_of(snapshot, self._outputs.names(snapshot))
         self.reports.of_bundle(bundle, verdict)
 
@@ -160,10 +162,22 @@ class Session:
         return self._pipeline.process(frame, cancellation)
 
     def _advance(self, stamp_ns: int) -> None:
+        """Let objects age; what that changes is news of the last frame, at its stamp."""
         snapshot = self._pipeline.advance(stamp_ns, self._frame_id)
-        self.num_objects = len(snapshot.objects)
-        self._outputs.publish(snapshot, is_frame=False)
+        if snapshot.removed or _states(snapshot) != self._states:
+            self._publish(replace(snapshot, stamp_ns=self._stamp_ns), is_frame=False)
 
-    def _reset(self) -> None:
+    def _publish(self, snapshot: SceneSnapshot, *, is_frame: bool = True) -> None:
+        self._states = _states(snapshot)
+        self.num_objects = len(snapshot.objects)
+        self._outputs.publish(snapshot, is_frame=is_frame)
+
+    def _reset(self, stamp_ns: int) -> None:
+        """Forget all objects; the scene without them begins at a stamp."""
         self._outputs.forget(self._pipeline.reset())
+        self._stamp_ns = stamp_ns
         self.num_objects = 0
+
+
+def _states(snapshot: SceneSnapshot) -> dict[int, ObjectState]:
+    return {known.track_id: known.state for known in snapshot.objects}

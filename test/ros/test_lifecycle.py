@@ -120,6 +120,18 @@ def test_objects_age_while_no_mask_comes(make_rig: MakeRig) -> None:
     rig.until(lambda: len(rig.heard["/markers"]) == 5, "two deletions")
     rig.until(lambda: not rig.heard["/objects"][-1].objects, "an empty registry")
     assert len(rig.heard["/report"]) == 1
+    stamps = [stamp_ns_from_msg(each.header.stamp) for each in rig.heard["/objects"]]
+    assert set(stamps) == {stamp_ns(0)}
+
+
+def test_objects_are_not_told_again_while_nothing_changes(rig: Rig) -> None:
+    rig.start()
+    rig.send_frame(0)
+    rig.reports(1)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    rig.feed(1)
+    rig.settle(2.5)
+    assert len(rig.heard["/objects"]) == 1
 
 
 # Parameters

@@ -184,6 +184,25 @@ def test_output_comes_in_the_output_frame_at_the_stamp_of_the_image(make_rig: An
     assert sent.transform.translation.x == pytest.approx(16.0 - 0.267, abs=0.01)
 
 
+def test_an_empty_mask_shows_nothing_but_the_frames_of_what_stands_still(make_rig: Any) -> None:
+    rig = make_rig({"output_frame": "odom"})
+    rig.start()
+    rig.send(**{"tf_static": tf("odom", CAMERA)})
+    rig.settle(0.3)
+    rig.send_frame(0)
+    rig.send_frame(1, masks=empty_masks(1))
+    assert rig.reports(2)[1].code == ReportCode.MASK_EMPTY
+    rig.until(lambda: len(rig.heard["/object_points"]) == 2, "two clouds")
+    assert rig.heard["/object_points"][1].width == 0
+    rig.until(lambda: len(rig.heard["/labels"]) == 2, "labels")
+    assert not rig.heard["/labels"][1].markers
+    rig.until(lambda: len(rig.heard["/tf"]) == 2, "transforms")
+    first, second = rig.heard["/tf"]
+    assert [each.transform for each in second.transforms] == [
+        each.transform for each in first.transforms
+    ]
+
+
 def test_detections_are_off_and_say_why_where_vision_msgs_is_missing(rig: Rig) -> None:
     if optional_module("vision_msgs.msg") is not None:
         pytest.skip("vision_msgs is installed")
@@ -202,6 +221,9 @@ def test_detections_equal_the_objects(rig: Rig) -> None:
     rig.until(lambda: heard, "detections")
     assert [detection.id for detection in heard[0].detections] == list(rig.report().object_ids)
     assert all(detection.header == heard[0].header for detection in heard[0].detections)
+    rig.send_frame(1, masks=empty_masks(1))
+    rig.until(lambda: len(heard) == 2, "detections of an empty mask")
+    assert not heard[1].detections
 
 
 def test_a_compressed_image_does_as_well(make_rig: Any) -> None:

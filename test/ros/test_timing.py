@@ -224,6 +224,20 @@ def test_the_newest_frame_wins_and_the_others_are_reported_as_dropped(rig: Rig) 
     assert {pair.key: pair.value for pair in status.values}["DROPPED"] == "2"
 
 
+def test_that_masks_come_faster_than_they_are_handled_is_no_warning(rig: Rig) -> None:
+    rig.start()
+    rig.backend.gate.clear()
+    rig.send_frame(0)
+    rig.until(lambda: rig.backend.num_started, "the first reconstruction")
+    for number in (1, 2):
+        rig.feed(number)
+        rig.send(masks=frame(number)["masks"])
+    check(rig.reports(1)[0], ReportCode.DROPPED)
+    status = rig.diagnostics("processing", lambda status: status.values[0].key == "DROPPED")
+    assert status.level == status.OK
+    assert status.message == "OK"
+
+
 @pytest.mark.parametrize(("policy", "kept"), [("oldest", [0, 1]), ("none", [0, 1, 2, 3])])
 def test_other_policies_keep_other_frames(make_rig: MakeRig, policy: str, kept: list[int]) -> None:
     rig = make_rig({"queue.policy": policy})
