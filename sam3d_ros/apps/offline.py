@@ -17,7 +17,7 @@
 import argparse
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,18 @@ from sam3d_ros.evaluation.datasets import scene_folders
 from sam3d_ros.ros.assembler import Refusal, TimeJump
 from sam3d_ros.scene.export import scene_json, write_json, write_meshes
 from sam3d_ros.scene.local import local_pipeline
+from sam3d_ros.scene.names import object_name
 from sam3d_ros.scene.pipeline import ScenePipeline
-from sam3d_ros.structures import Bytes, Frame, SceneSnapshot
+from sam3d_ros.scene.verdict import Verdict, verdict_of
+from sam3d_ros.structures import Bytes, Frame, SceneObject, SceneSnapshot
 
 DESCRIPTION = """\
 Reconstruct every masked object of a recording.
 
 INPUT is a scene folder (rgb.png, depth.png, masks/, camera.json), a folder of such folders, or a
-rosbag2 (folder, .mcap or .db3). Writes a .glb and a .ply per object, scene.json (ids, poses, sizes,
-quality, timings), overlay.png and contact_sheet.png; of a bag also overlays/ with every frame.
+rosbag2 (folder, .mcap or .db3). Writes a .glb and a .ply per object as it was last seen, scene.json
+(ids, poses, sizes, quality, timings), overlay.png and contact_sheet.png; of a bag also overlays/
+with every frame.
 No ROS installation is needed. Exit code 1: nothing could be reconstructed.
 """
 TOPIC_HELP = {
@@ -99,8 +102,33 @@ class _Outcome:
     """What the frames of one source gave."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
-    snapshot: SceneSnapshot | None = None  # the last one
+    last: SceneSnapshot | None = None
+    known: dict[int, SceneObject] = field(default_factory=dict)  # as last known, by track id
     shown: tuple[Frame, SceneSnapshot] | None = None  # the last frame with most objects in view
+
+    @property
+    def scene(self) -> SceneSnapshot | None:
+        """The last snapshot with all objects of the run, those forgotten meanwhile too."""
+        if self.last is None:
+            return None
+        return replace(self.last, objects=tuple(self.known[key] for key in sorted(self.known)))
+
+    def add(self, frame: Frame, snapshot: SceneSnapshot) -> None:
+        """Take in a processed frame."""
+        names = {
+            each.track_id: object_name(each.track_id, each.class_id) for each in snapshot.objects
+        }
+        self.add_row(frame.stamp_ns, verdict_of(snapshot, names), snapshot)
+        self.last = snapshot
+        self.known.update((each.track_id, each) for each in snapshot.objects)
+        if self.shown is None or len(snapshot.updated) >= len(self.shown[1].updated):
+            self.shown = frame, snapshot
+
+    def add_row(
+        self, stamp_ns: int, verdict: Verdict, snapshot: SceneSnapshot | None = None
+    ) -> None:
+        """Note what became of one mask."""
+        self.rows.append(_row(len(self.rows), stamp_ns, verdict, snapshot))
 
 
 def _config(arguments: argparse.Namespace) -> NodeConfig:
@@ -132,8 +160,8 @@ def _reconstruct(source: Source, config: NodeConfig, output: Path) -> int:
     outcome = _process_all(progress, pipeline, output if source.num_frames > 1 else None)
     seconds = time.perf_counter() - started
     _write(outcome, source, output, config, seconds)
-    num_objects = len(outcome.snapshot.objects) if outcome.snapshot else 0
-    num_failed = sum(len(row["failures"]) + (row["code"] != "OK") for row in outcome.rows)
+    num_objects = len(outcome.known)
+    num_failed = sum(len(row["failures"]) or row["code"] != "OK" for row in outcome.rows)
     print(
         f"{source.name}: {num_objects} objects, {num_failed} failures, {seconds:.1f} s -> {output}"
     )
@@ -146,35 +174,27 @@ def _process_all(items: Iterable[Item], pipeline: ScenePipeline, overlays: Path 
     """Process every frame; a frame that cannot be used becomes a row that says why."""
     result = _Outcome()
     for frame in items:
-        index = len(result.rows)
         if isinstance(frame, TimeJump):
             if not pipeline.config.registry.keep_on_time_jump:
                 pipeline.reset()
             continue
         if isinstance(frame, Refusal):
-            result.rows.append(_row(index, frame.stamp_ns, frame.code, frame.message))
+            result.add_row(frame.stamp_ns, Verdict(code=frame.code, message=frame.message))
             continue
         try:
             snapshot = pipeline.process(frame)
         except Sam3dError as error:
-            result.rows.append(_row(index, frame.stamp_ns, error.code, str(error)))
+            result.add_row(frame.stamp_ns, Verdict(code=error.code, message=str(error)))
             continue
-        result.rows.append(_row(index, frame.stamp_ns, ReportCode.OK, "", snapshot))
-        result.snapshot = snapshot
-        if result.shown is None or len(snapshot.updated) >= len(result.shown[1].updated):
-            result.shown = frame, snapshot
+        result.add(frame, snapshot)
         if overlays is not None:
-            path = overlays / "overlays" / f"{index:06d}.png"
+            path = overlays / "overlays" / f"{len(result.rows) - 1:06d}.png"
             write_image(_overlay(frame, pictured_objects(snapshot, frame)), path)
     return result
 
 
 def _row(
-    index: int,
-    stamp_ns: int,
-    code: ReportCode,
-    message: str,
-    snapshot: SceneSnapshot | None = None,
+    index: int, stamp_ns: int, verdict: Verdict, snapshot: SceneSnapshot | None
 ) -> dict[str, Any]:
     """Describe one frame for ``scene.json``."""
     described = scene_json(snapshot) if snapshot is not None else {}
@@ -182,8 +202,8 @@ def _row(
     return {
         "index": index,
         "stamp_ns": stamp_ns,
-        "code": code.name,
-        "message": message,
+        "code": verdict.code.name,
+        "message": verdict.message,
         "objects": [each for each in described.get("objects", ()) if each["id"] in seen],
         "failures": described.get("failures", []),
         "seconds": described.get("seconds", {}),
@@ -193,15 +213,13 @@ def _row(
 def _write(
     outcome: _Outcome, source: Source, output: Path, config: NodeConfig, seconds: float
 ) -> None:
-    scene = scene_json(outcome.snapshot) if outcome.snapshot is not None else {"objects": []}
-    files = (
-        write_meshes(outcome.snapshot, output, config.mesh) if outcome.snapshot is not None else []
-    )
+    scene = outcome.scene
+    files = write_meshes(scene, output, config.mesh) if scene is not None else []
     values = {
         "input": source.name,
         "total_seconds": seconds,
         "meshes": [path.name for path in files],
-        **scene,
+        **(scene_json(scene) if scene is not None else {"objects": []}),
         "frames": outcome.rows,
     }
     write_json(values, output / "scene.json")
@@ -221,7 +239,7 @@ def _overlay(frame: Frame, pictured: list[Pictured]) -> Bytes:
 
 def _print_failures(row: dict[str, Any]) -> None:
     """Say in one line each what was refused in a frame."""
-    if row["code"] != ReportCode.OK.name:
+    if row["code"] != ReportCode.OK.name and not row["failures"]:
         print(f"  frame {row['index']}: {row['code']}: {row['message']}")
     for failure in row["failures"]:
         where = f"frame {row['index']}, mask {failure['instance_id']}"

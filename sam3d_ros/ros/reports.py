@@ -18,8 +18,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from std_msgs.msg import Header
 
@@ -27,46 +26,10 @@ from sam3d_ros.errors import ReportCode
 from sam3d_ros.msg import FrameReport
 from sam3d_ros.ros.encode import header_of, stage_msgs
 from sam3d_ros.ros.framing import Bundle, Instant
-from sam3d_ros.structures import SceneSnapshot
+from sam3d_ros.scene.verdict import Verdict
 
 LOG_PERIOD_S = 5.0
 NS_PER_S = 1e9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What became of one mask."""
-
-    code: ReportCode
-    message: str
-    object_ids: tuple[str, ...] = ()
-    stage_s: Mapping[str, float] = field(default_factory=dict)
-
-
-def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
-    """Summarise a processed frame: it is fine when it shows at least one object.
-
-    Args:
-        snapshot: What the pipeline returned.
-        names: Name of each object by track id.
-    """
-    seen = tuple(names[track_id] for track_id in snapshot.updated)
-    failures = "; ".join(
-        f"mask {failure.instance_id}: {failure.code.name}, {failure.message}"
-        for failure in snapshot.failures
-    )
-    code = ReportCode.OK
-    if not seen:
-        code = snapshot.failures[0].code if snapshot.failures else ReportCode.MASK_EMPTY
-    found = f"{len(seen)} objects: {', '.join(seen)}" if seen else "no object"
-    if not seen and not failures:
-        failures = "the mask image has no pixel above 0"
-    return Verdict(
-        code=code,
-        message=f"{found}; {failures}" if failures else found,
-        object_ids=seen,
-        stage_s=snapshot.stage_s,
-    )
 
 
 class Reports:

@@ -17,6 +17,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +25,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from sam3d_ros.apps import offline
 from sam3d_ros.apps.main import main
 from sam3d_ros.apps.settings import node_config
+from sam3d_ros.apps.sources import Source
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.datasets import load_scene
 from sam3d_ros.evaluation.synthetic import (
@@ -36,6 +39,8 @@ from sam3d_ros.evaluation.synthetic import (
 )
 from sam3d_ros.evaluation.synthetic_render import Quality
 from sam3d_ros.geometry.cameras import camera_from_fov
+from sam3d_ros.ros.assembler import TimeJump
+from sam3d_ros.structures import Frame
 
 SPEC = SceneSpec(
     objects=("box", "can"),
@@ -104,7 +109,55 @@ def test_every_frame_has_a_row_and_a_failed_mask_says_why(
 
     (row,) = json.loads((tmp_path / "scene.json").read_text())["frames"]
     assert code == 1  # nothing was reconstructed
+    assert row["code"] == "MASK_EMPTY"
     assert [failure["code"] for failure in row["failures"]] == ["MASK_EMPTY", "MASK_EMPTY"]
+
+
+@pytest.fixture
+def one_object(scene_folder: Path) -> Callable[[int, float], Frame]:
+    """Return a maker of frames that show nothing but one object, at some second."""
+    frame = load_scene(scene_folder).frame
+
+    def make(index: int, second: float) -> Frame:
+        shown = () if index < 0 else (frame.masks[index],)
+        return replace(frame, masks=shown, stamp_ns=round(second * 1e9))
+
+    return make
+
+
+def test_objects_forgotten_during_the_run_have_files_and_entries_too(
+    one_object: Callable[[int, float], Frame], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    items = [
+        one_object(0, 100.0),
+        one_object(1, 200.0),  # the first one has been unseen for too long
+        TimeJump(stamp_ns=0, back_s=200.0),
+        one_object(0, 1.0),
+    ]
+    source = Source(name="long", num_frames=len(items), items=items)
+    monkeypatch.setattr(offline, "scene_folders", lambda path: [path])
+    monkeypatch.setattr(offline, "scene_source", lambda *_: source)
+
+    assert main(["offline", str(tmp_path), "-o", str(tmp_path)]) == 0
+
+    scene = json.loads((tmp_path / "scene.json").read_text())
+    assert [each["id"] for each in scene["objects"]] == [1, 2, 3]
+    assert len(scene["meshes"]) == len(list(tmp_path.glob("*.[gp]l[by]"))) == 6
+
+
+def test_a_frame_without_masks_is_reported_as_the_node_reports_it(
+    one_object: Callable[[int, float], Frame], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    items = [one_object(0, 1.0), one_object(-1, 2.0)]
+    source = Source(name="gap", num_frames=len(items), items=items)
+    monkeypatch.setattr(offline, "scene_folders", lambda path: [path])
+    monkeypatch.setattr(offline, "scene_source", lambda *_: source)
+
+    main(["offline", str(tmp_path), "-o", str(tmp_path)])
+
+    rows = json.loads((tmp_path / "scene.json").read_text())["frames"]
+    assert [row["code"] for row in rows] == ["OK", "MASK_EMPTY"]
+    assert "no pixel above 0" in rows[1]["message"]
 
 
 def test_scenes_below_a_folder_go_to_folders_of_their_own(
@@ -160,6 +213,7 @@ def test_settings_are_read_nested_and_dotted_and_the_command_line_wins(tmp_path:
     path = tmp_path / "sam3d.yaml"
     path.write_text(
         "/**:\n  ros__parameters:\n    use_sim_time: true\n    depth: {max: 4}\n"
+        "    qos_overrides./tf.subscription.depth: 50\n    sync.slop: 1\n"
         "    masks.min_pixels: 50\n    output_frame: map\n"
     )
 
@@ -169,6 +223,7 @@ def test_settings_are_read_nested_and_dotted_and_the_command_line_wins(tmp_path:
     assert config == replace(
         expected,
         depth=replace(expected.depth, max=4.0),
+        sync=replace(expected.sync, slop=1.0),
         masks=replace(expected.masks, min_pixels=50),
         output_frame="odom",
     )

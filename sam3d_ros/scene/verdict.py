@@ -1,0 +1,57 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What became of one frame, in one code and one sentence; for reports and ``scene.json``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sam3d_ros.errors import ReportCode
+from sam3d_ros.structures import SceneSnapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of one mask."""
+
+    code: ReportCode
+    message: str
+    object_ids: tuple[str, ...] = ()
+    stage_s: Mapping[str, float] = field(default_factory=dict)
+
+
+def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
+    """Summarise a processed frame: it is fine when it shows at least one object.
+
+    Args:
+        snapshot: What the pipeline returned.
+        names: Name of each object by track id.
+    """
+    seen = tuple(names[track_id] for track_id in snapshot.updated)
+    failures = "; ".join(
+        f"mask {failure.instance_id}: {failure.code.name}, {failure.message}"
+        for failure in snapshot.failures
+    )
+    code = ReportCode.OK
+    if not seen:
+        code = snapshot.failures[0].code if snapshot.failures else ReportCode.MASK_EMPTY
+    found = f"{len(seen)} objects: {', '.join(seen)}" if seen else "no object"
+    if not seen and not failures:
+        failures = "the mask image has no pixel above 0"
+    return Verdict(
+        code=code,
+        message=f"{found}; {failures}" if failures else found,
+        object_ids=seen,
+        stage_s=snapshot.stage_s,
+    )
