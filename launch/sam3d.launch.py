@@ -55,6 +55,18 @@ ARGUMENTS = (
         "depth_info_topic", "", "Intrinsics of the depth; empty: camera_info beside depth_topic"
     ),
     argument("points_topic", "", "LiDAR or other point cloud; empty: points in the namespace"),
+    argument(
+        "image_transport",
+        "",
+        "How the image comes (raw, compressed); empty: what params_file says",
+        choices=("", "raw", "compressed"),
+    ),
+    argument(
+        "depth_transport",
+        "",
+        "How the depth comes (raw, compressedDepth); empty: what params_file says",
+        choices=("", "raw", "compressedDepth"),
+    ),
     argument("output_frame", "", "Parent of the object frames; empty: what params_file says"),
     argument("backend", "", "What reconstructs objects (auto, lift); empty: what params_file says"),
     argument(
@@ -66,7 +78,8 @@ ARGUMENTS = (
     argument(
         "bag",
         "",
-        "Bag or scene folder to play with its clock; without image_topic its topics are found",
+        "Bag or scene folder to play with its clock; without image_topic its topics are found. "
+        "Of images that are there only compressed, say so with image_transport, depth_transport",
     ),
     argument("rviz", "false", "Start RViz with config/sam3d.rviz", choices=BOOLEANS),
     argument("log_level", "info", "Least severe log messages to show"),
@@ -104,6 +117,8 @@ def overrides(given: dict[str, str]) -> dict[str, str | bool]:
     """Return the parameters that arguments change."""
     use_sim_time = given["use_sim_time"] or ("true" if given["bag"] else "")
     wanted = {
+        "image_transport": given["image_transport"],
+        "depth_transport": given["depth_transport"],
         "output_frame": given["output_frame"],
         "objects.backend": given["backend"],
         "use_sim_time": use_sim_time and use_sim_time == "true",

@@ -126,15 +126,14 @@ class Bag(AbstractContextManager["Bag"]):
 
     @property
     def latched(self) -> frozenset[str]:
-        """BagTopics whose last messages late subscribers get (durability transient local)."""
+        """Topics whose last messages late subscribers get (durability transient local).
+
+        /tf_static is one by definition; not every recorder stores what was offered.
+        """
         return frozenset(
             each.topic
             for each in self._reader.connections
-            if isinstance(each.ext, ConnectionExtRosbag2)
-            and any(
-                qos.durability == QosDurability.TRANSIENT_LOCAL
-                for qos in each.ext.offered_qos_profiles
-            )
+            if each.topic == "/tf_static" or _is_latched(each)
         )
 
     @property
@@ -170,6 +169,13 @@ class Bag(AbstractContextManager["Bag"]):
     def _records(self, topics: Container[str]) -> Iterator[tuple[Connection, int, bytes]]:
         wanted = [each for each in self._reader.connections if each.topic in topics]
         return self._reader.messages(wanted) if wanted else iter(())
+
+
+def _is_latched(connection: Connection) -> bool:
+    return isinstance(connection.ext, ConnectionExtRosbag2) and any(
+        qos.durability == QosDurability.TRANSIENT_LOCAL
+        for qos in connection.ext.offered_qos_profiles
+    )
 
 
 def is_bag(path: Path) -> bool:

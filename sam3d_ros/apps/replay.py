@@ -23,20 +23,23 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from sam3d_ros.apps.bags import Bag, BagTopics, RawMessage, choose_topics, is_bag
+from sam3d_ros.apps.bags import COMPRESSED, Bag, BagTopics, RawMessage, choose_topics, is_bag
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
+from sam3d_ros.ros.framing import Input
 
 if TYPE_CHECKING:
     from sam3d_ros.ros.replay import Recording
 
+TRANSPORTS = {Input.IMAGE: "/compressed", Input.DEPTH: "/compressedDepth"}
 DESCRIPTION = """\
 Publish a recording as ROS topics.
 
 A scene folder, or a folder of them one after the other, appears on the topics that sam3d_node
 subscribes: image, camera_info, depth, depth/camera_info, masks, points below --namespace, and the
 camera's pose on /tf. A bag appears on the topics on which it was recorded, or with --node-topics on
-those of the node too.
+those of the node, where a compressed one is renamed to image/compressed or depth/compressedDepth:
+start the node with image_transport:=compressed or depth_transport:=compressedDepth for it.
 """
 
 
@@ -101,6 +104,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def node_topics(bag: Bag, namespace: str) -> dict[str, str]:
+    """Return the node's topic for each input topic of a bag, compressed ones where it expects them.
+
+    Of two transports of one image ``choose_topics`` takes the raw one.
+    """
+    chosen = choose_topics(bag.topics, BagTopics()).by_input()
+    names = {}
+    for node_input, topic in chosen.items():
+        name = f"/{namespace}/{node_input.value}{_transport(node_input, bag.topics[topic])}"
+        names[topic] = name.replace("//", "/")
+    return names
+
+
 def _from_scenes(arguments: argparse.Namespace) -> "Recording":
     from sam3d_ros.ros.replay import recording_from_frames  # noqa: PLC0415  # needs ROS
 
@@ -115,7 +131,7 @@ def _from_bag(arguments: argparse.Namespace, stack: ExitStack) -> "Recording":
     from sam3d_ros.ros.replay import Recording  # noqa: PLC0415  # needs ROS
 
     bag = stack.enter_context(Bag(arguments.input))
-    names = _new_names(bag, arguments.namespace) if arguments.node_topics else {}
+    names = node_topics(bag, arguments.namespace) if arguments.node_topics else {}
 
     def messages() -> Iterator[RawMessage]:
         for message in bag.raw_messages(bag.topics):
@@ -129,13 +145,9 @@ def _from_bag(arguments: argparse.Namespace, stack: ExitStack) -> "Recording":
     )
 
 
-def _new_names(bag: Bag, namespace: str) -> dict[str, str]:
-    """Return the node's topic for each input topic of a bag."""
-    chosen = choose_topics(bag.topics, BagTopics()).by_input()
-    return {
-        topic: f"/{namespace}/{node_input.value}".replace("//", "/")
-        for node_input, topic in chosen.items()
-    }
+def _transport(node_input: Input, type_name: str) -> str:
+    """Return what the node adds to the name of a topic for its image_transport."""
+    return TRANSPORTS.get(node_input, "") if type_name == COMPRESSED else ""
 
 
 def _positive(text: str) -> float:

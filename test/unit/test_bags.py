@@ -31,6 +31,7 @@ from sam3d_ros.apps.bags import (
     choose_topics,
     is_bag,
 )
+from sam3d_ros.apps.replay import node_topics
 from sam3d_ros.errors import DatasetError
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
@@ -157,6 +158,43 @@ def test_messages_come_back_in_order_from_either_storage(
     assert [message.header.stamp.sec for message in read] == [0, 1, 2]
     assert [int(message.data[0]) for message in read] == [0, 1, 2]
     assert [message.stamp_ns for message in raw] == [0, 10**9, 2 * 10**9]
+
+
+@pytest.mark.parametrize("storage", StoragePlugin, ids=["sqlite3", "mcap"])
+def test_static_transforms_are_latched_even_where_the_bag_has_no_qos(
+    storage: StoragePlugin, tmp_path: Path
+) -> None:
+    tf_type = "geometry_msgs/msg/TransformStamped"  # the name of the topic decides
+    with Writer(tmp_path / "bag", version=9, storage_plugin=storage) as writer:
+        for topic in ("/tf", "/tf_static"):
+            writer.write(writer.add_connection(topic, tf_type, typestore=STORE), 0, b"")
+
+    with Bag(tmp_path / "bag") as bag:
+        assert bag.latched == {"/tf_static"}
+
+
+def test_a_compressed_input_is_renamed_to_where_the_node_expects_its_transport(
+    tmp_path: Path,
+) -> None:
+    types = {
+        "/cam/color/image_raw/compressed": COMPRESSED,
+        "/cam/color/camera_info": INFO,
+        "/cam/depth/image_rect_raw/compressedDepth": COMPRESSED,
+        "/cam/depth/camera_info": INFO,
+        "/labels": IMAGE,
+    }
+    with Writer(tmp_path / "bag", version=9) as writer:
+        for topic, kind in types.items():
+            writer.write(writer.add_connection(topic, kind, typestore=STORE), 0, b"")
+
+    with Bag(tmp_path / "bag") as bag:
+        assert node_topics(bag, "/left") == {
+            "/cam/color/image_raw/compressed": "/left/image/compressed",
+            "/cam/color/camera_info": "/left/camera_info",
+            "/cam/depth/image_rect_raw/compressedDepth": "/left/depth/compressedDepth",
+            "/cam/depth/camera_info": "/left/depth/camera_info",
+            "/labels": "/left/masks",
+        }
 
 
 def test_a_file_that_is_no_bag_is_refused_by_name(tmp_path: Path) -> None:
