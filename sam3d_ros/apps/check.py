@@ -19,6 +19,8 @@ import os
 import platform
 from importlib import metadata, util
 
+from sam3d_ros.apps.processes import PROFILE_VARIABLES
+
 REQUIRED = ("numpy", "scipy", "open3d", "trimesh", "cv2", "skimage", "rosbags", "tqdm")
 ROS_REQUIRED = ("rclpy", "sensor_msgs", "visualization_msgs", "tf2_msgs", "sam3d_ros.msg")
 OPTIONAL = {
@@ -42,7 +44,7 @@ def run(_: argparse.Namespace) -> int:
     ros = all([_report(name, "missing: the node does not run") for name in ROS_REQUIRED])
     for name, consequence in OPTIONAL.items():
         _report(name, f"not installed: {consequence}")
-    profile = os.environ.get("FASTDDS_DEFAULT_PROFILES_FILE", "")
+    profile = next(filter(None, map(os.environ.get, PROFILE_VARIABLES)), "")
     print(f"  {'Fast DDS profile':20} {profile or 'none: large best-effort images get lost'}")
     print(f"\ncore {'ready' if core else 'NOT ready'}, ROS {'ready' if ros else 'not ready'}")
     return 0 if core else 1

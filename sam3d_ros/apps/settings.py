@@ -99,4 +99,6 @@ def _read(path: Path) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for node in content.values():
         parameters.update(node[PARAMETERS])
-    return {name: value for name, value in parameters.items() if name not in FOREIGN}
+    return {
+        name: value for name, value in parameters.items() if name.partition(".")[0] not in FOREIGN
+    }

@@ -18,6 +18,7 @@ import pytest
 
 from sam3d_ros.apps import check
 from sam3d_ros.apps.main import COMMANDS, main
+from sam3d_ros.apps.processes import PROFILE_VARIABLES
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,3 +61,16 @@ def test_check_fails_when_a_module_of_the_core_is_missing(
 
     assert main(["check"]) == 1
     assert "no_such_module       missing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("variable", PROFILE_VARIABLES)
+def test_check_shows_the_fast_dds_profile_by_whichever_variable_it_is_set(
+    variable: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in PROFILE_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "/etc/profile.xml")
+
+    main(["check"])
+
+    assert "/etc/profile.xml" in capsys.readouterr().out
