@@ -18,15 +18,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.spatial import ConvexHull
 
 from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.geometry.hulls import convex_hull
 from sam3d_ros.structures import Floats
 
 # Seen from one side, an object is taken to be at least this deep, as a share of the smaller of its
 # height and width. Of the shares tried on public captures, 0.6 was the best.
 MIN_DEPTH_SHARE = 0.6
 NUM_DIRECTIONS = 96  # in which the hull is supported
+PADDING_M = 1e-3  # of a hull: Qhull needs volume, and this makes one of a plane or a line
 CHUNK = 2048
 
 
@@ -96,8 +97,8 @@ def hull_around(points: Floats, name: str = "carved hull") -> Hull:
     """Return the convex hull of the extreme points ``(N, 3)`` in evenly spread directions."""
     extreme = np.unique((points @ _directions().T).argmax(axis=0))
     corners = points[extreme]
-    # Qhull needs volume; 1 mm of joggle makes one of a plane.
-    hull = ConvexHull(np.concatenate((corners, corners + 1e-3, corners - 1e-3)))
+    around = PADDING_M * np.concatenate((np.eye(3), -np.eye(3)))
+    hull = convex_hull((corners[:, None] + around).reshape(-1, 3))
     planes = np.unique(np.round(hull.equations, 9), axis=0)
     return Hull(low=corners.min(axis=0), high=corners.max(axis=0), planes=planes, name=name)
 

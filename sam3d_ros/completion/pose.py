@@ -15,8 +15,8 @@
 """Where the object frame stands: upright, along the footprint, x away from the camera."""
 
 import numpy as np
-from scipy.spatial import ConvexHull
 
+from sam3d_ros.geometry.hulls import convex_hull
 from sam3d_ros.structures import Floats, Mesh, Similarity
 
 # The rectangle of a round footprint has no direction; the view's is kept unless another
@@ -43,7 +43,7 @@ def object_from_work(mesh_work: Mesh) -> tuple[Mesh, Similarity]:
 
 def _yaw_rad(footprint: Floats) -> float:
     """Return the yaw of the smallest rectangle around ``(N, 2)``, within a quarter turn of 0."""
-    corners = footprint[ConvexHull(footprint).vertices]
+    corners = footprint[convex_hull(footprint).vertices]
     edges = np.roll(corners, -1, axis=0) - corners
     # One side of the smallest rectangle lies on an edge of the hull (Freeman and Shapira, 1975).
     yaws = np.concatenate(([0.0], np.arctan2(edges[:, 1], edges[:, 0])))

@@ -22,9 +22,11 @@ import pytest
 from scenes import Scene, bowl, box, camera_from_world, can, drill, mug, placed, scene
 
 from sam3d_ros.completion.evidence import view_evidence
+from sam3d_ros.completion.hypotheses import hull_around
 from sam3d_ros.completion.lift import WITHOUT_SUPPORT, LiftBackend
+from sam3d_ros.completion.pose import object_from_work
 from sam3d_ros.config import LiftConfig, SceneConfig
-from sam3d_ros.errors import DepthSparseError
+from sam3d_ros.errors import DepthSparseError, ReconstructionError
 from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.geometry.meshes import bounds, occupancy
 from sam3d_ros.scene.observe import observe
@@ -193,3 +195,23 @@ def test_almost_no_points_is_an_error_that_says_so() -> None:
     few[tuple(axis[:5] for axis in np.nonzero(seen.mask))] = True
     with pytest.raises(DepthSparseError, match="at least 30 points on the object, got 5"):
         lifted(replace(seen, mask=few))
+
+
+@pytest.mark.parametrize(
+    "directions",
+    [np.zeros((1, 3)), np.ones((1, 3)), np.eye(3)[:1], np.eye(3)[:2], np.eye(3)[1:] + np.eye(3)[0]],
+    ids=["one place", "diagonal", "line", "plane", "slanted plane"],
+)
+def test_points_without_a_volume_still_have_a_hull(directions: Floats) -> None:
+    shares = np.random.default_rng(1).uniform(-0.1, 0.1, (40, len(directions)))
+    points = shares @ directions + 0.5
+    hull = hull_around(points)
+    assert (hull.outside_m(points) < 1e-6).all()
+    assert (hull.outside_m(points + 0.5) > 0.1).all()
+
+
+def test_a_mesh_without_a_footprint_is_refused_with_a_hint() -> None:
+    flat = box(0.1, 0.1, 0.1)
+    flat = replace(flat, vertices=flat.vertices * np.float32([1.0, 0.0, 1.0]))
+    with pytest.raises(ReconstructionError, match="check that mask and depth show more"):
+        object_from_work(flat)
