@@ -24,12 +24,15 @@ from sam3d_ros.completion.hypotheses import Hypothesis
 from sam3d_ros.completion.remainder import Remainder
 from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.errors import ReconstructionError
+from sam3d_ros.geometry.measures import is_closed
 from sam3d_ros.geometry.meshes import isosurface
 from sam3d_ros.structures import Floats, Ints
 
 BORDER = 2  # cells around the box, so that the surface closes
 TRUNCATION = 4.0  # cells; beyond it the distance only needs a sign
-SMOOTHING = 0.5  # cells; takes off the staircase of the silhouette
+# Cells; takes off the staircase of the silhouette. Parts of a ragged solid may touch along an edge,
+# which then has four triangles; a little more joins or parts them.
+SMOOTHINGS = (0.5, 0.75, 1.0, 1.5)
 MIN_STEP_M = 0.0005
 MAX_LENGTH = 3  # longest side over the cube root of the volume, in cells
 
@@ -93,11 +96,17 @@ def surface(volume: Volume) -> tuple[Floats, Ints]:
     """Extract the surface of the largest part: vertices in work, triangles wound outwards.
 
     Raises:
-        ReconstructionError: Nothing is left inside.
+        ReconstructionError: Nothing is left inside, or nothing that has a closed surface.
     """
-    field_m = _largest_part(ndimage.gaussian_filter(volume.field_m, SMOOTHING))
-    vertices, triangles = isosurface(field_m, volume.step_m)
-    return vertices + volume.origin, triangles
+    for smoothing in SMOOTHINGS:
+        field_m = _largest_part(ndimage.gaussian_filter(volume.field_m, smoothing))
+        vertices, triangles = isosurface(field_m, volume.step_m)
+        if is_closed(triangles):
+            return vertices + volume.origin, triangles
+    raise ReconstructionError(
+        f"the surface must be closed, is not with any smoothing up to {SMOOTHINGS[-1]} cells; "
+        "check that the mask is in one piece rather than scattered pixels"
+    )
 
 
 def _largest_part(field_m: Floats) -> Floats:

@@ -20,20 +20,24 @@ Apart from ``meshes``, because the node needs only this, and Open3D takes second
 
 import numpy as np
 
-from sam3d_ros.structures import Floats, Mesh
+from sam3d_ros.structures import Floats, Ints, Mesh
 
 
 def is_watertight(mesh: Mesh) -> bool:
-    """Tell whether every edge has two triangles with one winding and the volume is positive.
+    """Tell whether every edge has two triangles with one winding and the volume is positive."""
+    return is_closed(mesh.triangles) and volume_m3(mesh) > 0
+
+
+def is_closed(triangles: Ints) -> bool:
+    """Tell whether every edge of triangles ``(F, 3)`` has two of them with one winding.
 
     So it is when each directed edge occurs once, and so does the opposite one.
     """
-    start = mesh.triangles.astype(np.int64)
+    start = triangles.astype(np.int64)
     end = np.roll(start, -1, axis=1)
-    num = len(mesh.vertices)
+    num = int(start.max(initial=0)) + 1
     edges, opposite = np.sort((start * num + end).ravel()), np.sort((end * num + start).ravel())
-    is_closed = bool(np.array_equal(edges, opposite) and (np.diff(edges) > 0).all())
-    return is_closed and volume_m3(mesh) > 0
+    return bool(np.array_equal(edges, opposite) and (np.diff(edges) > 0).all())
 
 
 def volume_m3(mesh: Mesh) -> float:

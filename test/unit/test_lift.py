@@ -215,3 +215,11 @@ def test_a_mesh_without_a_footprint_is_refused_with_a_hint() -> None:
     flat = replace(flat, vertices=flat.vertices * np.float32([1.0, 0.0, 1.0]))
     with pytest.raises(ReconstructionError, match="check that mask and depth show more"):
         object_from_work(flat)
+
+
+def test_a_mask_of_scattered_pixels_gives_a_closed_mesh() -> None:
+    seen = observed(scene([can(0.034, 0.102)], VIEW))
+    rng = np.random.default_rng(0)
+    scattered = seen.silhouette & (rng.random(seen.silhouette.shape) < 0.15)
+    ragged = replace(seen, silhouette=scattered, mask=seen.mask & scattered, support=None)
+    assert is_watertight(lifted(ragged).mesh_object)
