@@ -105,6 +105,7 @@ class Assembler:
         else:
             if topic is Input.IMAGE:
                 outcomes += self.rewind(stamp_ns)
+                self.transforms.forget_vanished(stamp_ns)
             self._caches[topic].add(stamp_ns, message)
             self._bound_memory()
         return outcomes + self.expire(at)
@@ -186,12 +187,18 @@ class Assembler:
         return Matched(masks=pending.masks, **_messages(found))
 
     def _search_all(self, stamp_ns: int, *, final: bool) -> dict[Input, Search]:
-        """Search every topic in use: camera_info by the image's stamp, depth's by depth's."""
+        """Search every topic in use: camera_info by the image's stamp, depth's by depth's.
+
+        Points only stand in for depth: beside it they are neither used nor waited for.
+        """
         points_ns = _ns(self._config.lidar.max_time_offset)
         image = self._caches[Input.IMAGE].search(stamp_ns, self._slop_ns, final=final)
         image_ns = image.entry.stamp_ns if image.entry else stamp_ns
         depth = self._search(Input.DEPTH, image_ns, self._slop_ns, final=final)
         depth_ns = depth.entry.stamp_ns if depth.entry else image_ns
+        points = NOTHING
+        if depth.decided and depth.entry is None:
+            points = self._search(Input.POINTS, image_ns, points_ns, final=final)
         return {
             Input.IMAGE: image,
             Input.CAMERA_INFO: self._search(
@@ -199,7 +206,7 @@ class Assembler:
             ),
             Input.DEPTH: depth,
             Input.DEPTH_INFO: self._search(Input.DEPTH_INFO, depth_ns, self._slop_ns, final=final),
-            Input.POINTS: self._search(Input.POINTS, image_ns, points_ns, final=final),
+            Input.POINTS: points,
         }
 
     def _search(self, topic: Input, stamp_ns: int, slop_ns: int, *, final: bool) -> Search:

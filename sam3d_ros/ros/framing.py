@@ -27,6 +27,7 @@ import numpy as np
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import (
     DepthAlignError,
+    EncodingError,
     IntrinsicsError,
     MaskSizeError,
     Sam3dError,
@@ -66,6 +67,7 @@ class Input(Enum):
     MASKS = "masks"  # last: it asks for all the others
 
 
+MAX_INSTANCES = 255  # as many as the smallest label image can tell apart
 Topics = Mapping[Input, str]  # under what name a person knows each input
 OWN_TOPICS: Topics = {each: each.value for each in Input}
 
@@ -195,6 +197,7 @@ def masks_from_labels(
 
     Raises:
         MaskSizeError: The aspect ratio differs.
+        EncodingError: There are more ids than any scene has objects.
     """
     mask_height, mask_width = labels.shape
     is_resized = (mask_width, mask_height) != (width, height)
@@ -205,10 +208,17 @@ def masks_from_labels(
         ).astype(np.int32)
     if mode == "binary":
         labels = (labels != 0).astype(np.int32)
+    ids = np.unique(labels)
+    ids = ids[ids > 0]
+    if len(ids) > MAX_INSTANCES:
+        raise EncodingError(
+            f"the mask image must have at most {MAX_INSTANCES} ids, has {len(ids)} from {ids[0]} "
+            f"to {ids[-1]}; check that it is a label image, and that no depth or colour image is "
+            "remapped to its topic"
+        )
     return tuple(
         InstanceMask(instance_id=int(label), mask=labels == label, resized=is_resized)
-        for label in np.unique(labels)
-        if label > 0
+        for label in ids
     )
 
 
@@ -231,6 +241,10 @@ def _color_from_depth(
     stamp_ns, frame = _when_and_where(depth)
     if frame == camera[0]:
         return Similarity.identity()
+    if transforms.is_rigid(camera[0], frame):
+        # As in one frame, no motion between two exposures of one device is looked for: that would
+        # need the pose of all that carries it, which often comes late.
+        return transforms.lookup(camera[0], frame, camera[1])
     try:
         return transforms.lookup_between(camera, (frame, stamp_ns))
     except TransformError as error:

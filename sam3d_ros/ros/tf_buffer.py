@@ -63,6 +63,11 @@ class TransformBuffer:
         self._samples: dict[str, list[Sample]] = {}  # by child frame, ordered by stamp
         self._static: dict[str, Sample] = {}
 
+    @property
+    def frames(self) -> frozenset[str]:
+        """Every frame of which the parent is known."""
+        return frozenset({*self._static, *self._samples})
+
     def add(self, stamped: TransformStampedMsg, *, static: bool) -> None:
         """Take in one ``geometry_msgs/TransformStamped`` of ``/tf`` or ``/tf_static``."""
         child = frame_name(stamped.child_frame_id)
@@ -110,6 +115,11 @@ class TransformBuffer:
         root_from_target = self.lookup(root, target_name, target_ns)
         return root_from_target.inverse() @ self.lookup(root, source_name, source_ns)
 
+    def is_rigid(self, first: str, second: str) -> bool:
+        """Tell whether only static transforms lie between two frames."""
+        mounts = [self._static_ancestors(frame_name(name)) for name in (first, second)]
+        return bool(mounts[0] & mounts[1])
+
     def forget_after(self, stamp_ns: int) -> None:
         """Drop what is younger than a time, which is in the future again after a jump back."""
         self._samples = {
@@ -117,6 +127,18 @@ class TransformBuffer:
             for child, samples in self._samples.items()
             if (kept := [sample for sample in samples if sample.stamp_ns <= stamp_ns])
         }
+
+    def forget_vanished(self, present_ns: int) -> None:
+        """Drop the frames that nobody has sent for as long as samples are kept.
+
+        Args:
+            present_ns: Stamp of an image, as lookups are for. That of a transform would be no
+                measure: one publisher with a wrong clock would end all the others.
+        """
+        oldest_ns = present_ns - self._cache_ns
+        vanished = [child for child, each in self._samples.items() if each[-1].stamp_ns < oldest_ns]
+        for child in vanished:
+            del self._samples[child]
 
     def clear(self) -> None:
         """Drop everything."""
@@ -151,6 +173,13 @@ class TransformBuffer:
                 break
             chain.climb(*neighbours)
         return chain
+
+    def _static_ancestors(self, frame: str) -> set[str]:
+        """Return a frame and all above it, up to the first that moves."""
+        ancestors = {frame}
+        while frame in self._static and (frame := self._static[frame].parent) not in ancestors:
+            ancestors.add(frame)
+        return ancestors
 
     def _neighbours(self, child: str, stamp_ns: int) -> tuple[Sample, Sample] | None:
         """Return the samples of a frame around a time; None when it has no parent."""

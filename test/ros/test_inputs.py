@@ -123,6 +123,12 @@ def test_floats_in_millimetres_are_read_where_the_unit_is_given(make_rig: MakeRi
     check(refused(rig, depth=image_msg(depth, "32FC1")), ReportCode.OK)
 
 
+def test_a_depth_image_on_the_topic_of_masks_is_refused(rig: Rig) -> None:
+    ramp = np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH)
+    report = refused(rig, masks=image_msg(ramp, "16UC1"))
+    check(report, ReportCode.ENCODING, "/masks", "at most 255 ids")
+
+
 @pytest.mark.parametrize(
     ("topic", "encoding"), [("depth", "8UC1"), ("image", "32FC1"), ("masks", "rgb8")]
 )
@@ -155,6 +161,19 @@ def test_depth_of_another_camera_is_registered_through_tf(rig: Rig) -> None:
     check(rig.report(), ReportCode.OK)
     rig.until(lambda: rig.heard["/objects"], "objects")
     assert rig.heard["/objects"][0].objects[0].pose.pose.position.z == pytest.approx(1, abs=0.02)
+
+
+def test_depth_of_a_rigid_device_needs_no_pose_of_what_carries_it(rig: Rig) -> None:
+    rig.start()
+    rig.send(tf_static=tf("base", CAMERA))
+    rig.send(tf_static=tf("base", "depth_optical_frame", x_m=0.02))
+    rig.send(tf=tf("odom", "base", -30))
+    rig.settle(0.3)
+    for number in (-1, 2):
+        depth = image_msg(depth_image(), "16UC1", number, frame_id="depth_optical_frame")
+        rig.send(depth=depth, depth_info=info_msg(number, frame_id="depth_optical_frame"))
+    rig.send_frame(depth=None, depth_info=None)
+    check(rig.report(), ReportCode.OK)
 
 
 def test_depth_of_another_frame_without_transform_is_refused(rig: Rig) -> None:

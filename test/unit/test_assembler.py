@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 from sam3d_ros.config import MasksConfig, NodeConfig, SyncConfig
-from sam3d_ros.errors import MaskSizeError, ReportCode
+from sam3d_ros.errors import EncodingError, MaskSizeError, ReportCode
 from sam3d_ros.ros.assembler import Assembler, Outcome, Refusal, TimeJump
 from sam3d_ros.ros.framing import Bundle, Input, Instant, frame_from_bundle, masks_from_labels
 from sam3d_ros.ros.sync import StampCache
@@ -59,6 +59,8 @@ def message(topic: Input, number: float) -> Any:
             binning_y=0,
             roi=roi,
         )
+    if topic is Input.POINTS:
+        return SimpleNamespace(header=header(number, "lidar"), data=b"")
     encoding, dtype, channels = {
         Input.IMAGE: ("rgb8", np.uint8, 3),
         Input.DEPTH: ("16UC1", np.uint16, 1),
@@ -167,6 +169,31 @@ def test_at_the_end_of_a_recording_the_near_match_is_taken() -> None:
     assert feed.stamps == [0]
 
 
+def test_beside_depth_points_are_neither_waited_for_nor_used() -> None:
+    feed = Feed()
+    feed.assembler.announce((*EXPOSURE, Input.POINTS))
+    for topic in EXPOSURE:
+        feed.add(topic, 0)
+    feed.add(Input.POINTS, 1)  # in a frame that TF does not know
+    for topic in EXPOSURE:
+        feed.add(topic, 1)
+    assert feed.stamps == [0, 1]
+    assert all(each.messages.points is None for each in feed.outcomes if isinstance(each, Bundle))
+
+
+def test_points_stand_in_where_depth_has_none_for_the_mask() -> None:
+    feed = Feed()
+    for topic in (Input.POINTS, Input.IMAGE, Input.CAMERA_INFO, Input.MASKS):
+        feed.add(topic, 0)
+    assert not feed.outcomes
+    feed.add(Input.DEPTH, 5, at=0.5)
+    feed.add(Input.DEPTH_INFO, 5, at=0.5)
+    (refusal,) = [*feed.refusals, *feed.assembler.flush(now(1))][:1]
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == ReportCode.NO_TRANSFORM  # so the points were taken
+    assert "lidar" in refusal.message
+
+
 def test_of_two_near_matches_the_nearer_one_is_taken() -> None:
     cache = StampCache(max_seconds=5)
     for each in (-30, 20):
@@ -271,6 +298,15 @@ def test_labels_of_the_same_aspect_ratio_are_resized(
 def test_labels_of_another_aspect_ratio_are_refused() -> None:
     with pytest.raises(MaskSizeError, match="8x4 differs in aspect ratio from the image of 8x6"):
         masks_from_labels(np.zeros((4, 8), dtype=np.int32), 8, 6)
+
+
+def test_an_image_with_more_ids_than_a_scene_has_objects_is_no_label_image() -> None:
+    depth = np.arange(3000, dtype=np.int32).reshape(50, 60)
+    with pytest.raises(EncodingError, match="at most 255 ids, has 2999 from 1 to 2999"):
+        masks_from_labels(depth, 60, 50)
+    labels = np.minimum(depth, 255)
+    assert len(masks_from_labels(labels, 60, 50)) == 255
+    assert len(masks_from_labels(depth, 60, 50, "binary")) == 1
 
 
 def test_negative_labels_are_background() -> None:

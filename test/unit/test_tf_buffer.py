@@ -101,6 +101,14 @@ def test_without_a_moving_frame_the_time_does_not_matter() -> None:
     np.testing.assert_allclose(camera_from_lidar.translation_m, [-0.75, 0, 0])
 
 
+def test_rigid_is_what_only_static_transforms_join() -> None:
+    buffer = robot()
+    buffer.add(stamped("base", "pan", 0.0, pose()), static=False)
+    buffer.add(stamped("camera", "depth", 0.0, pose()), static=True)
+    assert all(buffer.is_rigid("lidar", name) for name in ("lidar", "base", "depth", "/camera"))
+    assert not any(buffer.is_rigid("lidar", name) for name in ("pan", "odom", "map", "nowhere"))
+
+
 @pytest.mark.parametrize(
     ("time_s", "match"), [(10.5, "newest one is 0.500 s older"), (-1.0, "oldest one is 1.000 s")]
 )
@@ -174,6 +182,26 @@ def test_a_sample_far_back_starts_the_history_of_its_frame_anew() -> None:
     for time_s in (0.0, 1.0):
         buffer.add(stamped("a", "b", time_s, pose(x=2.0)), static=False)
     assert buffer.lookup("a", "b", at(0.5)).translation_m[0] == 2.0
+
+
+def test_frames_that_nobody_sends_any_more_are_forgotten_but_static_ones_stay() -> None:
+    buffer = robot()
+    for number in range(100):
+        buffer.add(stamped("camera", f"object_{number}", number, pose()), static=False)
+        buffer.forget_vanished(at(number))
+    assert buffer.frames == {
+        "odom",
+        "camera",
+        "lidar",
+        *(f"object_{number}" for number in range(89, 100)),
+    }
+
+
+def test_a_publisher_with_a_wrong_clock_ends_no_other_frame() -> None:
+    buffer = robot()
+    buffer.add(stamped("base", "gripper", 1e6, pose()), static=False)
+    buffer.forget_vanished(at(10.0))
+    buffer.lookup("odom", "base", at(9.5))
 
 
 def test_answers_equal_those_of_tf2() -> None:
