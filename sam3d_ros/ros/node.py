@@ -137,6 +137,7 @@ class Sam3dNode(LifecycleNode):
         assert self._outputs is not None
         assert self._pipeline is not None
         result = super().on_activate(state)
+        self._pipeline.start()  # deactivation has closed it
         self._outputs.start()
         self._session = Session(self, self._config, self._pipeline, self._outputs, self.crash)
         return result

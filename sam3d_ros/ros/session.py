@@ -40,6 +40,10 @@ JOIN_S = 0.5  # for the worker to notice that its work was called off
 class Pipeline(Protocol):
     """What the node needs of ``scene.pipeline.ScenePipeline``."""
 
+    def start(self) -> None:
+        """Get ready for the first frame; returns at once."""
+        ...
+
     def process(self, frame: Frame, cancelled: Cancelled) -> SceneSnapshot:
         """Reconstruct the objects of a frame."""
         ...
@@ -145,7 +149,7 @@ class Session:
         """Make a frame of a bundle and a snapshot of the frame; report on it."""
         try:
             frame = frame_from_bundle(bundle, self._config, self.receiver.topics)
-            snapshot = self._snapshot(frame, cancellation)
+            snapshot = self._pipeline.process(frame, cancellation)
         except CancelledError as error:
             verdict = Verdict(code=cancellation.code, message=cancellation.reason or str(error))
         except Sam3dError as error:
@@ -155,11 +159,6 @@ class Session:
             self._publish(snapshot)
             verdict = verdict_of(snapshot, self._outputs.names(snapshot))
         self.reports.of_bundle(bundle, verdict)
-
-    def _snapshot(self, frame: Frame, cancellation: Cancellation) -> SceneSnapshot:
-        if not frame.masks:
-            return self._pipeline.advance(frame.stamp_ns, frame.frame_id)
-        return self._pipeline.process(frame, cancellation)
 
     def _advance(self, stamp_ns: int) -> None:
         """Let objects age; what that changes is news of the last frame, at its stamp."""

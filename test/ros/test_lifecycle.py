@@ -30,6 +30,7 @@ from sam3d_ros.ros import compat
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.node import CrashError
 from sam3d_ros.ros.parameters import config_from_parameters
+from sam3d_ros.scene.pipeline import ScenePipeline
 
 MakeRig = Callable[..., Rig]
 pytestmark = pytest.mark.ros
@@ -63,6 +64,18 @@ def test_configuring_again_after_cleanup_works_and_leaks_nothing(rig: Rig) -> No
     rig.until(rig.is_connected, "connections")
     rig.send_frame()
     assert rig.report().code == ReportCode.OK
+
+
+def test_each_activation_makes_the_reconstructor_ready_before_the_first_frame(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[ScenePipeline] = []
+    monkeypatch.setattr(ScenePipeline, "start", lambda self: starts.append(self))
+    rig.start()
+    assert len(starts) == 1
+    rig.node.trigger_deactivate()
+    rig.node.trigger_activate()
+    assert len(starts) == 2
 
 
 def test_an_inactive_node_is_silent_and_hears_nothing(rig: Rig) -> None:
