@@ -70,7 +70,11 @@ def test_each_activation_makes_the_reconstructor_ready_before_the_first_frame(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     starts: list[ScenePipeline] = []
-    monkeypatch.setattr(ScenePipeline, "start", lambda self: starts.append(self))
+
+    def start(self: ScenePipeline) -> None:
+        starts.append(self)
+
+    monkeypatch.setattr(ScenePipeline, "start", start)
     rig.start()
     assert len(starts) == 1
     rig.node.trigger_deactivate()
