@@ -29,7 +29,7 @@ from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 from sam3d_ros.ros.framing import Input
 
 if TYPE_CHECKING:
-    from sam3d_ros.ros.replay import Recording
+    from sam3d_ros.ros.recording import Recording
 
 TRANSPORTS = {Input.IMAGE: "/compressed", Input.DEPTH: "/compressedDepth"}
 DESCRIPTION = """\
@@ -118,7 +118,7 @@ def node_topics(bag: Bag, namespace: str) -> dict[str, str]:
 
 
 def _from_scenes(arguments: argparse.Namespace) -> "Recording":
-    from sam3d_ros.ros.replay import recording_from_frames  # noqa: PLC0415  # needs ROS
+    from sam3d_ros.ros.recording import recording_from_frames  # noqa: PLC0415  # needs ROS
 
     frames = [
         load_scene(folder, arguments.depth_file, arguments.lidar).frame
@@ -128,7 +128,7 @@ def _from_scenes(arguments: argparse.Namespace) -> "Recording":
 
 
 def _from_bag(arguments: argparse.Namespace, stack: ExitStack) -> "Recording":
-    from sam3d_ros.ros.replay import Recording  # noqa: PLC0415  # needs ROS
+    from sam3d_ros.ros.recording import Recording  # noqa: PLC0415  # needs ROS
 
     bag = stack.enter_context(Bag(arguments.input))
     names = node_topics(bag, arguments.namespace) if arguments.node_topics else {}

@@ -69,6 +69,11 @@ def flat_array(values: NDArray[Any], dtype: str) -> "array[Any]":
     return block
 
 
+def byte_array(values: NDArray[Any]) -> "array[Any]":
+    """Return the memory of an array in row order as the ``data`` of an image or a cloud."""
+    return array("B", np.ascontiguousarray(values).tobytes())
+
+
 def pose_msg(pose: Similarity) -> Pose:
     """Return a rigid transform as the pose of its source frame."""
     x, y, z = (float(value) for value in pose.translation_m)
@@ -163,7 +168,7 @@ def cloud_msg(points: NDArray[np.void], header: Header) -> PointCloud2:
         row_step=CLOUD_POINT.itemsize * len(points),
         is_dense=True,
     )
-    message.data = array("B", points.tobytes())
+    message.data = byte_array(points)
     return message
 
 

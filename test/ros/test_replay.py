@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ from sam3d_ros.evaluation.synthetic_render import Quality
 from sam3d_ros.geometry.cameras import camera_from_fov
 from sam3d_ros.ros.assembler import Assembler, Bundle
 from sam3d_ros.ros.framing import Input, Instant, frame_from_bundle
-from sam3d_ros.ros.replay import message_type, recording_from_frames, shifted
+from sam3d_ros.ros.recording import message_type, recording_from_frames
+from sam3d_ros.ros.replay import Round, restamped
 from sam3d_ros.structures import DepthImage, Frame, PointCloud, Similarity
 
 DOMAIN = 97
@@ -132,9 +134,6 @@ def test_a_frame_comes_back_from_its_messages_as_it_was(frame: Frame) -> None:
     np.testing.assert_allclose(
         back.depth.color_from_depth.matrix, frame.depth.color_from_depth.matrix, atol=1e-9
     )
-    assert back.points is not None
-    assert frame.points is not None
-    np.testing.assert_array_equal(back.points.points, frame.points.points)
     assert back.fixed_from_camera is not None
     assert frame.fixed_from_camera is not None
     np.testing.assert_allclose(
@@ -143,6 +142,18 @@ def test_a_frame_comes_back_from_its_messages_as_it_was(frame: Frame) -> None:
     assert [mask.instance_id for mask in back.masks] == [1, 2]
     for mask, given in zip(back.masks, frame.masks, strict=True):
         np.testing.assert_array_equal(mask.mask, given.mask)
+
+
+def test_points_come_back_where_there_is_no_depth(frame: Frame) -> None:
+    back = _assembled(replace(frame, depth=None))
+
+    assert back.depth is None
+    assert back.points is not None
+    assert frame.points is not None
+    np.testing.assert_array_equal(back.points.points, frame.points.points)
+    np.testing.assert_allclose(
+        back.points.camera_from_sensor.matrix, frame.points.camera_from_sensor.matrix, atol=1e-9
+    )
 
 
 def test_scenes_follow_each_other_at_the_given_rate(frame: Frame) -> None:
@@ -155,25 +166,27 @@ def test_scenes_follow_each_other_at_the_given_rate(frame: Frame) -> None:
 
 
 @pytest.mark.parametrize("shift_ns", [1, -1, 3 * NS + 7, -NS])
-def test_a_shift_moves_the_stamp_and_nothing_else(shift_ns: int) -> None:
+def test_a_new_stamp_changes_the_stamp_and_nothing_else(shift_ns: int) -> None:
     image = Image(height=1, width=2, encoding="mono8", step=2, data=b"ab")
     image.header.stamp.sec, image.header.stamp.nanosec = 100, 5
     image.header.frame_id = "camera"
 
-    moved: Any = deserialize_message(shifted(serialize_message(image), Image, shift_ns), Image)
+    moved: Any = deserialize_message(
+        restamped(serialize_message(image), Image, lambda ns: ns + shift_ns), Image
+    )
 
     assert moved.header.stamp.sec * NS + moved.header.stamp.nanosec == 100 * NS + 5 + shift_ns
     image.header.stamp = moved.header.stamp
     assert moved == image
 
 
-def test_a_shift_moves_every_transform_of_a_tf_message() -> None:
+def test_every_transform_of_a_tf_message_gets_a_new_stamp() -> None:
     message: Any = message_type("tf2_msgs/msg/TFMessage")()
     for second in (1, 2):
         message.transforms.append(message_type("geometry_msgs/msg/TransformStamped")())
         message.transforms[-1].header.stamp.sec = second
 
-    data = shifted(serialize_message(message), type(message), 10 * NS)
+    data = restamped(serialize_message(message), type(message), lambda ns: ns + 10 * NS)
     moved: Any = deserialize_message(data, type(message))
 
     assert [each.header.stamp.sec for each in moved.transforms] == [11, 12]
@@ -182,7 +195,27 @@ def test_a_shift_moves_every_transform_of_a_tf_message() -> None:
 def test_a_message_without_a_header_is_left_as_it_is() -> None:
     data = serialize_message(String(data="hello"))
 
-    assert shifted(data, String, NS) == data
+    assert restamped(data, String, lambda ns: ns + NS) == data
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0, 4.0])
+def test_stamps_of_the_present_pass_as_fast_as_time_does(rate: float) -> None:
+    played = Round(begin_ns=7 * NS, steady_ns=100 * NS, rate=rate, clock_ns=1000 * NS)
+
+    for recorded_ns in (7 * NS, 9 * NS, 12 * NS):
+        passed_ns = played.due_ns(recorded_ns) - 100 * NS
+        assert passed_ns == round((recorded_ns - 7 * NS) / rate)
+        assert played.stamp_ns(recorded_ns) == 1000 * NS + passed_ns
+        assert played.told_ns(played.due_ns(recorded_ns)) == played.stamp_ns(recorded_ns)
+    assert played.stamp_ns(0) == 0  # not stamped
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0, 4.0])
+def test_recorded_stamps_stay_and_the_clock_tells_them_when_they_are_due(rate: float) -> None:
+    played = Round(begin_ns=7 * NS, steady_ns=100 * NS, rate=rate)
+
+    assert played.stamp_ns(9 * NS) == 9 * NS
+    assert played.told_ns(played.due_ns(9 * NS)) == 9 * NS
 
 
 class Hearing:
@@ -224,11 +257,12 @@ def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RosProc
 def test_a_scene_folder_is_heard_on_the_topics_of_the_node(
     network: RosProcesses, scene_folder: Path, reliable: bool
 ) -> None:
+    """Looped and faster than recorded, stamps are still those of the present."""
     topics = {"/sam3d/image": Image, "/sam3d/camera_info": CameraInfo, "/sam3d/masks": Image}
     hearing = Hearing(topics, reliable)
     before_s = time.time()
-    network.start("replay", "sam3d_ros.apps", "replay", str(scene_folder), "--hz", "10", "--loop")
-    hearing.until(3)
+    network.start("replay", "sam3d_ros.apps", "replay", str(scene_folder), "--rate", "5", "--loop")
+    hearing.until(5)
     ended = network.stop("replay")
     hearing.close()
 
