@@ -21,7 +21,7 @@ import os
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,7 +32,7 @@ import numpy as np
 
 from sam3d_ros.apps.bench_lift import one_core_environment
 from sam3d_ros.apps.processes import RosProcesses
-from sam3d_ros.errors import ConfigError, Sam3dError
+from sam3d_ros.errors import ConfigError, ReportCode, Sam3dError
 from sam3d_ros.evaluation.files import read_json
 from sam3d_ros.evaluation.synthetic import (
     SceneSpec,
@@ -48,6 +48,7 @@ DESCRIPTION = """\
 Measure the node while a 640x480 RGB-D camera with masks of five objects publishes at 30 Hz (best
 effort, config/fastdds_shm.xml, everything on two cores), and the backend on one core beside
 Open3D. Writes bench.json. Limits are printed beside the figures; a busy machine breaks them.
+Exit code 1: the node refused frames.
 """
 OBJECTS = ("box", "can", "bowl", "mug", "bottle")
 NUM_VIEWS = 3
@@ -80,7 +81,8 @@ class NodeFigures:
     topics: Mapping[str, TopicFigures]
     first_result_s: float  # from the first mask to the first object heard by another process
     frames_done: int
-    frames_dropped: int
+    frames_dropped: int  # for newer ones
+    refusals: Mapping[str, int]  # of other frames, by the name of the code
     frame_s: float  # from the last message of a frame to its published result, median
 
 
@@ -98,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, print, write; 0 when everything could be measured.
+    """Measure, print, write; 0 when everything could be measured and no frame was refused.
 
     Raises:
         BenchError: When a process failed; ends with its last output.
@@ -125,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         output / "bench.json",
     )
     print(f"\n{_node_text(node)}\n\n{_objects_text(objects)}\n\nwritten: {output / 'bench.json'}")
-    return 0
+    return int(bool(node.refusals))
 
 
 def _render(folder: Path) -> Path:
@@ -175,7 +177,7 @@ def _measure_node(output: Path, seconds: float, domain: int | None) -> NodeFigur
             if ended.exit_code != int(name == "listener"):
                 raise BenchError(f"the {name} failed\n{processes.last_lines(name)}")
             time.sleep(0.5)
-    return _node_figures(_read(sent_log), _read(call_log), read_json(heard_file))
+    return node_figures(_read(sent_log), _read(call_log), read_json(heard_file))
 
 
 def _check_alive(processes: RosProcesses) -> None:
@@ -193,11 +195,21 @@ def _read(path: Path) -> dict[str, list[tuple[int, ...]]]:
     return rows
 
 
-def _node_figures(
+def node_figures(
     sent: Mapping[str, Sequence[tuple[int, ...]]],
     calls: Mapping[str, Sequence[tuple[int, ...]]],
     heard: Mapping[str, Any],
 ) -> NodeFigures:
+    """Join what was published, called and heard.
+
+    Args:
+        sent: (stamp, moment of publish) of each message in ns, by topic.
+        calls: (stamp, begin, end) of each callback in ns, by topic.
+        heard: ``heard.json`` of the listener.
+
+    Raises:
+        BenchError: When a topic stayed silent or no object came.
+    """
     names = {f"/sam3d/{name}": name for name in INPUTS}
     missing = [topic for topic in names if not sent.get(topic) or not calls.get(topic)]
     if missing:
@@ -206,14 +218,15 @@ def _node_figures(
     first_object_ns = heard["first_object_monotonic_ns"]
     if first_object_ns is None:
         raise BenchError("the node published no object")
-    codes = [report["code"] for report in heard["reports"]]
+    counts = Counter(ReportCode(report["code"]) for report in heard["reports"])
     times = [row[1] for row in sent["/sam3d/image"]]
     return NodeFigures(
         seconds=(times[-1] - times[0]) / 1e9,
         topics={name: topic_figures(sent[topic], calls[topic]) for topic, name in names.items()},
         first_result_s=(first_object_ns - first_mask_ns) / 1e9,
-        frames_done=codes.count(0),
-        frames_dropped=len(codes) - codes.count(0),
+        frames_done=counts.pop(ReportCode.OK, 0),
+        frames_dropped=counts.pop(ReportCode.DROPPED, 0),
+        refusals={code.name: num for code, num in sorted(counts.items())},
         frame_s=float(np.median([r["latency_s"] for r in heard["reports"] if not r["code"]])),
     )
 
@@ -260,6 +273,7 @@ def _node_text(node: NodeFigures) -> str:
     slowest = max(each.transport_p50_ms for each in every)
     lost = sum(each.lost for each in every)
     rate = node.frames_done / node.seconds
+    refused = ", ".join(f"{num} x {code}" for code, num in node.refusals.items())
     return "\n".join(
         [
             *lines,
@@ -270,6 +284,7 @@ def _node_text(node: NodeFigures) -> str:
             _verdict("first result after the first mask", node.first_result_s, 2.0, "s"),
             f"frames done: {node.frames_done} ({rate:.2f} per s, {node.frame_s:.2f} s each), newer "
             f"ones preferred to {node.frames_dropped}",
+            f"frames refused: {refused or 'none'}",
         ]
     )
 

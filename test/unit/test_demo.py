@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam3d_ros.apps.bench import topic_figures
+from sam3d_ros.apps.bench import INPUTS, node_figures, topic_figures
 from sam3d_ros.apps.demo_truth import Heard, Limits, compare, table, write_result
-from sam3d_ros.errors import DatasetError
+from sam3d_ros.errors import DatasetError, ReportCode
 from sam3d_ros.evaluation.datasets import Scene
 from sam3d_ros.evaluation.synthetic import SceneSpec, arrange, render_view, scene_from_view
 from sam3d_ros.evaluation.synthetic_render import Quality
@@ -173,3 +173,15 @@ def test_messages_count_from_the_first_that_arrived_and_missing_ones_are_lost() 
     assert (figures.published, figures.lost) == (7, 1)
     assert figures.transport_p50_ms == pytest.approx(2.0)
     assert figures.callback_max_ms == pytest.approx(1.0)
+
+
+def test_frames_left_for_newer_ones_are_dropped_and_all_others_refused() -> None:
+    sent = {f"/sam3d/{name}": [(1, 10), (2, 20)] for name in INPUTS}
+    calls = {f"/sam3d/{name}": [(1, 11, 12), (2, 21, 22)] for name in INPUTS}
+    codes = [ReportCode.OK, ReportCode.DROPPED, ReportCode.DROPPED, ReportCode.NOT_SYNCED]
+    reports = [{"code": int(code), "latency_s": 0.1} for code in codes]
+
+    figures = node_figures(sent, calls, {"first_object_monotonic_ns": 50, "reports": reports})
+
+    assert (figures.frames_done, figures.frames_dropped) == (1, 2)
+    assert figures.refusals == {"NOT_SYNCED": 1}
