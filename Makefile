@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
-DATA ?= ../shared/data/synthetic_tabletop
+DATA ?= ../shared/data/synthetic_tabletop ../shared/data/ycb_tabletop
+BACKENDS ?= lift,hull,alpha,poisson
 
 # The CPU build of the pinned torch. For CUDA: export TORCH=torch==2.13.0 (or any other
 # requirement, or pip's --index-url before it), then make env in a clone without .venv.
@@ -43,7 +44,8 @@ help:
 	@echo "make lint      ruff, mypy, import directions"
 	@echo "make format    let ruff format the code"
 	@echo "make bench     callback, transport and reconstruction times"
-	@echo "make evaluate  compare with the truth of DATA=$(DATA)"
+	@echo "make evaluate  compare BACKENDS=$(BACKENDS)"
+	@echo "              with the truth of DATA=$(DATA)"
 	@echo "make clean     remove what was built, and .venv"
 	@echo "make VENV= TARGET runs in the ROS environment that is sourced instead of .venv"
 
@@ -69,7 +71,7 @@ bench: $(READY)
 	$(RUN) -m sam3d_ros.apps bench -o $(OUT)/bench
 
 evaluate: $(READY)
-	$(RUN) -m sam3d_ros.apps evaluate $(DATA) --backend lift -o $(OUT)/evaluate
+	$(RUN) -m sam3d_ros.apps evaluate $(DATA) --backend $(BACKENDS) -o $(OUT)/evaluate
 
 clean:
 	rm -rf build install log $(OUT) *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
