@@ -18,7 +18,7 @@ Pixel centres are integers: the image covers ``[-0.5, width - 0.5]``. Scaling an
 therefore moves the principal point to ``(c + 0.5) * s - 0.5``.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -136,21 +136,36 @@ def pixel_rays(camera: Camera) -> Floats:
     return rays
 
 
-def rectify_image(
-    image: NDArray[Any], camera: Camera, interpolation: Interpolation = "linear"
-) -> NDArray[Any]:
-    """Return ``image`` (H, W) or (H, W, C) as the rectified camera would have taken it.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rectification:
+    """From images of a camera to images of its rectified camera; good for many images."""
 
-    Masks, labels and depth want ``nearest``; many masks are faster stacked as channels. What the
-    camera did not see, or where the lens model ends, becomes 0, or NaN in an image of floats.
+    camera: Camera
+    source_px: Floats | None  # (H, W, 2) where each pixel comes from; None where nothing moves
+
+    def image(self, image: NDArray[Any], interpolation: Interpolation = "linear") -> NDArray[Any]:
+        """Return ``image`` (H, W) or (H, W, C) as the rectified camera would have taken it.
+
+        Masks, labels and depth want ``nearest``, which never mixes two surfaces. What the camera
+        did not see, or where the lens model ends, becomes 0, or NaN in an image of floats.
+        """
+        size = f"{self.camera.height} {self.camera.width}"
+        check_shape(image, size if image.ndim == 2 else f"{size} C", "image")
+        return image if self.source_px is None else _sampled(image, self.source_px, interpolation)
+
+
+def rectification_of(camera: Camera) -> Rectification:
+    """Prepare to rectify images of a camera.
+
+    Raises:
+        IntrinsicsError: The camera has no usable intrinsics.
+        DistortionError: The distortion model is not known.
     """
-    size = f"{camera.height} {camera.width}"
-    check_shape(image, size if image.ndim == 2 else f"{size} C", "image")
     if not camera.is_distorted:
-        return image
+        return Rectification(camera=camera, source_px=None)
     ideal = _ideal(rectified(camera), _pixel_grid(camera))
     source_px = np.nan_to_num(_pixels(camera, lens_of(camera).distort(ideal)), nan=OUTSIDE_PX)
-    return _sampled(image, source_px, interpolation)
+    return Rectification(camera=camera, source_px=source_px)
 
 
 def _sampled(image: NDArray[Any], source_px: Floats, interpolation: Interpolation) -> NDArray[Any]:

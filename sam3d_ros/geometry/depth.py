@@ -27,7 +27,6 @@ from sam3d_ros.geometry.cameras import (
     cropped,
     pixel_rays,
     project,
-    rectify_image,
 )
 from sam3d_ros.geometry.zbuffer import nearest_depth_m, step_limit_m, visible_points
 from sam3d_ros.shapes import check_shape
@@ -79,11 +78,6 @@ def unproject(depth_m: Floats, camera: Camera) -> Floats:
     return np.asarray(pixel_rays(camera) * depth_m[..., None].astype(np.float32))
 
 
-def rectify_depth(depth_m: Floats, camera: Camera) -> Floats:
-    """Return the depth that the rectified camera would have measured; never mixes two surfaces."""
-    return rectify_image(depth_m, camera, "nearest")
-
-
 def register_depth(depth: DepthImage, color: Camera) -> Floats:
     """Return depth ``(H, W)`` as the color camera would have measured it, NaN where unknown.
 
@@ -93,7 +87,7 @@ def register_depth(depth: DepthImage, color: Camera) -> Floats:
     Raises:
         DepthAlignError: The depth camera's intrinsics or pose cannot be right.
     """
-    if _same_view(depth, color):
+    if is_registered(depth, color):
         return depth.depth_m
     _check_registration(depth)
     patches = _patches(depth)
@@ -111,6 +105,21 @@ def register_depth(depth: DepthImage, color: Camera) -> Floats:
             "transform maps depth to color coordinates and that both frames are optical"
         )
     return nearest_depth_m(depths_m, indices, color)
+
+
+def is_registered(depth: DepthImage, color: Camera) -> bool:
+    """Tell whether each pixel of depth and color looks in the same direction already."""
+    own, pose = depth.camera, depth.color_from_depth
+    lenses = [
+        (camera.distortion_model, camera.distortion) if camera.is_distorted else None
+        for camera in (own, color)
+    ]
+    return (
+        (own.width, own.height) == (color.width, color.height)
+        and np.allclose(own.matrix_px, color.matrix_px, rtol=1e-6)
+        and lenses[0] == lenses[1]
+        and np.allclose(pose.matrix, np.eye(4), atol=1e-6)
+    )
 
 
 def reject_flying_pixels(depth_m: Floats, camera: Camera) -> Floats:
@@ -151,20 +160,6 @@ def _check_unit(depth: Floats, integral: bool) -> None:
             f"float depth is read as metres, but its median is {median:g}; "
             "set depth.unit to mm if the driver sends millimetres"
         )
-
-
-def _same_view(depth: DepthImage, color: Camera) -> bool:
-    own, pose = depth.camera, depth.color_from_depth
-    lenses = [
-        (camera.distortion_model, camera.distortion) if camera.is_distorted else None
-        for camera in (own, color)
-    ]
-    return (
-        (own.width, own.height) == (color.width, color.height)
-        and np.allclose(own.matrix_px, color.matrix_px, rtol=1e-6)
-        and lenses[0] == lenses[1]
-        and np.allclose(pose.matrix, np.eye(4), atol=1e-6)
-    )
 
 
 def _check_registration(depth: DepthImage) -> None:

@@ -22,11 +22,11 @@ import numpy as np
 
 from sam3d_ros.config import MasksConfig, SceneConfig
 from sam3d_ros.errors import DepthSparseError, MaskEmptyError, Sam3dError
-from sam3d_ros.geometry.cameras import rectified, rectify_image
+from sam3d_ros.geometry.cameras import Rectification, rectification_of, rectified
 from sam3d_ros.geometry.clouds import point_map_from_cloud
 from sam3d_ros.geometry.depth import (
     clip_depth,
-    rectify_depth,
+    is_registered,
     register_depth,
     reject_flying_pixels,
     unproject,
@@ -90,12 +90,13 @@ def observe(frame: Frame, config: SceneConfig) -> FrameObservations:
         Sam3dError: When intrinsics, distortion or the depth camera make all of the frame unusable.
             A mask that is too small or has too little depth becomes a failure of its own instead.
     """
-    view = _view(frame, config)
+    rectification = rectification_of(frame.camera)
+    view = _view(frame, rectification, config)
     candidates: list[_Candidate] = []
     failures: list[ObjectFailure] = []
     for instance in frame.masks:
         try:
-            candidates.append(_candidate(instance, frame.camera, view, config))
+            candidates.append(_candidate(instance, rectification, view, config))
         except Sam3dError as error:
             failures.append(
                 ObjectFailure(instance_id=instance.instance_id, code=error.code, message=str(error))
@@ -105,11 +106,9 @@ def observe(frame: Frame, config: SceneConfig) -> FrameObservations:
     return FrameObservations(observations=observations, failures=tuple(failures), support=support)
 
 
-def _view(frame: Frame, config: SceneConfig) -> _View:
-    rgb = frame.rgb
-    if frame.camera.is_distorted:
-        rgb = rectify_image(rgb, frame.camera)
-    points_camera, scale_source = _points(frame, config)
+def _view(frame: Frame, rectification: Rectification, config: SceneConfig) -> _View:
+    rgb = rectification.image(frame.rgb)
+    points_camera, scale_source = _points(frame, rectification, config)
     return _View(
         camera=rectified(frame.camera),
         rgb=rgb.astype(np.float32) / np.float32(255.0),
@@ -118,7 +117,9 @@ def _view(frame: Frame, config: SceneConfig) -> _View:
     )
 
 
-def _points(frame: Frame, config: SceneConfig) -> tuple[Floats, ScaleSource]:
+def _points(
+    frame: Frame, rectification: Rectification, config: SceneConfig
+) -> tuple[Floats, ScaleSource]:
     """Return the point map of the rectified camera; a depth image goes before a point cloud."""
     camera = rectified(frame.camera)
     if frame.depth is not None:
@@ -126,9 +127,11 @@ def _points(frame: Frame, config: SceneConfig) -> tuple[Floats, ScaleSource]:
             frame.depth,
             depth_m=clip_depth(frame.depth.depth_m, config.depth.min, config.depth.max),
         )
-        depth_m = register_depth(clipped, frame.camera)
-        if frame.camera.is_distorted:
-            depth_m = rectify_depth(depth_m, frame.camera)
+        # Depth of another camera goes straight to the rectified one: one resampling less.
+        if is_registered(clipped, frame.camera):
+            depth_m = rectification.image(clipped.depth_m, "nearest")
+        else:
+            depth_m = register_depth(clipped, camera)
         return unproject(reject_flying_pixels(depth_m, camera), camera), ScaleSource.DEPTH
     if frame.points is not None:
         points = point_map_from_cloud(frame.points, camera, config.lidar.splat_radius_px)
@@ -139,11 +142,9 @@ def _points(frame: Frame, config: SceneConfig) -> tuple[Floats, ScaleSource]:
 
 
 def _candidate(
-    instance: InstanceMask, camera: Camera, view: _View, config: SceneConfig
+    instance: InstanceMask, rectification: Rectification, view: _View, config: SceneConfig
 ) -> _Candidate:
-    silhouette = instance.mask
-    if camera.is_distorted:
-        silhouette = rectify_image(silhouette.astype(np.uint8), camera, "nearest") > 0
+    silhouette = rectification.image(instance.mask, "nearest")
     num_pixels = int(silhouette.sum())
     if num_pixels < config.masks.min_pixels:
         raise MaskEmptyError(

@@ -27,8 +27,8 @@ from sam3d_ros.geometry.cameras import (
     cropped,
     pixel_rays,
     project,
+    rectification_of,
     rectified,
-    rectify_image,
     resized,
     undistort_pixels,
 )
@@ -272,7 +272,7 @@ def test_rectifying_agrees_with_opencv(vga: Camera) -> None:
 
     expected = cv2.undistort(rgb, camera.matrix_px, np.array(camera.distortion))
 
-    difference = np.abs(rectify_image(rgb, camera).astype(int) - expected)
+    difference = np.abs(rectification_of(camera).image(rgb).astype(int) - expected)
     assert np.percentile(difference, 99) <= 4  # cv2.undistort rounds its map to 1/32 px
 
 
@@ -280,7 +280,7 @@ def test_rectifying_agrees_with_opencv(vga: Camera) -> None:
 def test_the_nearest_pixel_is_taken_as_it_is(dtype: type, camera: Camera) -> None:
     labels = np.random.default_rng(3).integers(0, 2, (480, 640)).astype(dtype)
 
-    mapped = rectify_image(labels, camera, "nearest")
+    mapped = rectification_of(camera).image(labels, "nearest")
 
     assert mapped.dtype == dtype
     columns, rows = np.rint(project(camera, pixel_rays(rectified(camera))[100:120, 200:220])).T
@@ -292,16 +292,18 @@ def test_channels_are_rectified_like_single_images(vga: Camera) -> None:
     camera = with_lens(vga, "webcam")
     masks = np.random.default_rng(4).random((480, 640, 7)) > 0.5
 
-    mapped = rectify_image(masks, camera, "nearest")
+    mapped = rectification_of(camera).image(masks, "nearest")
 
-    np.testing.assert_array_equal(mapped[..., 3], rectify_image(masks[..., 3], camera, "nearest"))
+    np.testing.assert_array_equal(
+        mapped[..., 3], rectification_of(camera).image(masks[..., 3], "nearest")
+    )
 
 
 def test_what_the_camera_did_not_see_is_unknown(vga: Camera) -> None:
     camera = with_lens(vga, "pincushion")  # shows less than an ideal lens in the corners
 
-    depth_m = rectify_image(np.ones((480, 640), dtype=np.float32), camera, "nearest")
-    rgb = rectify_image(np.full((480, 640, 3), 200, dtype=np.uint8), camera)
+    depth_m = rectification_of(camera).image(np.ones((480, 640), dtype=np.float32), "nearest")
+    rgb = rectification_of(camera).image(np.full((480, 640, 3), 200, dtype=np.uint8))
 
     outside = np.isnan(project(camera, pixel_rays(rectified(camera)))).any(axis=-1)
     pixels = project(camera, pixel_rays(rectified(camera)))
@@ -315,9 +317,9 @@ def test_what_the_camera_did_not_see_is_unknown(vga: Camera) -> None:
 def test_an_ideal_camera_needs_no_rectification(vga: Camera) -> None:
     image = np.zeros((480, 640), dtype=np.uint8)
 
-    assert rectify_image(image, vga) is image
+    assert rectification_of(vga).image(image) is image
 
 
 def test_an_image_of_another_size_is_refused(vga: Camera) -> None:
     with pytest.raises(ShapeError, match=r"image must have shape \(480, 640\)"):
-        rectify_image(np.zeros((240, 320)), with_lens(vga, "webcam"))
+        rectification_of(with_lens(vga, "webcam")).image(np.zeros((240, 320)))

@@ -25,11 +25,10 @@ import pytest
 import trimesh
 
 from sam3d_ros.errors import DepthAlignError, DepthUnitError, ShapeError
-from sam3d_ros.geometry.cameras import cropped, pixel_rays, project, resized
+from sam3d_ros.geometry.cameras import cropped, pixel_rays, project, rectification_of, resized
 from sam3d_ros.geometry.depth import (
     clip_depth,
     metric_depth,
-    rectify_depth,
     register_depth,
     reject_flying_pixels,
     unproject,
@@ -145,7 +144,7 @@ def test_rectified_depth_keeps_the_surfaces_that_were_measured(
     camera = replace(vga, distortion_model="plumb_bob", distortion=(-0.3, 0.1, 0.001, 0.0, 0.0))
     scene = tabletop(make_box)
 
-    depth_m = rectify_depth(render(scene, camera).depth_m, camera)
+    depth_m = rectification_of(camera).image(render(scene, camera).depth_m, "nearest")
 
     error_m = np.abs(depth_m - render(scene, vga).depth_m)
     assert np.nanmedian(error_m) < 5e-4

@@ -173,3 +173,13 @@ def test_a_distorted_camera_is_rectified_with_masks_and_depth(two: Scene) -> Non
         assert not seen.camera.is_distorted
         assert seen.mask.any()
         assert seen.rgb[seen.mask].std(axis=0).max() < 0.05
+
+
+def test_depth_of_another_camera_reaches_a_distorted_one(two: Scene) -> None:
+    lens = replace(VGA, distortion_model="plumb_bob", distortion=(0.05, 0.0, 0.0, 0.0, 0.0))
+    observed = observe(replace(two.frame, camera=lens), SceneConfig())
+    assert two.frame.depth is not None
+    assert observed.observations[0].camera.distortion == ()
+    # The depth camera is the rectified color camera, so each reading stays where it is.
+    difference_m = observed.observations[0].points_camera[..., 2] - two.frame.depth.depth_m
+    assert np.nanmax(np.abs(difference_m)) < 1e-4
