@@ -104,7 +104,7 @@ def half_section(axis: Axis, workspace: Workspace, evidence: ViewEvidence) -> Ha
     )
     low_m, high_m = np.percentile(height_m, (0.5, 99.5))
     if workspace.has_support and abs(axis.direction[2]) > 0.5:
-        low_m = 0.0
+        low_m, high_m = 0.0, max(0.0, high_m)  # what lies all below its support is carved away
     radius = 1.02 * float(np.percentile(radius_m, 99)) + 0.002
     step_m = max(radius / RADIUS_CELLS, (high_m - low_m) / MAX_ROWS)
     heights = np.arange(low_m - 3 * step_m, high_m + 4 * step_m, step_m)

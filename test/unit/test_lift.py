@@ -223,3 +223,11 @@ def test_a_mask_of_scattered_pixels_gives_a_closed_mesh() -> None:
     scattered = seen.silhouette & (rng.random(seen.silhouette.shape) < 0.15)
     ragged = replace(seen, silhouette=scattered, mask=seen.mask & scattered, support=None)
     assert is_watertight(lifted(ragged).mesh_object)
+
+
+def test_what_a_camera_below_the_support_sees_is_refused_with_a_hint() -> None:
+    seen = observed(scene([can(0.034, 0.102)], VIEW))
+    assert seen.support is not None
+    raised = replace(seen.support, offset_m=-0.3)
+    with pytest.raises(ReconstructionError, match="leave no volume"):
+        lifted(replace(seen, support=raised))
