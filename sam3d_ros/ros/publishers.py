@@ -51,7 +51,7 @@ LABEL_LIFETIME_S = (1.0, 10.0)  # shortest, longest
 class Outputs:
     """The publishers of one configuration.
 
-    ``publish`` belongs to the worker's thread; ``send_report`` may be called from any.
+    ``publish`` belongs to the worker's thread, ``send_report`` to that of the reports.
     """
 
     def __init__(self, node: LifecycleNode, config: NodeConfig) -> None:

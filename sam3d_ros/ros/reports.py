@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from queue import SimpleQueue
 
 from std_msgs.msg import Header
 
@@ -33,21 +34,36 @@ NS_PER_S = 1e9
 
 
 class Reports:
-    """Sends reports from any thread, counts them, and logs refusals now and then."""
+    """Counts reports of any thread, sends them, and logs refusals now and then.
+
+    Sending and logging have a thread of their own: a single line of log may take tens of
+    milliseconds, because rclpy looks up who asks for it, which no callback can afford.
+
+    Args:
+        publish: Sends one report, in that thread.
+        now: The present moment.
+        warn: Logs one line, in that thread.
+        crashed: Called in that thread when one of these raised, which is a bug.
+    """
 
     def __init__(
         self,
         publish: Callable[[FrameReport], None],
         now: Callable[[], Instant],
         warn: Callable[[str], None],
+        crashed: Callable[[], None],
     ) -> None:
         self._publish = publish
         self._now = now
         self._warn = warn
+        self._crashed = crashed
         self._lock = threading.Lock()
+        self._queue: SimpleQueue[FrameReport | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
         self._logged_s: dict[ReportCode, float] = {}
         self.counts: Counter[ReportCode] = Counter()
         self.last: FrameReport | None = None
+        self._thread.start()
 
     def of_bundle(self, bundle: Bundle, verdict: Verdict) -> None:
         """Report on a mask whose messages were complete."""
@@ -57,6 +73,22 @@ class Reports:
     def of_mask(self, frame_id: str, stamp_ns: int, verdict: Verdict) -> None:
         """Report on a mask that became no bundle."""
         self._send(header_of(frame_id, stamp_ns), verdict, float("nan"), stamp_ns)
+
+    def close(self) -> None:
+        """Return once everything is sent; what comes later is not."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        is_clean = False
+        try:
+            while (report := self._queue.get()) is not None:
+                self._publish(report)
+                self._log(ReportCode(report.code), report.message)
+            is_clean = True
+        finally:
+            if not is_clean:
+                self._crashed()
 
     def _send(self, header: Header, verdict: Verdict, latency_s: float, stamp_ns: int) -> None:
         with self._lock:
@@ -72,12 +104,11 @@ class Reports:
                 dropped=self.counts[ReportCode.DROPPED],
                 object_ids=list(verdict.object_ids),
             )
-            self._publish(self.last)
-            self._log(verdict)
+            self._queue.put(self.last)
 
-    def _log(self, verdict: Verdict) -> None:
+    def _log(self, code: ReportCode, message: str) -> None:
         now_s = time.monotonic()
-        last_s = self._logged_s.get(verdict.code, float("-inf"))
-        if verdict.code != ReportCode.OK and now_s - last_s >= LOG_PERIOD_S:
-            self._logged_s[verdict.code] = now_s
-            self._warn(f"{verdict.code.name}: {verdict.message}")
+        last_s = self._logged_s.get(code, float("-inf"))
+        if code != ReportCode.OK and now_s - last_s >= LOG_PERIOD_S:
+            self._logged_s[code] = now_s
+            self._warn(f"{code.name}: {message}")

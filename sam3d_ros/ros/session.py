@@ -65,7 +65,8 @@ class Session:
     """From activation to deactivation.
 
     Two threads meet here: the executor's calls ``_on_outcome`` and the public methods, the
-    worker's everything that touches the pipeline or publishes a snapshot.
+    worker's everything that touches the pipeline or publishes a snapshot. Both hand their reports
+    to a third one, that of ``Reports``.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Session:
         self.num_objects = 0
         self._worker = Worker(self._process, config.queue, crashed)
         self.receiver = Receiver(node, config, self._on_outcome)
-        self.reports = Reports(outputs.send_report, self.receiver.now, self._warn)
+        self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
 
     def advance(self) -> None:
         """Let the objects age while no masks come.
@@ -112,6 +113,7 @@ class Session:
         if not self._worker.join(JOIN_S):
             self._pipeline.close()  # takes from the worker what it waits for
             self._worker.join(JOIN_S)
+        self.reports.close()
 
     def _on_outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, Refusal):
