@@ -21,6 +21,7 @@ surfaces have holes, and are still to be compared fairly.
 import numpy as np
 import open3d as o3d
 
+from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.structures import Bools, Floats, Mesh
 
 NUM_DIRECTIONS = 15  # odd: no draws
@@ -35,7 +36,7 @@ def is_inside(mesh: Mesh, points: Floats) -> Bools:
     directions. That is the rule "winding number above 1/2" of Jacobson et al. (SIGGRAPH 2013)
     for a simple surface, without the need of consistently oriented triangles.
     """
-    scene = _scene(mesh)
+    scene = raycasting_scene([mesh])
     inside: Bools = np.zeros(len(points), dtype=bool)
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     near = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
@@ -44,7 +45,7 @@ def is_inside(mesh: Mesh, points: Floats) -> Bools:
     rays[:, :3] = points[near]
     for direction in fibonacci_directions(NUM_DIRECTIONS):
         rays[:, 3:] = direction
-        votes += scene.count_intersections(o3d.core.Tensor(rays)).numpy() % 2
+        votes += scene.count_intersections(o3d.core.Tensor(rays), NUM_THREADS).numpy() % 2
     inside[near] = votes > NUM_DIRECTIONS // 2
     return inside
 
@@ -52,7 +53,8 @@ def is_inside(mesh: Mesh, points: Floats) -> Bools:
 def distance_to_surface(mesh: Mesh, points: Floats) -> Floats:
     """Return the distance of points ``(N, 3)`` to the nearest triangle, ``(N,)`` in metres."""
     query = o3d.core.Tensor(np.ascontiguousarray(points, dtype=np.float32))
-    distance_m: Floats = _scene(mesh).compute_distance(query).numpy().astype(np.float64)
+    scene = raycasting_scene([mesh])
+    distance_m: Floats = scene.compute_distance(query, NUM_THREADS).numpy().astype(np.float64)
     return distance_m
 
 
@@ -66,12 +68,3 @@ def fibonacci_directions(num: int) -> Floats:
     angle_rad = np.pi * (1.0 + np.sqrt(5.0)) * index
     radius = np.sqrt(1.0 - height**2)
     return np.stack((radius * np.cos(angle_rad), radius * np.sin(angle_rad), height), axis=-1)
-
-
-def _scene(mesh: Mesh) -> o3d.t.geometry.RaycastingScene:
-    scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(
-        o3d.core.Tensor(np.ascontiguousarray(mesh.vertices, dtype=np.float32)),
-        o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)),
-    )
-    return scene

@@ -24,13 +24,12 @@ import numpy as np
 import open3d as o3d
 import trimesh
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 from skimage import measure
 
 from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.geometry.measures import is_watertight
+from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.structures import Bools, Floats, Ints, Mesh
 
 # Samples nearer to the surface than this share of a cell are moved away from it: on a sample, the
@@ -85,14 +84,16 @@ def sample_surface(mesh: Mesh, num: int, rng: np.random.Generator) -> tuple[Floa
 def signed_distance(mesh: Mesh, points: Floats) -> Floats:
     """Distance of points ``(N, 3)`` to the surface of a closed mesh, ``(N,)``, negative inside."""
     query = o3d.core.Tensor(np.ascontiguousarray(points, dtype=np.float32))
-    distance: Floats = _scene(mesh).compute_signed_distance(query, nsamples=3).numpy()
+    scene = raycasting_scene([mesh])
+    distance: Floats = scene.compute_signed_distance(query, NUM_THREADS, nsamples=3).numpy()
     return distance
 
 
 def occupancy(mesh: Mesh, points: Floats) -> Bools:
     """Tell which of the points ``(N, 3)`` a closed mesh encloses, ``(N,)``."""
     query = o3d.core.Tensor(np.ascontiguousarray(points, dtype=np.float32))
-    inside: Bools = _scene(mesh).compute_occupancy(query, nsamples=3).numpy() > 0.5
+    scene = raycasting_scene([mesh])
+    inside: Bools = scene.compute_occupancy(query, NUM_THREADS, nsamples=3).numpy() > 0.5
     return inside
 
 
@@ -108,29 +109,6 @@ def isosurface(field: Floats, step_m: float) -> tuple[Floats, Ints]:
     distinct = np.where(np.abs(field) < least, np.copysign(least, field), field)
     vertices, triangles, _, _ = marching_cubes(distinct, 0.0, spacing=(step_m,) * 3)
     return vertices, triangles
-
-
-def largest_component(mesh: Mesh) -> Mesh:
-    """Keep the connected part with the largest area."""
-    triangles = mesh.triangles
-    edges = (np.repeat(triangles[:, 0], 2), triangles[:, 1:].ravel())
-    num = len(mesh.vertices)
-    graph = coo_matrix((np.ones(len(edges[0]), dtype=bool), edges), shape=(num, num))
-    _, labels = connected_components(graph, directed=False)
-    label_of_triangle = labels[triangles[:, 0]]
-    areas = np.bincount(label_of_triangle, triangle_areas(mesh))
-    return with_triangles(mesh, triangles[label_of_triangle == int(np.argmax(areas))])
-
-
-def with_triangles(mesh: Mesh, triangles: Ints) -> Mesh:
-    """Keep some triangles, and of the vertices those that they use."""
-    used, renumbered = np.unique(triangles, return_inverse=True)
-    return Mesh(
-        vertices=mesh.vertices[used],
-        triangles=renumbered.reshape(-1, 3).astype(np.int32),
-        colors=mesh.colors[used],
-        observed=mesh.observed[used],
-    )
 
 
 def decimate(mesh: Mesh, max_triangles: int) -> Mesh:
@@ -191,12 +169,3 @@ def _dressed(source: Mesh, vertices: Floats, triangles: NDArray[np.integer]) -> 
         colors=source.colors[nearest],
         observed=source.observed[nearest],
     )
-
-
-def _scene(mesh: Mesh) -> o3d.t.geometry.RaycastingScene:
-    scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(
-        o3d.core.Tensor(np.ascontiguousarray(mesh.vertices, dtype=np.float32)),
-        o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)),
-    )
-    return scene

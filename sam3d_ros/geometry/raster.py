@@ -16,31 +16,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import open3d as o3d
 
 from sam3d_ros.geometry.cameras import pixel_rays, project
-from sam3d_ros.shapes import check_shape
+from sam3d_ros.geometry.raycasting import NUM_THREADS, MeshLike, raycasting_scene
 from sam3d_ros.structures import Bools, Camera, Floats, Ints
 
-NUM_THREADS = 1  # callers share the machine with drivers and planners
 MARGIN_PX = 1.0  # around projected vertices, for rounding
-
-
-class MeshLike(Protocol):
-    """Anything with vertices and triangles, such as ``structures.Mesh``."""
-
-    @property
-    def vertices(self) -> Floats:
-        """Positions in metres, ``(V, 3)``."""
-        ...
-
-    @property
-    def triangles(self) -> Ints:
-        """Vertex indices, ``(F, 3)``, counter-clockwise seen from outside."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,7 +50,7 @@ def render(meshes_camera: Sequence[MeshLike], camera: Camera) -> Raster:
     solid = [index for index, mesh in enumerate(meshes_camera) if len(mesh.triangles)]
     if not solid:
         return raster
-    scene = _scene([meshes_camera[index] for index in solid])
+    scene = raycasting_scene([meshes_camera[index] for index in solid])
     region = _region([meshes_camera[index] for index in solid], camera)
     rays = pixel_rays(camera)[region]
     hits = _cast(scene, np.nan_to_num(rays))
@@ -93,18 +77,6 @@ def _empty_raster(camera: Camera) -> Raster:
     )
 
 
-def _scene(meshes: Sequence[MeshLike]) -> "o3d.t.geometry.RaycastingScene":
-    scene = o3d.t.geometry.RaycastingScene(nthreads=NUM_THREADS)
-    for mesh in meshes:
-        check_shape(mesh.vertices, "V 3", "vertices")
-        check_shape(mesh.triangles, "F 3", "triangles")
-        scene.add_triangles(
-            o3d.core.Tensor(np.ascontiguousarray(mesh.vertices, dtype=np.float32)),
-            o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)),
-        )
-    return scene
-
-
 def _region(meshes: Sequence[MeshLike], camera: Camera) -> tuple[slice, slice]:
     """Return the rows and columns outside of which no mesh can be seen."""
     size = np.array([camera.width, camera.height])
@@ -117,7 +89,7 @@ def _region(meshes: Sequence[MeshLike], camera: Camera) -> tuple[slice, slice]:
     return slice(low[1], high[1]), slice(low[0], high[0])
 
 
-def _cast(scene: "o3d.t.geometry.RaycastingScene", rays: Floats) -> dict[str, Floats]:
+def _cast(scene: o3d.t.geometry.RaycastingScene, rays: Floats) -> dict[str, Floats]:
     origins_and_directions = np.concatenate([np.zeros_like(rays), rays], axis=-1)
     hits = scene.cast_rays(o3d.core.Tensor(origins_and_directions), nthreads=NUM_THREADS)
     return {name: hits[name].numpy() for name in hits}

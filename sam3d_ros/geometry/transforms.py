@@ -68,26 +68,6 @@ def rotation_from_axis_angle(axis: Floats, angle_rad: float) -> Floats:
     return np.asarray(np.eye(3) + tilt)
 
 
-def rotation_between(start: Floats, end: Floats) -> Floats:
-    """Return the shortest rotation that takes the direction ``start`` to ``end``, both ``(3,)``.
-
-    For opposite directions, where every half turn is as short, the axis is the coordinate axis
-    that is most perpendicular to ``start``, made perpendicular.
-
-    Raises:
-        ShapeError: One of the vectors has no direction.
-    """
-    unit_start, unit_end = _unit(start, "start"), _unit(end, "end")
-    axis, cosine = np.cross(unit_start, unit_end), float(unit_start @ unit_end)
-    sine = float(np.linalg.norm(axis))
-    if sine < 1e-12 and cosine > 0:
-        return np.eye(3)
-    if sine < 1e-12:
-        helper = np.eye(3)[np.argmin(np.abs(unit_start))]
-        axis = np.cross(unit_start, helper)
-    return rotation_from_axis_angle(axis, float(np.arctan2(sine, cosine)))
-
-
 def fit_similarity(
     points_a: Floats, points_b: Floats, weights: Floats | None = None, *, with_scale: bool = True
 ) -> Similarity:

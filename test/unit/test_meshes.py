@@ -25,7 +25,6 @@ from sam3d_ros.geometry.meshes import (
     bounds,
     decimate,
     isosurface,
-    largest_component,
     occupancy,
     sample_surface,
     signed_distance,
@@ -106,15 +105,6 @@ def test_decimation_takes_attributes_from_the_nearest_vertex(torus: Mesh) -> Non
 def test_a_small_mesh_is_returned_as_it_is(make_box: Callable[..., Mesh]) -> None:
     box = make_box(1.0, 1.0, 1.0)
     assert decimate(box, 12) is box
-
-
-def test_the_largest_component_is_the_one_with_the_most_area() -> None:
-    small = trimesh.creation.icosphere(3, 0.1)  # more triangles, less area
-    large = trimesh.creation.box((1.0, 1.0, 1.0))
-    small.apply_translation((3.0, 0.0, 0.0))
-    kept = largest_component(mesh_from(trimesh.util.concatenate([small, large])))
-    np.testing.assert_allclose(bounds(kept), [[-0.5] * 3, [0.5] * 3], atol=1e-6)
-    assert is_watertight(kept)
 
 
 def test_an_isosurface_is_closed_and_wound_outwards() -> None:

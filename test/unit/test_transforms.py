@@ -23,7 +23,6 @@ from sam3d_ros.geometry.transforms import (
     fit_similarity,
     interpolate,
     quat_wxyz_from_rotation,
-    rotation_between,
     rotation_from_axis_angle,
     rotation_from_quat_wxyz,
 )
@@ -85,28 +84,6 @@ def test_axis_and_angle_agree_with_scipy(angle_rad: float) -> None:
 
     expected = Rotation.from_rotvec(angle_rad * axis / np.linalg.norm(axis)).as_matrix()
     np.testing.assert_allclose(rotation_from_axis_angle(axis, angle_rad), expected, atol=1e-12)
-
-
-@pytest.mark.parametrize("rotation", ROTATIONS)
-def test_the_rotation_between_two_directions_takes_one_to_the_other(rotation: Floats) -> None:
-    start = np.array([0.3, -0.5, 2.0])
-    end = rotation @ start
-
-    turn = rotation_between(start, 3.0 * end)
-
-    np.testing.assert_allclose(turn @ start, end, atol=1e-6)
-    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
-    shortest_rad = np.arccos(np.clip(start @ end / (start @ start), -1, 1))
-    np.testing.assert_allclose(Rotation.from_matrix(turn).magnitude(), shortest_rad, atol=1e-6)
-
-
-def test_opposite_directions_are_half_a_turn_apart() -> None:
-    start = np.array([0.0, 0.0, 1.0])
-
-    turn = rotation_between(start, -start)
-
-    np.testing.assert_allclose(turn @ start, -start, atol=1e-12)
-    assert np.linalg.det(turn) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("seed", range(5))

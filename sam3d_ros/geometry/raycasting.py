@@ -1,0 +1,53 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Ray casting with Open3D: meshes into a scene, for distances, occupancy and pictures."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import open3d as o3d
+
+from sam3d_ros.shapes import check_shape
+from sam3d_ros.structures import Floats, Ints
+
+NUM_THREADS = 1  # callers share the machine with drivers and planners
+
+
+class MeshLike(Protocol):
+    """Anything with vertices and triangles, such as ``structures.Mesh``."""
+
+    @property
+    def vertices(self) -> Floats:
+        """Positions in metres, ``(V, 3)``."""
+        ...
+
+    @property
+    def triangles(self) -> Ints:
+        """Vertex indices, ``(F, 3)``, counter-clockwise seen from outside."""
+        ...
+
+
+def raycasting_scene(meshes: Sequence[MeshLike]) -> o3d.t.geometry.RaycastingScene:
+    """Return a scene of meshes whose geometry ids are their positions in the list."""
+    scene = o3d.t.geometry.RaycastingScene(nthreads=NUM_THREADS)
+    for mesh in meshes:
+        check_shape(mesh.vertices, "V 3", "vertices")
+        check_shape(mesh.triangles, "F 3", "triangles")
+        scene.add_triangles(
+            o3d.core.Tensor(np.ascontiguousarray(mesh.vertices, dtype=np.float32)),
+            o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)),
+        )
+    return scene
