@@ -60,7 +60,9 @@ def dressed(
         tree = cKDTree(vertices[seen])
         _, nearest = tree.query(hypothesis.twins(vertices[~seen]), k=NUM_NEIGHBOURS)
         nearest = np.minimum(nearest, int(seen.sum()) - 1)
-        colors[~seen] = colors[seen][nearest].mean(axis=1).astype(np.uint8)
+        # Column by column: a mean over a short middle axis is many times slower.
+        sums = sum(colors[seen].astype(np.uint16)[column] for column in nearest.T)
+        colors[~seen] = sums // NUM_NEIGHBOURS
     mesh = Mesh(
         vertices=vertices.astype(np.float32),
         triangles=triangles.astype(np.int32),

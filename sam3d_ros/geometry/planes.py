@@ -154,9 +154,13 @@ def _orientation(planes: Floats, up_camera: Floats | None) -> Floats:
 def _scores(planes: Floats, evidence: _Evidence) -> Floats:
     """Return how well the background lies on each plane, and how level it is, ``(K,)``."""
     points = evidence.background
-    ratio = np.minimum(np.abs(_heights_m(planes, points)) / _tolerance_m(points), 1.0)
+    ratio = _heights_m(planes, points)
+    ratio /= _tolerance_m(points)
+    np.clip(ratio, -1.0, 1.0, out=ratio)  # in place: the array is too large for the caches
+    np.square(ratio, out=ratio)
     weights = np.where(evidence.near, 1.0, FAR_WEIGHT)
-    return _orientation(planes, evidence.up_camera) * ((1.0 - ratio**2) @ weights)
+    votes: Floats = np.subtract(1.0, ratio, out=ratio) @ weights
+    return _orientation(planes, evidence.up_camera) * votes
 
 
 def _refined(plane: Floats, evidence: _Evidence) -> Floats:
