@@ -208,13 +208,16 @@ def choose_topics(
             raise DatasetError(f"no messages on {topic}, given as {role}; {_listing(available)}")
     image = given.image or _first(_color_images(available))
     depth = "" if lidar else given.depth or _first(_depth_images(available))
+    camera_info = given.camera_info or _info_of(image, available)
+    depth_info = _info_of(depth, available) if depth else ""
     chosen = replace(
         given,
         image=image,
-        camera_info=given.camera_info or _info_of(image, available),
+        camera_info=camera_info,
         masks=given.masks or _first(_mask_images(available)),
         depth=depth,
-        depth_info=given.depth_info or (_info_of(depth, available) if depth else ""),
+        # Depth beside the image's own camera_info is seen by the image's camera.
+        depth_info=given.depth_info or ("" if depth_info == camera_info else depth_info),
         points=given.points or _first(_clouds(available)),
     )
     for role in ("image", "camera_info", "masks", *(("points",) if lidar else ())):
@@ -275,10 +278,11 @@ def _ranked(
 
 
 def _info_of(image: str, available: Mapping[str, str]) -> str:
-    """Return the camera_info beside an image, or the only one that there is."""
+    """Return the camera_info below or beside an image, or the only one that there is."""
     infos = _of_type(available, INFO)
-    if sibling_info(image) in infos:
-        return sibling_info(image)
+    for wanted in (f"{image}/camera_info", sibling_info(image)):  # the first is our node's own
+        if wanted in infos:
+            return wanted
     return infos[0] if len(infos) == 1 else ""
 
 

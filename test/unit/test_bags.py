@@ -119,6 +119,30 @@ def test_a_compressed_image_is_taken_where_there_is_no_raw_one() -> None:
     assert topics.depth == ""
 
 
+NODES_OWN = {
+    "/sam3d/image": IMAGE,
+    "/sam3d/camera_info": INFO,
+    "/sam3d/depth": IMAGE,
+    "/sam3d/depth/camera_info": INFO,
+    "/sam3d/masks": IMAGE,
+}
+
+
+def test_the_node_s_own_topics_are_found_in_a_bag_of_them() -> None:
+    topics = choose_topics(NODES_OWN, BagTopics())
+
+    assert topics.camera_info == "/sam3d/camera_info"
+    assert topics.depth_info == "/sam3d/depth/camera_info"
+
+
+def test_depth_with_no_camera_info_but_that_of_the_image_has_none_of_its_own() -> None:
+    available = {k: v for k, v in NODES_OWN.items() if k != "/sam3d/depth/camera_info"}
+
+    topics = choose_topics(available, BagTopics())
+
+    assert (topics.camera_info, topics.depth_info) == ("/sam3d/camera_info", "")
+
+
 def test_what_the_user_says_is_taken_and_its_camera_info_follows() -> None:
     given = BagTopics(depth="/camera/camera/depth/image_rect_raw")
 
