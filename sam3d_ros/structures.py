@@ -35,6 +35,8 @@ Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.integer[Any]]
 
+NS_PER_S = 1_000_000_000  # stamps are integers in nanoseconds
+
 
 class ScaleSource(IntEnum):
     """Where the metric scale of an object comes from; equal to the constants of ``Object.msg``."""

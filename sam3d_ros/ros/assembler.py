@@ -34,10 +34,11 @@ from typing import Any, TypeAlias
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode, Sam3dError
-from sam3d_ros.ros.decode import NS_PER_S, stamp_ns_from_msg
+from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import OWN_TOPICS, Bundle, Input, Instant, Matched, Topics, poses_of
 from sam3d_ros.ros.sync import NOTHING, Search, StampCache
 from sam3d_ros.ros.tf_buffer import CACHE_S, TransformBuffer, TransformStampedMsg, seconds
+from sam3d_ros.structures import NS_PER_S
 
 JUMP_NS = NS_PER_S // 2  # no camera reorders its images by as much
 SAME_CLOCK_NS = 10 * NS_PER_S  # farther apart, stamps and clock do not tell the same time

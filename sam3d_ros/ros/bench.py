@@ -33,8 +33,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from sam3d_ros.ros.node import Sam3dNode, run
 from sam3d_ros.ros.start import use_one_thread
-
-NS_PER_S = 1_000_000_000
+from sam3d_ros.structures import NS_PER_S
 
 
 class TimedNode(Sam3dNode):

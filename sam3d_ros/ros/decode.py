@@ -31,7 +31,7 @@ from sam3d_ros.errors import EncodingError, IntrinsicsError
 from sam3d_ros.geometry.cameras import binned, checked_matrix_px, cropped
 from sam3d_ros.geometry.lenses import lens_of
 from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
-from sam3d_ros.structures import Bytes, Camera, Floats, Ints, Similarity
+from sam3d_ros.structures import NS_PER_S, Bytes, Camera, Floats, Ints, Similarity
 
 # Of rclpy or of rosbags, which share no base class.
 ImageMsg: TypeAlias = Any
@@ -41,7 +41,6 @@ PointCloud2Msg: TypeAlias = Any
 TransformMsg: TypeAlias = Any
 StampMsg: TypeAlias = Any
 
-NS_PER_S = 1_000_000_000
 COMPRESSED_DEPTH_HEADER = struct.Struct("=iff")  # kind, then A and B of depth = A / (value - B)
 
 

@@ -21,10 +21,10 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.assembler import SAME_CLOCK_NS
-from sam3d_ros.ros.decode import NS_PER_S
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
+from sam3d_ros.structures import NS_PER_S
 
 PATIENCE_S = 5.0
 Problem = tuple[bytes, str]  # level and sentence

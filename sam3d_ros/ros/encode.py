@@ -34,8 +34,7 @@ from std_msgs.msg import Header
 from sam3d_ros.geometry.measures import is_watertight, vertex_normals, volume_m3
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
 from sam3d_ros.msg import Object, ObjectMesh, StageTime
-from sam3d_ros.ros.decode import NS_PER_S
-from sam3d_ros.structures import Bytes, Floats, Mesh, SceneObject, Similarity
+from sam3d_ros.structures import NS_PER_S, Bytes, Floats, Mesh, SceneObject, Similarity
 
 ARRAY_CODES = {"float32": "f", "uint32": "I", "uint8": "B"}
 CLOUD_POINT = np.dtype(

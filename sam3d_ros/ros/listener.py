@@ -39,9 +39,8 @@ from visualization_msgs.msg import MarkerArray
 from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
 from sam3d_ros.msg import FrameReport, ObjectArray, ObjectMesh
 from sam3d_ros.scene.export import write_json, write_mesh
-from sam3d_ros.structures import Mesh, Similarity
+from sam3d_ros.structures import NS_PER_S, Mesh, Similarity
 
-NS_PER_S = 1_000_000_000
 SPIN_S = 0.1
 LATCHED = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 

@@ -28,9 +28,8 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from sam3d_ros.ros.decode import NS_PER_S
 from sam3d_ros.ros.encode import box_center, header_of, pose_msg, vector_msg
-from sam3d_ros.structures import Mesh, SceneObject, Similarity
+from sam3d_ros.structures import NS_PER_S, Mesh, SceneObject, Similarity
 
 OBJECTS, BOXES, TEXTS = "sam3d/objects", "sam3d/boxes", "sam3d/text"
 TEXT_HEIGHT_M = 0.03

@@ -28,9 +28,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from sam3d_ros.apps.bags import RawMessage
-from sam3d_ros.ros.decode import NS_PER_S
 from sam3d_ros.ros.encode import byte_array, header_of, transform_msg
-from sam3d_ros.structures import Camera, Frame
+from sam3d_ros.structures import NS_PER_S, Camera, Frame
 
 TF_TYPE = "tf2_msgs/msg/TFMessage"
 COLOR_FRAME = "camera_color_optical_frame"

@@ -38,9 +38,10 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 
 from sam3d_ros.apps.bags import RawMessage
-from sam3d_ros.ros.decode import NS_PER_S, stamp_ns_from_msg
+from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.encode import time_from_ns
 from sam3d_ros.ros.recording import TF_TYPE, Recording, message_type, type_name
+from sam3d_ros.structures import NS_PER_S
 
 CLOCK_PERIOD_S = 0.02
 

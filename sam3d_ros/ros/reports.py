@@ -28,9 +28,9 @@ from sam3d_ros.msg import FrameReport
 from sam3d_ros.ros.encode import header_of, stage_msgs
 from sam3d_ros.ros.framing import Bundle, Instant
 from sam3d_ros.scene.verdict import Verdict
+from sam3d_ros.structures import NS_PER_S
 
 LOG_PERIOD_S = 5.0
-NS_PER_S = 1e9
 
 
 class Reports:

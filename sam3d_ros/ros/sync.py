@@ -19,7 +19,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sam3d_ros.ros.decode import NS_PER_S
+from sam3d_ros.structures import NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)

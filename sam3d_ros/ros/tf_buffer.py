@@ -27,8 +27,8 @@ from typing import Any, TypeAlias
 
 from sam3d_ros.errors import Sam3dError, TransformError
 from sam3d_ros.geometry.transforms import interpolate
-from sam3d_ros.ros.decode import NS_PER_S, stamp_ns_from_msg, transform_from_msg
-from sam3d_ros.structures import Similarity
+from sam3d_ros.ros.decode import stamp_ns_from_msg, transform_from_msg
+from sam3d_ros.structures import NS_PER_S, Similarity
 
 TransformStampedMsg: TypeAlias = Any  # of rclpy or of rosbags
 CACHE_S = 10.0  # as tf2

@@ -23,6 +23,7 @@ from sam3d_ros.config import RegistryConfig
 from sam3d_ros.scene.association import Sighting, associate
 from sam3d_ros.scene.compose import size_m, with_nearest_yaw
 from sam3d_ros.structures import (
+    NS_PER_S,
     Frame,
     InstanceMask,
     Mesh,
@@ -31,8 +32,6 @@ from sam3d_ros.structures import (
     SceneObject,
     Similarity,
 )
-
-NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
