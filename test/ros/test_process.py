@@ -44,6 +44,7 @@ from sam3d_ros.errors import CancelledError
 from sam3d_ros.ros import node
 
 class Slow:
+    def start(self): ...
     def process(self, frame, cancelled):
         print("started", flush=True)
         ends_s = time.monotonic() + 60
