@@ -1,0 +1,75 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The architecture of SAM 3D Objects in one frozen value; the defaults are the released sizes."""
+
+from dataclasses import dataclass, field
+
+from sam3d_ros.nn.vit import VitConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointPatchConfig:
+    """The embedder of point maps."""
+
+    dim: int = 512
+    input_size: int = 256
+    patch_size: int = 8
+    num_heads: int = 16
+    mlp_ratio: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionConfig:
+    """What turns images, masks and point maps into condition tokens."""
+
+    encoder: VitConfig = field(default_factory=VitConfig)
+    point_patch: PointPatchConfig | None = field(default_factory=PointPatchConfig)
+    prenorm_features: bool = False  # tokens before the encoder's last norm, registers kept
+    num_groups: int = 3  # rows of the group embedding: cropped, full, unused
+    hidden_multiplier: float = 4.0  # of the projections' width
+    hidden_multiple_of: int = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeometryConfig:
+    """The two-stream transformer that makes shape and layout."""
+
+    dim: int = 1024
+    num_blocks: int = 24
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    condition_dim: int = 1024
+    resolution: int = 16  # of the shape latent
+    shape_channels: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OccupancyConfig:
+    """The decoder from the shape latent to occupied voxels."""
+
+    latent_channels: int = 8
+    channels: tuple[int, ...] = (512, 128, 32)
+    num_res_blocks: int = 2
+    num_middle_blocks: int = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectsArchitecture:
+    """All parts of SAM 3D Objects."""
+
+    image_size: int = 518  # side of every image, mask and point map at a model's input
+    geometry_condition: ConditionConfig = field(default_factory=ConditionConfig)
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    occupancy: OccupancyConfig = field(default_factory=OccupancyConfig)
