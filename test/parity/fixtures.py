@@ -1,0 +1,142 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Recorded fixtures of the reference implementation, and how close our outputs must come to them.
+
+A fixture is two files, ``NAME.json`` and ``NAME.safetensors``; how they were made says the
+README.md beside them. SAM3D_GOLDEN names another folder of fixtures with the same names.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+T = TypeVar("T")
+
+DEFAULT_FOLDER = Path(__file__).resolve().parent / "golden"
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Largest allowed difference: ``atol + rtol * |expected|``."""
+
+    atol: float = 2e-5
+    rtol: float = 1e-4
+
+
+# The tolerances suggested with the fixtures. They are stated here, not read from the files, so
+# that no fixture can make its own test easier.
+TOLERANCES: dict[str, Tolerance] = {
+    "cond_embedder_slat": Tolerance(),
+    "cond_embedder_ss": Tolerance(),
+    "embeddings": Tolerance(atol=1e-4),
+    "flexicubes_noise": Tolerance(),
+    "flexicubes_sphere": Tolerance(),
+    "gaussian_decoder": Tolerance(),
+    "layout_helpers": Tolerance(atol=1e-4),
+    "make_scene": Tolerance(atol=1e-5),
+    "mesh_decoder": Tolerance(atol=5e-5),
+    "mesh_extract": Tolerance(),
+    "mesh_subdivide_block": Tolerance(),
+    "moge_focal_shift": Tolerance(atol=2e-3, rtol=2e-3),
+    "moge_v1": Tolerance(atol=2e-4, rtol=1e-3),
+    "mot_flow_forward": Tolerance(),
+    "pose_decode": Tolerance(atol=1e-5),
+    "preprocess_border": Tolerance(),
+    "preprocess_centre": Tolerance(),
+    "preprocess_lowres_map": Tolerance(),
+    "rotations": Tolerance(atol=1e-6, rtol=1e-5),
+    "slat_flow_forward": Tolerance(),
+    "slat_flow_sampling": Tolerance(atol=1e-4, rtol=1e-3),
+    "sparse_ops": Tolerance(),
+    "ss_decoder": Tolerance(),
+    "ss_flow_sampling": Tolerance(atol=1e-4, rtol=1e-3),
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Golden:
+    """One fixture: a configuration, the weights and inputs for it, the expected outputs."""
+
+    name: str
+    config: dict[str, Any]
+    weights: dict[str, Tensor]
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+    def close(self, actual: Any, output: str) -> None:
+        """Assert that ``actual``, tensor or array, is the recorded ``output``.
+
+        Shapes, NaN, infinities, integers and booleans must agree exactly; numbers within the
+        fixture's tolerance, compared in float64 (an integer type may have another width).
+        """
+        expected, actual = self.outputs[output], torch.as_tensor(actual).detach().cpu()
+        message = f"{self.name}: output {output!r}"
+        if not expected.is_floating_point():
+            assert not actual.is_floating_point(), f"{message} must be integers or booleans"
+            assert torch.equal(actual.long(), expected.long()), f"{message} differs"
+            return
+        assert actual.is_floating_point(), f"{message} must be floating point"
+        tolerance = TOLERANCES[self.name]
+        torch.testing.assert_close(
+            actual.double(),
+            expected.double(),
+            atol=tolerance.atol,
+            rtol=tolerance.rtol,
+            equal_nan=True,
+            msg=lambda text: f"{message}: {text}",
+        )
+
+
+def fixture_file(name: str) -> Path:
+    """Return the path of a file of the fixture folder; skip where another folder lacks it."""
+    folder = Path(os.environ.get("SAM3D_GOLDEN", DEFAULT_FOLDER)).expanduser().resolve()
+    path = folder / name
+    if not path.is_file():
+        if folder == DEFAULT_FOLDER:
+            pytest.fail(f"{path} belongs to this repository but is not there")
+        pytest.skip(f"SAM3D_GOLDEN={folder} has no {name}")
+    return path
+
+
+def load_golden(name: str) -> Golden:
+    """Read the fixture ``name`` of the folder in force."""
+    config = json.loads(fixture_file(f"{name}.json").read_text())["config"]
+    tensors = load_file(fixture_file(f"{name}.safetensors"))
+    return Golden(
+        name=name,
+        config=config,
+        weights=_below("w.", tensors),
+        inputs=_below("in.", tensors),
+        outputs=_below("out.", tensors),
+    )
+
+
+def load_manifest(checkpoint: str, prefix: str = "") -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a released checkpoint's tensors below ``prefix``, by name without it."""
+    shapes = json.loads(fixture_file(f"official_manifest_{checkpoint}.json").read_text())
+    return {name: tuple(shape) for name, shape in _below(prefix, shapes).items()}
+
+
+def _below(prefix: str, items: Mapping[str, T]) -> dict[str, T]:
+    return {k.removeprefix(prefix): v for k, v in items.items() if k.startswith(prefix)}
