@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The fixtures of the reference implementation as pytest fixtures."""
 
 from collections.abc import Callable

@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Recorded fixtures of the reference implementation, and how close our outputs must come to them.
 
 A fixture is two files, ``NAME.json`` and ``NAME.safetensors``; how they were made says the

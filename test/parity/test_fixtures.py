@@ -12,7 +12,6 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """The fixture reader: complete, strict where it must be, honest about what is missing."""
 
 from pathlib import Path
