@@ -129,3 +129,13 @@ class TransformError(Sam3dError, LookupError):
 
 class DatasetError(Sam3dError, ValueError):
     """A scene folder or bag cannot be read."""
+
+
+class WeightsError(Sam3dError, ValueError):
+    """A weights file cannot be read, is not to be trusted or does not fit the model."""
+
+    code = ReportCode.NO_WEIGHTS
+
+
+class WeightsMissingError(WeightsError):
+    """A weights file is not there."""
