@@ -139,3 +139,7 @@ class WeightsError(Sam3dError, ValueError):
 
 class WeightsMissingError(WeightsError):
     """A weights file is not there."""
+
+
+class ConditionError(Sam3dError, ValueError):
+    """A model is not given what its configuration asks for."""

@@ -70,14 +70,28 @@ class Attention(nn.Module):
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()
-        self.num_heads = num_heads
+        self.num_heads, self.head_dim = num_heads, dim // num_heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map tokens ``(B, L, D)`` to tokens ``(B, L, D)``."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, L, 3, heads, D / heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
+        return self._attended(self.qkv(x))
+
+    def first(self, x: Tensor) -> Tensor:
+        """Map tokens ``(B, L, D)`` to the first of ``forward``'s, ``(B, 1, D)``, and no other."""
+        dim, weight, bias = x.shape[-1], self.qkv.weight, self.qkv.bias
+        query = F.linear(x[:, :1], weight[:dim], bias[:dim])
+        key_value = F.linear(x, weight[dim:], bias[dim:])
+        return self._attended(query, key_value)
+
+    def _attended(self, *projected: Tensor) -> Tensor:
+        """Attend with query, key and value, which lie one behind another in the channels."""
+        q, k, v = (
+            heads.transpose(1, 2)
+            for part in projected
+            for heads in part.view(*part.shape[:2], -1, self.num_heads, self.head_dim).unbind(2)
+        )
         h = F.scaled_dot_product_attention(q, k, v)
         return self.proj(h.transpose(1, 2).flatten(2))
 

@@ -29,6 +29,11 @@ class PointPatchConfig:
     num_heads: int = 16
     mlp_ratio: float = 2.0
 
+    @property
+    def grid_size(self) -> int:
+        """Windows along a side."""
+        return self.input_size // self.patch_size
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionConfig:
@@ -40,6 +45,36 @@ class ConditionConfig:
     num_groups: int = 3  # rows of the group embedding: cropped, full, unused
     hidden_multiplier: float = 4.0  # of the projections' width
     hidden_multiple_of: int = 256
+
+    @property
+    def embedder_dims(self) -> tuple[int, ...]:
+        """Widths of the embedders of images, masks and, where there is one, point maps."""
+        points = () if self.point_patch is None else (self.point_patch.dim,)
+        return (self.encoder.dim, self.encoder.dim, *points)
+
+    @property
+    def width(self) -> int:
+        """Channels of the condition tokens."""
+        return max(self.embedder_dims)
+
+    @property
+    def tokens_per_view(self) -> tuple[int, ...]:
+        """Tokens that each embedder makes of one view."""
+        prefix = 1 + self.encoder.num_registers if self.prenorm_features else 1
+        image = prefix + self.encoder.grid_size**2
+        points = () if self.point_patch is None else (self.point_patch.grid_size**2,)
+        return (image, image, *points)
+
+    @property
+    def num_tokens(self) -> int:
+        """Length of the whole sequence: two views of everything."""
+        return 2 * sum(self.tokens_per_view)
+
+    @property
+    def hidden_dim(self) -> int:
+        """Hidden channels of the projections: two thirds, as they are gated, rounded up."""
+        hidden, multiple = int(self.hidden_multiplier * self.width * 2 / 3), self.hidden_multiple_of
+        return -(-hidden // multiple) * multiple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
