@@ -41,3 +41,11 @@ class SceneNormaliser:
 
     scale_m: Tensor  # (B,)
     shift_m: Tensor  # (B, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedObjects:
+    """Objects ready for the models, batched: what to look at, and how to read the answer."""
+
+    conditions: ConditionInputs
+    normaliser: SceneNormaliser
