@@ -309,6 +309,7 @@ class ObjectReconstruction:
     quality: Quality
     provenance: Provenance
     preview: Mesh | None = None  # the mesh again, light enough to look at
+    volume_m3: float = float("nan")  # that the mesh encloses; NaN unless it is watertight
     stage_s: Mapping[str, float] = field(default_factory=dict)  # seconds per stage
 
     def reframed(self, object_from_new: Similarity) -> "ObjectReconstruction":
@@ -319,6 +320,7 @@ class ObjectReconstruction:
             mesh_object=self.mesh_object.transformed(new_from_object),
             preview=self.preview.transformed(new_from_object) if self.preview else None,
             camera_from_object=self.camera_from_object @ object_from_new,
+            volume_m3=self.volume_m3 * new_from_object.scale**3,
         )
 
     def baked(self) -> "ObjectReconstruction":

@@ -31,13 +31,21 @@ def is_watertight(mesh: Mesh) -> bool:
 def is_closed(triangles: Ints) -> bool:
     """Tell whether every edge of triangles ``(F, 3)`` has two of them with one winding.
 
-    So it is when each directed edge occurs once, and so does the opposite one.
+    So it is when each directed edge occurs once, and so does the opposite one: the numbers 2e and
+    2e + 1 of the two directions of edge e come in pairs.
     """
     start = triangles.astype(np.int64)
-    end = np.roll(start, -1, axis=1)
+    end = start[:, [1, 2, 0]]
     num = int(start.max(initial=0)) + 1
-    edges, opposite = np.sort((start * num + end).ravel()), np.sort((end * num + start).ravel())
-    return bool(np.array_equal(edges, opposite) and (np.diff(edges) > 0).all())
+    edges = np.minimum(start, end) * num + np.maximum(start, end)
+    numbers = np.sort((2 * edges + (start > end)).ravel())
+    one_way, other_way = numbers[::2], numbers[1::2]
+    return bool(
+        len(one_way) == len(other_way)
+        and (one_way % 2 == 0).all()
+        and (other_way == one_way + 1).all()
+        and (np.diff(one_way) > 0).all()
+    )
 
 
 def volume_m3(mesh: Mesh) -> float:
@@ -45,6 +53,12 @@ def volume_m3(mesh: Mesh) -> float:
     corners = mesh.vertices.astype(np.float64)[mesh.triangles]
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     return float(np.einsum("fi,fi->", a, np.cross(b, c)) / 6.0)
+
+
+def enclosed_volume_m3(mesh: Mesh) -> float:
+    """Volume of a mesh; NaN unless it is watertight."""
+    volume = volume_m3(mesh)
+    return volume if volume > 0 and is_closed(mesh.triangles) else float("nan")
 
 
 def vertex_normals(mesh: Mesh) -> Floats:

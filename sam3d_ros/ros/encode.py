@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from sam3d_ros.geometry.measures import is_watertight, vertex_normals, volume_m3
+from sam3d_ros.geometry.measures import vertex_normals
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
 from sam3d_ros.msg import Object, ObjectMesh, StageTime
 from sam3d_ros.structures import NS_PER_S, Bytes, Floats, Mesh, SceneObject, Similarity
@@ -128,7 +128,6 @@ def object_msg(known: SceneObject, name: str, frame_id: str, pose: Similarity) -
 def mesh_msg(known: SceneObject, name: str) -> ObjectMesh:
     """Return the geometry of one object in its own frame, in flat arrays."""
     mesh = known.reconstruction.mesh_object
-    is_closed = is_watertight(mesh)
     opaque = np.full((len(mesh.colors), 1), 255, dtype=np.uint8)
     return ObjectMesh(
         header=header_of(name, known.last_seen_ns),
@@ -139,8 +138,8 @@ def mesh_msg(known: SceneObject, name: str) -> ObjectMesh:
         normals=flat_array(vertex_normals(mesh), "float32"),
         colors=flat_array(np.hstack([mesh.colors, opaque]), "uint8"),
         observed=flat_array(np.rint(255 * np.clip(mesh.observed, 0, 1)), "uint8"),
-        watertight=is_closed,
-        volume=volume_m3(mesh) if is_closed else float("nan"),
+        watertight=bool(np.isfinite(known.reconstruction.volume_m3)),
+        volume=float(known.reconstruction.volume_m3),
     )
 
 

@@ -93,7 +93,8 @@ class Outputs:
     def publish(self, snapshot: SceneSnapshot, *, is_frame: bool = True) -> None:
         """Send what changed, and unless no frame made the snapshot also what goes with each frame.
 
-        Transforms go first, so that a viewer knows the frames in which the rest hangs.
+        Transforms go first, so that a viewer knows the frames in which the rest hangs; then what
+        is small and urgent, and geometry last.
         """
         names = self.names(snapshot)
         shown = [known for known in snapshot.objects if self._is_shown(known, snapshot)]
@@ -101,15 +102,15 @@ class Outputs:
             self._send_transforms(shown, names, snapshot)
         for track_id in snapshot.removed:
             self._remove(track_id)
-        for known in snapshot.objects:
-            self._send_geometry(known, names[known.track_id])
         self._send_objects(snapshot, names)
         if is_frame:
             header = header_of(self._frame(snapshot), snapshot.stamp_ns)
             seen = [known for known in shown if known.track_id in snapshot.updated]
+            self._send_detections(seen, names, header)
             self._send_labels(seen, header)
             self._send_points(seen, header)
-            self._send_detections(seen, names, header)
+        for known in snapshot.objects:
+            self._send_geometry(known, names[known.track_id])
 
     def forget(self, track_ids: tuple[int, ...]) -> None:
         """Remove objects that the registry has dropped at once."""

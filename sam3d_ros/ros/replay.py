@@ -44,6 +44,7 @@ from sam3d_ros.ros.recording import TF_TYPE, Recording, message_type, type_name
 from sam3d_ros.structures import NS_PER_S
 
 CLOCK_PERIOD_S = 0.02
+LINGER_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +138,7 @@ class Player:
         if not self._stopped.is_set():
             for publisher in self._publishers.values():
                 publisher.wait_for_all_acked(Duration(seconds=1.0))
+        time.sleep(LINGER_S)  # nobody acknowledges best effort; its end would take the last along
 
     def write_log(self) -> None:
         """Write one line per message: topic, replayed time in ns, monotonic clock in ns."""

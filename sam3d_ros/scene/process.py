@@ -135,8 +135,10 @@ def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
     os.nice(NICENESS)
     # Imported here: it takes seconds and a hundred megabytes that only this process has to spend.
     from sam3d_ros.scene.local import local_reconstructor  # noqa: PLC0415
+    from sam3d_ros.scene.warmup import ball_on_table  # noqa: PLC0415
 
     reconstructor = local_reconstructor(config)
+    reconstructor.reconstruct(ball_on_table())  # the first one is slow
     while True:
         try:
             frame = receive(pipe)

@@ -20,6 +20,7 @@ from dataclasses import replace
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, Sam3dError
+from sam3d_ros.geometry.measures import enclosed_volume_m3
 from sam3d_ros.geometry.meshes import decimate
 from sam3d_ros.geometry.previews import clustered
 from sam3d_ros.protocols import ObjectBackend
@@ -91,6 +92,7 @@ class FrameReconstructor:
                 baked,
                 mesh_object=mesh,
                 preview=preview,
+                volume_m3=enclosed_volume_m3(mesh),
                 stage_s={**baked.stage_s, "object": time.perf_counter() - started},
             ),
             self._config.mesh.origin,

@@ -21,6 +21,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from sam3d_ros.errors import ShapeError
+from sam3d_ros.geometry.measures import volume_m3
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import (
     Camera,
@@ -81,9 +82,11 @@ def test_baking_moves_no_vertex_in_the_camera_frame(make_box: Callable[..., Mesh
         camera_from_object=random_similarity(1),
         quality=Quality(),
         provenance=Provenance(backend="test"),
+        volume_m3=0.125,
     )
     baked = reconstruction.baked()
     assert baked.camera_from_object.scale == 1.0
+    assert baked.volume_m3 == pytest.approx(volume_m3(baked.mesh_object), rel=1e-5)
     np.testing.assert_allclose(
         baked.camera_from_object.apply(baked.mesh_object.vertices),
         reconstruction.camera_from_object.apply(reconstruction.mesh_object.vertices),
