@@ -115,6 +115,10 @@ class ReconstructionError(Sam3dError, RuntimeError):
     code = ReportCode.RECONSTRUCTION
 
 
+class DecodingError(ReconstructionError):
+    """What a model answered is not a shape, or not a pose."""
+
+
 class CancelledError(Sam3dError, RuntimeError):
     """The work was called off before it was done."""
 
