@@ -109,7 +109,7 @@ class Golden:
 
 def fixture_file(name: str) -> Path:
     """Return the path of a file of the fixture folder; skip where another folder lacks it."""
-    folder = Path(os.environ.get("SAM3D_GOLDEN", DEFAULT_FOLDER)).expanduser().resolve()
+    folder = Path(os.environ.get("SAM3D_GOLDEN") or DEFAULT_FOLDER).expanduser().resolve()
     path = folder / name
     if not path.is_file():
         if folder == DEFAULT_FOLDER:
