@@ -15,9 +15,9 @@
 
 """Reads weights files and gives them to modules; every model's loader stands on this one.
 
-A loader builds its module with ``build_on_meta``, opens each file once with ``read_weights``,
-takes the parts it knows with ``split`` and hands each to ``load_weights``. Tensors of a file are
-memory-mapped: what is only looked at is never read, and where neither device nor dtype change a
+A loader opens each file once with ``read_weights``, takes the parts it knows with ``split`` and
+joins each with its module by ``fit``; ``load`` then fills the module. Tensors of a file are
+memory-mapped: what is only looked at is never read, and where neither device nor dtype change, a
 module's weights stay in the file. Leave such a file in place while the module lives.
 """
 
@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -65,13 +65,23 @@ class WeightsPart:
     tensors: Mapping[str, Tensor]
 
 
-def build_on_meta(build: Callable[[], ModuleT]) -> ModuleT:
-    """Build a module without memory for its weights.
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedWeights(Generic[ModuleT]):
+    """A module without memory, and the stored tensors that fit it; nothing is read yet."""
 
-    Buffers that are not stored have to carry their values: modules make them on ``device="cpu"``.
-    """
-    with torch.device("meta"):
-        return build()
+    module: ModuleT  # on meta
+    part: WeightsPart
+
+    def load(self, *, device: torch.device | str, dtype: torch.dtype) -> ModuleT:
+        """Give the module its weights, ready for inference, and return it.
+
+        Tensors are moved and converted one by one, so that no second copy of the whole exists;
+        those of integers keep their dtype.
+        """
+        converted = {name: _converted(self.part, name, device, dtype) for name in self.part.tensors}
+        self.module.load_state_dict(converted, strict=True, assign=True)
+        self.module.to(device=device, dtype=dtype)  # the buffers that are not stored
+        return self.module.eval().requires_grad_(False)
 
 
 def read_weights(path: Path) -> StoredWeights:
@@ -109,32 +119,25 @@ def split(stored: StoredWeights, prefixes: Sequence[str]) -> tuple[WeightsPart, 
     )
 
 
-def check_fit(module: nn.Module, part: WeightsPart) -> None:
-    """Raise ``WeightsError`` with the first misfits unless names and shapes are the module's."""
+def fit(build: Callable[[], ModuleT], part: WeightsPart) -> FittedWeights[ModuleT]:
+    """Build a module on ``meta`` and check that a part has exactly its tensors.
+
+    Buffers that are not stored have to carry their values: modules make them on ``device="cpu"``.
+
+    Raises:
+        WeightsError: With the first misfits, unless all names and shapes are the module's.
+    """
+    with torch.device("meta"):
+        module = build()
     expected = module.state_dict()
-    misfits = _misfits(expected, part)
-    if misfits:
+    if misfits := _misfits(expected, part):
         raise WeightsError(
             f"{part.path} does not fit {type(module).__name__}: expected {len(expected)} tensors, "
             f"found {len(part.tensors)} under {part.prefix or 'no prefix'}; {'; '.join(misfits)}; "
             "check that it is this model's file, and that the architecture has the sizes that "
             "the file was trained with"
         )
-
-
-def load_weights(
-    module: ModuleT, part: WeightsPart, *, device: torch.device | str, dtype: torch.dtype
-) -> ModuleT:
-    """Give a module built on ``meta`` its weights, ready for inference; return the module.
-
-    Tensors are moved and converted one by one, so that no second copy of the whole exists; those
-    of integers keep their dtype.
-    """
-    check_fit(module, part)
-    converted = {name: _converted(part, name, device, dtype) for name in part.tensors}
-    module.load_state_dict(converted, strict=True, assign=True)
-    module.to(device=device, dtype=dtype)  # the buffers that are not stored
-    return module.eval().requires_grad_(False)
+    return FittedWeights(module, part)
 
 
 def _converted(

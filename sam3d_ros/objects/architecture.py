@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 
 from sam3d_ros.nn.vit import VitConfig
 
+FINEST_LEVEL = 9  # of the depth model's levels of detail, which run from 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointPatchConfig:
@@ -101,10 +103,35 @@ class OccupancyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DepthModelConfig:
+    """MoGe v1, which stands in for depth that is not measured; the defaults are its ViT-L."""
+
+    encoder: VitConfig = field(
+        default_factory=lambda: VitConfig(
+            num_registers=0, interpolate_antialias=False, interpolate_offset=0.1
+        )
+    )
+    num_features: int = 4  # last blocks of the encoder that the head sees
+    projection_dim: int = 512
+    upsample_dims: tuple[int, ...] = (256, 128, 64)
+    hidden_ratio: int = 2  # of the residual blocks
+    num_res_blocks: int = 2
+    last_dim: int = 32
+    min_tokens: int = 1200  # patches of an image at the coarsest level
+    max_tokens: int = 2500
+    mask_threshold: float = 0.5
+
+    def num_tokens(self, level: int = FINEST_LEVEL) -> int:
+        """Return about how many patches an image is cut into at a level of detail."""
+        return int(self.min_tokens + level / FINEST_LEVEL * (self.max_tokens - self.min_tokens))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectsArchitecture:
-    """All parts of SAM 3D Objects."""
+    """All parts of SAM 3D Objects, and the depth model that comes before it."""
 
     image_size: int = 518  # side of every image, mask and point map at a model's input
     geometry_condition: ConditionConfig = field(default_factory=ConditionConfig)
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
     occupancy: OccupancyConfig = field(default_factory=OccupancyConfig)
+    depth_model: DepthModelConfig = field(default_factory=DepthModelConfig)

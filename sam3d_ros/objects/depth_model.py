@@ -20,7 +20,7 @@ Wang et al., "MoGe: Unlocking Accurate Monocular Geometry Estimation for Open-Do
 Optimal Training Supervision", 2024.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -29,38 +29,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sam3d_ros.nn.resize import resize_bilinear
-from sam3d_ros.nn.vit import IMAGENET_MEAN, IMAGENET_STD, VisionTransformer, VitConfig
+from sam3d_ros.nn.vit import IMAGENET_MEAN, IMAGENET_STD, VisionTransformer
+from sam3d_ros.objects.architecture import FINEST_LEVEL, DepthModelConfig
 from sam3d_ros.objects.focal_shift import recover_focal_shift, view_plane
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Floats
 
-FINEST_LEVEL = 9  # levels of detail run from 0 to this one
 NUM_POSITIONS = 2  # channels that tell where in the image a feature lies
 NORM_GROUP = 32  # channels of a group in the residual blocks' second norm
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthModelConfig:
-    """Sizes of the depth model; the defaults are the released ViT-L."""
-
-    encoder: VitConfig = field(
-        default_factory=lambda: VitConfig(
-            num_registers=0, interpolate_antialias=False, interpolate_offset=0.1
-        )
-    )
-    num_features: int = 4  # last blocks of the encoder that the head sees
-    projection_dim: int = 512
-    upsample_dims: tuple[int, ...] = (256, 128, 64)
-    hidden_ratio: int = 2  # of the residual blocks
-    num_res_blocks: int = 2
-    last_dim: int = 32
-    min_tokens: int = 1200  # patches of an image at the coarsest level
-    max_tokens: int = 2500
-    mask_threshold: float = 0.5
-
-    def num_tokens(self, level: int = FINEST_LEVEL) -> int:
-        """Return about how many patches an image is cut into at a level of detail."""
-        return int(self.min_tokens + level / FINEST_LEVEL * (self.max_tokens - self.min_tokens))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

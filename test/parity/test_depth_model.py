@@ -24,7 +24,8 @@ import torch
 from fixtures import Golden
 
 from sam3d_ros.nn.vit import VitConfig
-from sam3d_ros.objects.depth_model import DepthModel, DepthModelConfig
+from sam3d_ros.objects.architecture import DepthModelConfig
+from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.focal_shift import recover_focal_shift
 
 

@@ -21,9 +21,9 @@ import torch
 
 from sam3d_ros.errors import DepthSparseError, ShapeError
 from sam3d_ros.nn.vit import VitConfig
+from sam3d_ros.objects.architecture import DepthModelConfig
 from sam3d_ros.objects.depth_model import (
     DepthModel,
-    DepthModelConfig,
     EstimatedPoints,
     estimate_points,
     working_size,

@@ -30,8 +30,7 @@ from sam3d_ros.errors import ReportCode, WeightsError, WeightsMissingError
 from sam3d_ros.nn.weights import (
     StoredWeights,
     WeightsPart,
-    build_on_meta,
-    load_weights,
+    fit,
     read_weights,
     split,
 )
@@ -84,7 +83,7 @@ def whole(path: Path) -> WeightsPart:
 
 
 def load_toy(path: Path, dtype: torch.dtype = torch.float32) -> Toy:
-    return load_weights(build_on_meta(Toy), whole(path), device="cpu", dtype=dtype)
+    return fit(Toy, whole(path)).load(device="cpu", dtype=dtype)
 
 
 @pytest.mark.parametrize("container", [None, "state_dict", "model"])
@@ -154,7 +153,7 @@ def test_weights_that_need_no_conversion_stay_in_the_mapped_file(
     save(toy_state(), tmp_path / "toy")
     (part,) = split(read_weights(tmp_path / "toy"), [""])
 
-    toy = load_weights(build_on_meta(Toy), part, device="cpu", dtype=torch.float32)
+    toy = fit(Toy, part).load(device="cpu", dtype=torch.float32)
 
     for name, value in toy.state_dict().items():
         assert value.data_ptr() == part.tensors[name].data_ptr()

@@ -1,0 +1,189 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The released weights files of SAM 3D Objects and of its depth model, opened and loaded.
+
+Each file is opened once and compared with the modules it belongs to, by names and shapes, before
+anything of it is read. A folder may be the download itself or the ``checkpoints`` in it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from sam3d_ros.errors import WeightsMissingError
+from sam3d_ros.nn.weights import FittedWeights, fit, read_weights, split
+from sam3d_ros.objects.architecture import ObjectsArchitecture
+from sam3d_ros.objects.condition import ConditionEmbedder, share_encoders
+from sam3d_ros.objects.depth_model import DepthModel
+from sam3d_ros.objects.depth_model_config import told_config
+from sam3d_ros.objects.geometry_model import GeometryModel
+from sam3d_ros.objects.occupancy import OccupancyDecoder
+
+SUBFOLDER = "checkpoints"
+GEOMETRY_FILE = "ss_generator.ckpt"
+OCCUPANCY_FILE = "ss_decoder.ckpt"
+DEPTH_MODEL_FILE = "moge-vitl/model.pt"
+
+EMBEDDER_PREFIX = "_base_models.condition_embedder."
+# The solver and its guidance wrap the network and have no weights of their own.
+GENERATOR_PREFIX = "_base_models.generator.reverse_fn.backbone."
+
+Fitted = (
+    FittedWeights[ConditionEmbedder]
+    | FittedWeights[GeometryModel]
+    | FittedWeights[OccupancyDecoder]
+    | FittedWeights[DepthModel]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GeometryStage:
+    """The networks that turn model inputs into coarse shape and layout."""
+
+    condition: ConditionEmbedder
+    geometry: GeometryModel
+    occupancy: OccupancyDecoder
+
+
+def load_geometry_stage(
+    folder: Path,
+    architecture: ObjectsArchitecture | None = None,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> GeometryStage:
+    """Load the networks of the first stage, at their released sizes if no others are given.
+
+    Raises:
+        WeightsError: A file is missing, cannot be read or does not fit the architecture.
+    """
+    architecture = architecture or ObjectsArchitecture()
+    condition, geometry = open_generator(folder, architecture)
+    (occupancy,) = open_occupancy(folder, architecture)
+    embedder = condition.load(device=device, dtype=dtype)
+    share_encoders(embedder)  # before the rest is read: this frees memory
+    return GeometryStage(
+        condition=embedder,
+        geometry=geometry.load(device=device, dtype=dtype),
+        occupancy=occupancy.load(device=device, dtype=dtype),
+    )
+
+
+def load_depth_model(
+    folder: Path,
+    architecture: ObjectsArchitecture | None = None,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> DepthModel:
+    """Load the depth model, at the sizes that its file tells.
+
+    Raises:
+        WeightsError: The file is missing, cannot be read or is of a model in another form.
+    """
+    (depth_model,) = open_depth_model(folder, architecture or ObjectsArchitecture())
+    return depth_model.load(device=device, dtype=dtype)
+
+
+def open_generator(
+    folder: Path, architecture: ObjectsArchitecture
+) -> tuple[FittedWeights[ConditionEmbedder], FittedWeights[GeometryModel]]:
+    """Open the file of the geometry model, which holds its condition embedder, too."""
+    stored = read_weights(weights_path(folder, GEOMETRY_FILE))
+    condition, geometry = split(stored, [EMBEDDER_PREFIX, GENERATOR_PREFIX])
+    return (
+        fit(partial(ConditionEmbedder, architecture.geometry_condition), condition),
+        fit(partial(GeometryModel, architecture.geometry), geometry),
+    )
+
+
+def open_occupancy(
+    folder: Path, architecture: ObjectsArchitecture
+) -> tuple[FittedWeights[OccupancyDecoder]]:
+    """Open the file of the occupancy decoder."""
+    (part,) = split(read_weights(weights_path(folder, OCCUPANCY_FILE)), [""])
+    return (fit(partial(OccupancyDecoder, architecture.occupancy), part),)
+
+
+def open_depth_model(
+    folder: Path, architecture: ObjectsArchitecture
+) -> tuple[FittedWeights[DepthModel]]:
+    """Open the file of the depth model; sizes that it tells go before those given."""
+    stored = read_weights(weights_path(folder, DEPTH_MODEL_FILE))
+    told = stored.settings.get("model_config")
+    config = architecture.depth_model
+    if isinstance(told, Mapping):
+        config = told_config(told, config)
+    (part,) = split(stored, [""])
+    return (fit(partial(DepthModel, config), part),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasedFile:
+    """One weights file: what it is for, and where it comes from."""
+
+    name: str  # in a weights folder
+    purpose: str
+    required: bool  # by the first stage
+    repository: str
+    path: str  # in the repository
+    gated: bool
+    open: Callable[[Path, ObjectsArchitecture], tuple[Fitted, ...]]
+
+
+RELEASED_FILES = (
+    ReleasedFile(
+        name=GEOMETRY_FILE,
+        purpose="condition embedder and geometry model",
+        required=True,
+        repository="facebook/sam-3d-objects",
+        path=f"{SUBFOLDER}/{GEOMETRY_FILE}",
+        gated=True,
+        open=open_generator,
+    ),
+    ReleasedFile(
+        name=OCCUPANCY_FILE,
+        purpose="occupancy decoder",
+        required=True,
+        repository="facebook/sam-3d-objects",
+        path=f"{SUBFOLDER}/{OCCUPANCY_FILE}",
+        gated=True,
+        open=open_occupancy,
+    ),
+    ReleasedFile(
+        name=DEPTH_MODEL_FILE,
+        purpose="depth model, for cameras without depth",
+        required=False,
+        repository="Ruicheng/moge-vitl",
+        path="model.pt",
+        gated=False,
+        open=open_depth_model,
+    ),
+)
+
+
+def weights_path(folder: Path, name: str) -> Path:
+    """Return where in a weights folder a file lies."""
+    for path in (folder / name, folder / SUBFOLDER / name):
+        if path.exists():
+            return path
+    lacking = "does not exist" if not folder.exists() else f"has no {name}, nor has {SUBFOLDER}/"
+    raise WeightsMissingError(
+        f"weights folder {folder} {lacking}; sam3d check --weights {folder} says how to fetch it"
+    )
