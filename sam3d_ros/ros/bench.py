@@ -12,69 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``sam3d_node`` as it is, with a stopwatch around each of its subscription callbacks.
-
-``sam3d bench`` runs it. Only ``create_subscription`` is wrapped: what is measured is the code that
-users run, plus two clock readings and one list append per message.
-"""
+"""What ``sam3d bench`` runs in place of ``sam3d_node``: the same node, with a stopwatch."""
 
 import argparse
-import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import rclpy
-from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
-
-from sam3d_ros.ros.node import Sam3dNode, run
-from sam3d_ros.ros.start import use_one_thread
-from sam3d_ros.structures import NS_PER_S
-
-
-class TimedNode(Sam3dNode):
-    """Notes when each callback began and ended, by the monotonic clock."""
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        self._calls: list[tuple[str, int, int, int]] = []
-        super().__init__()
-
-    def create_subscription(
-        self,
-        msg_type: Any,
-        topic: str,
-        callback: Callable[..., None],
-        qos_profile: QoSProfile | int,
-        **options: Any,
-    ) -> Any:
-        """Subscribe with a timed callback."""
-        timed = self._timed(self.resolve_topic_name(topic), callback)
-        return super().create_subscription(msg_type, topic, timed, qos_profile, **options)
-
-    def _timed(self, topic: str, callback: Callable[..., None]) -> Callable[[Any], None]:
-        def on_message(message: Any) -> None:
-            began_ns = time.monotonic_ns()
-            callback(message)
-            self._calls.append((topic, _stamp_ns(message), began_ns, time.monotonic_ns()))
-
-        return on_message
-
-    def destroy_node(self) -> None:
-        """Write one line per call: topic, stamp, begin and end in ns."""
-        lines = [",".join(map(str, call)) + "\n" for call in self._calls]
-        self._log.write_text("".join(lines), encoding="utf-8")
-        super().destroy_node()
-
-
-def _stamp_ns(message: Any) -> int:
-    """Return the stamp of a message; 0 for one without a header."""
-    header = getattr(message, "header", None)
-    return 0 if header is None else header.stamp.sec * NS_PER_S + header.stamp.nanosec
+from sam3d_ros.ros.start import settle
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -82,15 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m sam3d_ros.ros.bench", description=__doc__)
     parser.add_argument("log", type=Path, help="file for topic, stamp, begin and end of each call")
     arguments, ros_arguments = parser.parse_known_args(argv)
-    use_one_thread()
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    rclpy.init(args=ros_arguments, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        return run(stopped, lambda: TimedNode(arguments.log))
-    finally:
-        rclpy.try_shutdown()
+    settle()
+    from sam3d_ros.ros.node import main as run_node  # noqa: PLC0415
+    from sam3d_ros.ros.timed_node import TimedNode  # noqa: PLC0415
+
+    return run_node(ros_arguments, lambda: TimedNode(arguments.log))
 
 
 if __name__ == "__main__":

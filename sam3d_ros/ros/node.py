@@ -44,6 +44,7 @@ from sam3d_ros.ros.diagnostics import (
     status_of,
 )
 from sam3d_ros.ros.encode import header_of
+from sam3d_ros.ros.framing import Input
 from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.session import Pipeline, Session
@@ -80,10 +81,8 @@ def loud(transition: Transition) -> Transition:
 
 
 def pipeline_in_own_process(config: SceneConfig) -> ScenePipeline:
-    """Make a pipeline whose reconstructor has a process of its own, and start that process."""
-    reconstructor = ReconstructorProcess(config)
-    reconstructor.start()
-    return ScenePipeline(config, reconstructor)
+    """Make a pipeline whose reconstructor has a process of its own."""
+    return ScenePipeline(config, ReconstructorProcess(config))
 
 
 class Sam3dNode(LifecycleNode):
@@ -129,6 +128,7 @@ class Sam3dNode(LifecycleNode):
         self._config = config_from_parameters(self)
         self._outputs = Outputs(self, self._config)
         self._pipeline = self._make_pipeline(self._config)
+        self._pipeline.start()  # that takes seconds, which activation need not wait for
         return super().on_configure(state)
 
     @loud
@@ -137,9 +137,15 @@ class Sam3dNode(LifecycleNode):
         assert self._outputs is not None
         assert self._pipeline is not None
         result = super().on_activate(state)
-        self._pipeline.start()  # deactivation has closed it
+        self._pipeline.start()  # again, where a deactivation has closed it
         self._outputs.start()
         self._session = Session(self, self._config, self._pipeline, self._outputs, self.crash)
+        topics = self._session.receiver.topics
+        self.get_logger().info(
+            f"active: waits for {topics[Input.IMAGE]} with {topics[Input.MASKS]}, reconstructs "
+            f"with backend {self._config.objects.backend}, publishes in "
+            f"{self._config.output_frame or 'the frame of the camera'}"
+        )
         return result
 
     @loud
@@ -244,7 +250,7 @@ def spin(node: Sam3dNode, stopped: threading.Event) -> None:
         executor.shutdown()
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, make_node: Callable[[], Sam3dNode] = Sam3dNode) -> int:
     """Run the node until SIGINT or SIGTERM; return the exit code."""
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -255,12 +261,12 @@ def main(args: Sequence[str] | None = None) -> int:
         signal_handler_options=SignalHandlerOptions.NO,
     )
     try:
-        return run(stopped)
+        return run(stopped, make_node)
     finally:
         rclpy.try_shutdown()
 
 
-def run(stopped: threading.Event, make_node: Callable[[], Sam3dNode] = Sam3dNode) -> int:
+def run(stopped: threading.Event, make_node: Callable[[], Sam3dNode]) -> int:
     """Make the node, run it, and release it."""
     try:
         node = make_node()

@@ -29,32 +29,17 @@ TF_DEPTH = 100
 
 def best_effort(depth: int) -> QoSProfile:
     """Return what cameras offer: the newest messages, as far as they arrive."""
-    return QoSProfile(
-        depth=depth,
-        history=HistoryPolicy.KEEP_LAST,
-        reliability=ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.VOLATILE,
-    )
+    return _newest(depth, ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
 
 
 def reliable(depth: int) -> QoSProfile:
     """Return what is sent once and must arrive."""
-    return QoSProfile(
-        depth=depth,
-        history=HistoryPolicy.KEEP_LAST,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
-    )
+    return _newest(depth, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
 
 
 def latched(depth: int) -> QoSProfile:
     """Return what also those get who come later."""
-    return QoSProfile(
-        depth=depth,
-        history=HistoryPolicy.KEEP_LAST,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    )
+    return _newest(depth, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def of_input(topic: Input) -> QoSProfile:
@@ -81,6 +66,15 @@ def conflicts(topic: str, offered: QoSProfile, asked: QoSProfile) -> list[str]:
     ):
         sentences.append(_conflict(topic, "durability", "VOLATILE", "TRANSIENT_LOCAL"))
     return sentences
+
+
+def _newest(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
+    return QoSProfile(
+        depth=depth,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=reliability,
+        durability=durability,
+    )
 
 
 def _conflict(topic: str, policy: str, offered: str, asked: str) -> str:

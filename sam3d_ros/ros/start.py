@@ -23,17 +23,21 @@ import sys
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
-def use_one_thread() -> None:
-    """Keep numerical libraries to one thread, unless the environment says otherwise."""
+def settle() -> None:
+    """Keep numerical libraries to one thread, unless the environment says otherwise.
+
+    SIGINT or SIGTERM during the seconds of the imports that follow end the process with exit code
+    0.
+    """
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def main() -> int:
-    """Run the node; SIGINT or SIGTERM during the seconds of its imports end it with exit code 0."""
-    use_one_thread()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
+    """Run the node."""
+    settle()
     from sam3d_ros.ros.node import main as run_node  # noqa: PLC0415  # after the handlers
 
     return run_node()
