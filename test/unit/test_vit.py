@@ -94,6 +94,19 @@ def test_the_offset_moves_the_samples_towards_the_start() -> None:
     assert moved.max() < 0.2 / 9 * 4  # twice the offset, on a ramp of four rows over nine
 
 
+@pytest.mark.parametrize(("config", "sees_all"), [(CONFIG, True), (OLDER, False)])
+def test_only_an_antialiased_small_grid_sees_every_position(
+    config: VitConfig, sees_all: bool
+) -> None:
+    larger = replace(config, image_size=12 * config.patch_size)
+    corner = torch.zeros(1, 144, 1)
+    corner[0, 0] = 1.0
+
+    resized = resized_positions(corner, (2, 2), larger)
+
+    assert bool((resized[0, 0] != 0.0).all()) is sees_all
+
+
 def test_half_precision_positions_are_resized_in_single() -> None:
     positions = torch.randn(1, 16, 24)
 
