@@ -18,6 +18,7 @@ import argparse
 import os
 import platform
 from importlib import metadata, util
+from pathlib import Path
 
 from sam3d_ros.apps.processes import PROFILE_VARIABLES
 
@@ -27,19 +28,47 @@ OPTIONAL = {
     "vision_msgs": "~/detections is not published",
     "tf2_ros": "transforms are handled by this package's own buffer",
 }
+MODELS = {
+    "torch": "not installed: only the lift backend runs",
+    "safetensors": "not installed: .safetensors files are not read, .ckpt and .pt are",
+}
 DISTRIBUTIONS = {"cv2": "opencv-python-headless", "skimage": "scikit-image"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare no options."""
+    """Declare the options."""
     parser.description = "Say what is installed. Exit code 1: sam3d offline would not run."
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="DIR",
+        help="check the released model weights in this folder instead. "
+        "Exit code 1: something that the first stage needs is missing or does not fit",
+    )
 
 
-def run(_: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
+    """Check the installation, or a weights folder; 0 when all that is needed is there."""
+    return _check_modules() if arguments.weights is None else _check_weights(arguments.weights)
+
+
+def _check_weights(folder: Path) -> int:
+    if not is_installed("torch"):
+        print(f"torch {MODELS['torch']}; weights are read by it")
+        return 1
+    from sam3d_ros.apps.check_weights import report_weights  # noqa: PLC0415  # imports torch
+
+    return report_weights(folder)
+
+
+def _check_modules() -> int:
     """Print one line per module; 0 when everything that the core needs is there."""
     print(f"Python {platform.python_version()} on {platform.platform()}")
     print("\ncore (sam3d offline, sam3d evaluate)")
     core = all([_report(name, "missing") for name in REQUIRED])
+    print("\nmodels (sam3d check --weights DIR)")
+    for name, consequence in MODELS.items():
+        _report(name, consequence)
     print("\nROS (sam3d_node, sam3d replay, sam3d demo)")
     ros = all([_report(name, "missing: the node does not run") for name in ROS_REQUIRED])
     for name, consequence in OPTIONAL.items():

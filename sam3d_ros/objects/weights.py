@@ -143,6 +143,7 @@ class ReleasedFile:
     required: bool  # by the first stage
     repository: str
     path: str  # in the repository
+    target: str  # folder in a weights folder that the repository is downloaded to
     gated: bool
     open: Callable[[Path, ObjectsArchitecture], tuple[Fitted, ...]]
 
@@ -154,6 +155,7 @@ RELEASED_FILES = (
         required=True,
         repository="facebook/sam-3d-objects",
         path=f"{SUBFOLDER}/{GEOMETRY_FILE}",
+        target=".",
         gated=True,
         open=open_generator,
     ),
@@ -163,6 +165,7 @@ RELEASED_FILES = (
         required=True,
         repository="facebook/sam-3d-objects",
         path=f"{SUBFOLDER}/{OCCUPANCY_FILE}",
+        target=".",
         gated=True,
         open=open_occupancy,
     ),
@@ -172,6 +175,7 @@ RELEASED_FILES = (
         required=False,
         repository="Ruicheng/moge-vitl",
         path="model.pt",
+        target="moge-vitl",
         gated=False,
         open=open_depth_model,
     ),
