@@ -182,7 +182,7 @@ def test_everything_on_the_spot_gives_the_reference_s_states(
 def test_prepared_parts_give_the_reference_s_states(
     in_one: bool, recorded: Golden, model: GeometryModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sampling, "one_pass_pays", lambda _: in_one)
+    monkeypatch.setattr(sampling, "one_pass_pays", lambda *_: in_one)
     condition = recorded.inputs["cond"]
     for mode, settings in recorded.config["modes"].items():
         velocity = CachedVelocity(model, condition, flow_of(settings), len(condition))
