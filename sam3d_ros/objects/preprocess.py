@@ -56,7 +56,7 @@ def prepare_observation(
     """
     view = _view(observation, device)
     object_box(view.mask)  # what is wrong with the mask goes before what is wrong with its points
-    return prepare_view(view, observation_normaliser(observation, device), side)
+    return prepare_view(view, _checked_normaliser(view, observation.instance.instance_id), side)
 
 
 def observation_normaliser(
@@ -71,18 +71,7 @@ def observation_normaliser(
     Raises:
         DepthSparseError: No point of the object is known, or all that are known coincide.
     """
-    view = _view(observation, device)
-    known = view.points_p3d.isfinite().all(dim=0)
-    on_object = known & (view.mask[0] > 0)
-    normaliser = scene_normaliser(view.points_p3d, view.mask)
-    if not on_object.any() or not normaliser.scale_m > 0:
-        raise DepthSparseError(
-            f"mask {observation.instance.instance_id} must have known points, at more than one "
-            f"place, has {int(on_object.sum())} at its {int(view.mask.sum())} pixels, with "
-            f"{int(known.sum())} in the whole view; check that depth is registered to the image "
-            "and the object within range, or send no depth and let a depth model estimate it"
-        )
-    return normaliser
+    return _checked_normaliser(_view(observation, device), observation.instance.instance_id)
 
 
 def prepare_view(view: View, normaliser: SceneNormaliser, side: int) -> PreparedObjects:
@@ -113,6 +102,20 @@ def _view(observation: Observation, device: torch.device | str) -> View:
         mask=torch.as_tensor(observation.silhouette, device=device)[None].float(),
         points_p3d=axes_swapped(points_camera.float()).movedim(-1, 0),
     )
+
+
+def _checked_normaliser(view: View, instance_id: int) -> SceneNormaliser:
+    known = view.points_p3d.isfinite().all(dim=0)
+    on_object = known & (view.mask[0] > 0)
+    normaliser = scene_normaliser(view.points_p3d, view.mask)
+    if not on_object.any() or not normaliser.scale_m > 0:
+        raise DepthSparseError(
+            f"mask {instance_id} must have known points, at more than one place, has "
+            f"{int(on_object.sum())} at its {int(view.mask.sum())} pixels, with "
+            f"{int(known.sum())} in the whole view; check that depth is registered to the image "
+            "and the object within range, or send no depth and let a depth model estimate it"
+        )
+    return normaliser
 
 
 def _at_size_of(image: Tensor, points: Tensor) -> Tensor:

@@ -212,9 +212,9 @@ def test_objects_of_a_batch_are_those_alone() -> None:
         prepare_observation(observed(mask=marked((5, 5), (9, 12), (20, 9))), SIDE),
     ]
 
-    stacked = stack_objects([stack_objects(objects), objects[0]])
+    stacked = stack_objects([stack_objects(objects), objects[1]])
 
-    for index, single in enumerate((*objects, objects[0])):
+    for index, single in enumerate((*objects, objects[1])):
         one = slice(index, index + 1)
         for name in ("image", "mask", "rgb_pointmap"):
             torch.testing.assert_close(
