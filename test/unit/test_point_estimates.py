@@ -111,17 +111,19 @@ def test_what_is_no_surface_is_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unknown.sum() == 3 * (7 * 60 + 1)
 
 
-def test_nothing_lies_behind_the_camera() -> None:
-    model = tiny_model()
-    points = torch.from_numpy(scene(40, 60, 1.2, 1.8))[None].float()
-    points[..., 2] -= 1.0  # which the fit gives back
+def test_the_shift_is_added_and_what_stays_behind_the_camera_is_nan() -> None:
+    model, truth = tiny_model(), scene(40, 60, 1.2, 1.8)
+    points = torch.from_numpy(truth)[None].float()
+    points[..., 2] -= 1.0
     points[0, 0, 0] = torch.tensor([0.0, 0.0, -2.5])
-    model.forward = lambda *_: (points, torch.ones(1, 40, 60))  # type: ignore[method-assign]
+    mask = torch.ones(1, 40, 60)
+    model.forward = lambda *_: (points, mask)  # type: ignore[method-assign]
 
     found = estimate_points(model, picture())
 
     assert np.isnan(found.points_camera[0, 0]).all()
-    assert np.nanmin(found.points_camera[..., 2]) > 0
+    np.testing.assert_allclose(found.points_camera[1:], truth[1:], atol=0.02)
+    np.testing.assert_allclose(np.diag(found.matrix_normalised), [1.2, 1.8, 1.0], rtol=0.02)
 
 
 def test_an_image_without_surfaces_is_refused() -> None:
