@@ -14,13 +14,50 @@
 
 """What a backend must be able to do; the makers live in ``completion``, ``objects``, ``body``."""
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
+from sam3d_ros.errors import CancelledError, Sam3dError
 from sam3d_ros.structures import ObjectReconstruction, Observation
+
+Cancelled: TypeAlias = Callable[[], bool]
+ObjectOutcome: TypeAlias = ObjectReconstruction | Sam3dError  # the error says why there is none
+
+
+def never() -> bool:
+    """Answer "was this cancelled?" for callers that do not cancel."""
+    return False
 
 
 class ObjectBackend(Protocol):
-    """Turns one observation into one closed, metric mesh; a function of its input and seed."""
+    """Turns observations into closed, metric meshes; a function of its input and seed."""
+
+    @property
+    def name(self) -> str:
+        """Name under which results report this backend."""
+        ...
+
+    @property
+    def wants_warmup(self) -> bool:
+        """Whether a first reconstruction that nobody waits for is short and speeds up the next."""
+        ...
+
+    def reconstruct(
+        self, observations: Sequence[Observation], cancelled: Cancelled = never
+    ) -> list[ObjectOutcome]:
+        """Reconstruct the objects of one frame; one that fails stops none of the others.
+
+        Returns:
+            One outcome per observation, in their order.
+
+        Raises:
+            CancelledError: When ``cancelled`` answered true.
+        """
+        ...
+
+
+class SingleObjectBackend(Protocol):
+    """A backend that reconstructs one object at a time; see ``OneByOne``."""
 
     @property
     def name(self) -> str:
@@ -34,3 +71,33 @@ class ObjectBackend(Protocol):
             Sam3dError: Where this observation allows no reconstruction; says why.
         """
         ...
+
+
+class OneByOne:
+    """An ``ObjectBackend`` that asks a ``SingleObjectBackend`` about one object after the other."""
+
+    wants_warmup = True
+
+    def __init__(self, backend: SingleObjectBackend) -> None:
+        self._backend = backend
+
+    @property
+    def name(self) -> str:
+        """Name of the backend that is asked."""
+        return self._backend.name
+
+    def reconstruct(
+        self, observations: Sequence[Observation], cancelled: Cancelled = never
+    ) -> list[ObjectOutcome]:
+        """Reconstruct the objects in their order; see ``ObjectBackend``."""
+        outcomes: list[ObjectOutcome] = []
+        for number, observation in enumerate(observations):
+            if cancelled():
+                raise CancelledError(f"stopped after {number} of {len(observations)} objects")
+            try:
+                outcomes.append(self._backend.reconstruct(observation))
+            except CancelledError:
+                raise
+            except Sam3dError as error:
+                outcomes.append(error)
+        return outcomes

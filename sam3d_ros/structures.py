@@ -311,6 +311,7 @@ class ObjectReconstruction:
     preview: Mesh | None = None  # the mesh again, light enough to look at
     volume_m3: float = float("nan")  # that the mesh encloses; NaN unless it is watertight
     stage_s: Mapping[str, float] = field(default_factory=dict)  # seconds per stage
+    gpu_peak_mb: float = float("nan")  # most memory of a GPU at once; NaN where none was used
 
     def reframed(self, object_from_new: Similarity) -> "ObjectReconstruction":
         """Express the object in another frame of its own; nothing moves in the camera frame."""
@@ -367,3 +368,4 @@ class SceneSnapshot:
     failures: tuple[ObjectFailure, ...] = ()
     support: SupportPlane | None = None
     stage_s: Mapping[str, float] = field(default_factory=dict)
+    gpu_peak_mb: float = float("nan")

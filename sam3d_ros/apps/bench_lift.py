@@ -30,7 +30,7 @@ from typing import Any
 from sam3d_ros.apps.settings import node_config
 from sam3d_ros.evaluation.baselines import OpenThreeDBaseline
 from sam3d_ros.evaluation.datasets import load_scene
-from sam3d_ros.protocols import ObjectBackend
+from sam3d_ros.protocols import ObjectBackend, OneByOne
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.structures import Observation
@@ -51,7 +51,7 @@ def measure(folder: Path) -> list[dict[str, Any]]:
     scene = load_scene(folder)
     config = node_config()
     backends: list[ObjectBackend] = [make_object_backend(config)]
-    backends += [OpenThreeDBaseline(name) for name in PEERS]
+    backends += [OneByOne(OpenThreeDBaseline(name)) for name in PEERS]
     names = {truth.instance_id: truth.name for truth in scene.truth}
     rows = []
     for observation in observe(scene.frame, config).observations:
@@ -67,11 +67,11 @@ def _milliseconds(backend: ObjectBackend, observation: Observation) -> float:
 
     On one core that is the time it takes; on a busy machine it stays what it is.
     """
-    backend.reconstruct(observation)
+    backend.reconstruct([observation])
     times = []
     for _ in range(ROUNDS):
         started = time.process_time()
-        backend.reconstruct(observation)
+        backend.reconstruct([observation])
         times.append(MS_PER_S * (time.process_time() - started))
     return median(times)
 

@@ -46,7 +46,7 @@ class _Clock:
 
 
 class LiftBackend:
-    """Completes objects from depth and mask alone; see ``protocols.ObjectBackend``."""
+    """Completes objects from depth and mask alone; a ``protocols.SingleObjectBackend``."""
 
     name = "lift"
 

@@ -76,7 +76,7 @@ SURFACES: Mapping[str, Surface] = {"hull": convex_hull, "alpha": alpha_shape, "p
 
 
 class OpenThreeDBaseline:
-    """An ``ObjectBackend`` around one of ``SURFACES``."""
+    """A ``SingleObjectBackend`` around one of ``SURFACES``."""
 
     def __init__(self, name: str) -> None:
         self._name = name

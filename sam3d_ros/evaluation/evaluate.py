@@ -25,7 +25,7 @@ from sam3d_ros.evaluation.baselines import SURFACES, OpenThreeDBaseline
 from sam3d_ros.evaluation.datasets import Scene, TruthObject
 from sam3d_ros.evaluation.metrics import compare_shapes, compare_to_view
 from sam3d_ros.evaluation.report import Row
-from sam3d_ros.protocols import ObjectBackend
+from sam3d_ros.protocols import ObjectBackend, OneByOne
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.structures import (
@@ -58,7 +58,7 @@ def make_backend(name: str, config: SceneConfig) -> ObjectBackend:
         ConfigError: When there is none of that name.
     """
     if name in SURFACES:
-        return OpenThreeDBaseline(name)
+        return OneByOne(OpenThreeDBaseline(name))
     if name in MODEL_BACKENDS:
         return make_object_backend(replace(config, objects=replace(config.objects, backend=name)))
     raise ConfigError(f"backend must be one of {', '.join(ALL_BACKENDS)}, got {name!r}")
@@ -123,12 +123,11 @@ def _evaluated(
     for backend in backends:
         row = Row(scene=scene_name, object_name=observation.instance.class_id, backend=backend.name)
         started = time.perf_counter()
-        try:
-            reconstruction = backend.reconstruct(observation)
-        except Sam3dError as error:
-            rows.append(replace(row, failure=str(error)))
-            continue
+        (reconstruction,) = backend.reconstruct([observation])  # alone: seconds are of one object
         seconds = time.perf_counter() - started
+        if isinstance(reconstruction, Sam3dError):
+            rows.append(replace(row, failure=str(reconstruction)))
+            continue
         reconstructions[backend.name] = reconstruction.baked()
         mesh_camera = reconstruction.mesh_object.transformed(reconstruction.camera_from_object)
         metrics = measure(mesh_camera, observation, truth_camera)

@@ -274,13 +274,15 @@ def run(stopped: threading.Event, make_node: Callable[[], Sam3dNode]) -> int:
         rclpy.logging.get_logger(NAME).fatal(str(error))
         return 1
     handler = RosLogs(node)
-    logging.getLogger("sam3d_ros").addHandler(handler)
+    core = logging.getLogger("sam3d_ros")
+    core.addHandler(handler)
+    core.setLevel(logging.INFO)
     try:
         node.autostart()
         keep_callbacks_short()
         spin(node, stopped)
     finally:
-        logging.getLogger("sam3d_ros").removeHandler(handler)
+        core.removeHandler(handler)
         node.destroy_node()
         # Frozen objects are never released: DDS would leave its files in /dev/shm.
         gc.unfreeze()

@@ -100,7 +100,7 @@ class Reports:
                 stages=stage_msgs(verdict.stage_s),
                 latency=latency_s,
                 age=(self._now().clock_ns - stamp_ns) / NS_PER_S,
-                gpu_peak_mb=float("nan"),
+                gpu_peak_mb=verdict.gpu_peak_mb,
                 dropped=self.counts[ReportCode.DROPPED],
                 object_ids=list(verdict.object_ids),
             )

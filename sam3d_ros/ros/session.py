@@ -23,13 +23,13 @@ from rclpy.node import Node
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
+from sam3d_ros.protocols import Cancelled
 from sam3d_ros.ros.assembler import Outcome, Refusal, TimeJump
 from sam3d_ros.ros.framing import Bundle, Input, frame_from_bundle
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.worker import Cancellation, Worker
-from sam3d_ros.scene.reconstructor import Cancelled
 from sam3d_ros.scene.verdict import Verdict, verdict_of
 from sam3d_ros.structures import NS_PER_S, Frame, ObjectState, SceneSnapshot
 

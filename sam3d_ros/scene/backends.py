@@ -16,7 +16,7 @@
 
 from sam3d_ros.completion.lift import LiftBackend
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.protocols import ObjectBackend
+from sam3d_ros.protocols import ObjectBackend, OneByOne
 
 
 def make_object_backend(config: SceneConfig) -> ObjectBackend:
@@ -25,4 +25,4 @@ def make_object_backend(config: SceneConfig) -> ObjectBackend:
     ``lift`` needs no weights and is always there, so today it is what ``auto`` takes. The config
     admits no other name.
     """
-    return LiftBackend(config.lift, config.objects.seed)
+    return OneByOne(LiftBackend(config.lift, config.objects.seed))

@@ -15,7 +15,8 @@
 """From a frame to a scene: reconstruct its objects, keep their identities."""
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.scene.reconstructor import Cancelled, ReconstructedFrame, Reconstructor, never
+from sam3d_ros.protocols import Cancelled, never
+from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor
 from sam3d_ros.scene.registry import Detection, Registry
 from sam3d_ros.structures import Frame, SceneSnapshot
 
@@ -58,6 +59,7 @@ class ScenePipeline:
             failures=tuple(result.failures),
             support=result.support,
             stage_s=result.stage_s,
+            gpu_peak_mb=result.gpu_peak_mb,
         )
 
     def advance(self, stamp_ns: int, frame_id: str = "") -> SceneSnapshot:

@@ -18,21 +18,29 @@ Ray casting and decimation hold the interpreter lock for tens of milliseconds. I
 also receives images, every such call would hold up the callbacks; here it cannot.
 """
 
+import logging
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
-from sam3d_ros.scene.reconstructor import Cancelled, ReconstructedFrame, never
+from sam3d_ros.protocols import Cancelled, never
+from sam3d_ros.scene.process_logs import logs_from, logs_to
+from sam3d_ros.scene.reconstructor import ReconstructedFrame
 from sam3d_ros.scene.transfer import receive, send
 from sam3d_ros.structures import Frame
 
 POLL_S = 0.02  # how soon a cancellation is passed on
 NICENESS = 5  # drivers, planners and the callbacks of our own node go first
 END_S = 0.5  # how long the process may take to end by itself
+
+
+logger = logging.getLogger(__name__)
+Reconstruct = Callable[[Frame, Cancelled], ReconstructedFrame]
 
 
 class ReconstructorCrashError(RuntimeError):
@@ -55,9 +63,10 @@ class ReconstructorProcess:
         if self._process is not None and self._process.is_alive():
             return
         ours, theirs = self._context.Pipe()
+        our_logs, their_logs = self._context.Pipe(duplex=False)
         self._pipe, self._cancel = ours, self._context.Event()
         self._process = self._context.Process(
-            target=_serve, args=(theirs, self._cancel, self._config), daemon=True
+            target=_serve, args=(theirs, their_logs, self._cancel, self._config), daemon=True
         )
         # Until the process can ignore Ctrl-C, which goes to the whole group, it must not see it.
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -66,6 +75,8 @@ class ReconstructorProcess:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         theirs.close()  # so that the death of the process ends our waiting
+        their_logs.close()
+        logs_from(our_logs)
 
     def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
         """Reconstruct every mask of a frame in the process.
@@ -75,7 +86,7 @@ class ReconstructorProcess:
             ReconstructionError: When a signal ended the process (out of memory); it is started
                 again for the next frame.
             ReconstructorCrashError: When an exception ended it, which is a bug.
-            Sam3dError: As raised in the process.
+            Sam3dError: As raised in the process, at this frame or when it got ready.
         """
         self.start()
         pipe, cancel = self._pipe, self._cancel
@@ -128,17 +139,13 @@ class ReconstructorProcess:
         )
 
 
-def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
+def _serve(pipe: Connection, logs: Connection, cancel: Event, config: SceneConfig) -> None:
     """Answer frames with results or errors until the other end is closed."""
     # Ctrl-C goes to the whole process group; our parent decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(NICENESS)
-    # Imported here: it takes seconds and a hundred megabytes that only this process has to spend.
-    from sam3d_ros.scene.local import local_reconstructor  # noqa: PLC0415
-    from sam3d_ros.scene.warmup import ball_on_table  # noqa: PLC0415
-
-    reconstructor = local_reconstructor(config)
-    reconstructor.reconstruct(ball_on_table())  # the first one is slow
+    logs_to(logs)
+    reconstruct = _made_ready(config)
     while True:
         try:
             frame = receive(pipe)
@@ -146,10 +153,31 @@ def _serve(pipe: Connection, cancel: Event, config: SceneConfig) -> None:
             return
         answer: ReconstructedFrame | Sam3dError
         try:
-            answer = reconstructor.reconstruct(frame, cancel.is_set)
+            answer = reconstruct(frame, cancel.is_set)
         except Sam3dError as error:
             answer = error
         try:
             send(pipe, answer)
         except OSError:
             return
+
+
+def _made_ready(config: SceneConfig) -> Reconstruct:
+    """Return what answers frames; where the backend cannot be had, each is answered with why."""
+    # Imported here: it takes seconds and a hundred megabytes that only this process has to spend.
+    from sam3d_ros.scene.local import local_reconstructor  # noqa: PLC0415
+
+    try:
+        reconstructor = local_reconstructor(config)
+        reconstructor.warm_up()
+    except Sam3dError as error:
+        logger.error("nothing can be reconstructed: %s", error)
+        return _refuser(error)
+    return reconstructor.reconstruct
+
+
+def _refuser(error: Sam3dError) -> Reconstruct:
+    def refuse(frame: Frame, cancelled: Cancelled) -> ReconstructedFrame:
+        raise error
+
+    return refuse

@@ -17,18 +17,11 @@
 Imports no backend: the node's own process needs only this side of it.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.structures import Frame, ObjectFailure, ObjectReconstruction, SupportPlane
-
-Cancelled = Callable[[], bool]
-
-
-def never() -> bool:
-    """Answer "was this cancelled?" for callers that do not cancel."""
-    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,6 +41,7 @@ class ReconstructedFrame:
     failures: list[ObjectFailure] = field(default_factory=list)
     support: SupportPlane | None = None
     stage_s: dict[str, float] = field(default_factory=dict)
+    gpu_peak_mb: float = float("nan")  # NaN where no GPU was used
 
 
 class Reconstructor(Protocol):
@@ -61,7 +55,7 @@ class Reconstructor(Protocol):
         """Reconstruct every mask of a frame.
 
         Raises:
-            CancelledError: When ``cancelled`` answered true between two objects.
+            CancelledError: When ``cancelled`` answered true.
             Sam3dError: When nothing of the frame can be used.
         """
         ...

@@ -29,6 +29,7 @@ class Verdict:
     message: str
     object_ids: tuple[str, ...] = ()
     stage_s: Mapping[str, float] = field(default_factory=dict)
+    gpu_peak_mb: float = float("nan")  # NaN where no GPU was used
 
 
 def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
@@ -54,4 +55,5 @@ def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
         message=f"{found}; {failures}" if failures else found,
         object_ids=seen,
         stage_s=snapshot.stage_s,
+        gpu_peak_mb=snapshot.gpu_peak_mb,
     )

@@ -40,6 +40,7 @@ from visualization_msgs.msg import MarkerArray
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import ReportCode
+from sam3d_ros.protocols import OneByOne
 from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, header_of, transform_msg
 from sam3d_ros.ros.node import Sam3dNode
 from sam3d_ros.ros.qos import best_effort, latched, reliable
@@ -122,7 +123,7 @@ class Rig:
         self.heard: dict[str, list[Any]] = {}
 
     def _pipeline(self, config: SceneConfig) -> ScenePipeline:
-        return ScenePipeline(config, FrameReconstructor(config, self.backend))
+        return ScenePipeline(config, FrameReconstructor(config, OneByOne(self.backend)))
 
     def close(self) -> None:
         self.backend.gate.set()
