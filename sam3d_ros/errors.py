@@ -119,6 +119,12 @@ class DecodingError(ReconstructionError):
     """What a model answered is not a shape, or not a pose."""
 
 
+class OutOfMemoryError(Sam3dError, RuntimeError):
+    """The memory of a device does not suffice for one object."""
+
+    code = ReportCode.OUT_OF_MEMORY
+
+
 class CancelledError(Sam3dError, RuntimeError):
     """The work was called off before it was done."""
 
@@ -147,3 +153,7 @@ class WeightsMissingError(WeightsError):
 
 class ConditionError(Sam3dError, ValueError):
     """A model is not given what its configuration asks for."""
+
+
+class VoxelError(ReconstructionError):
+    """Voxels are missing, twice the same or out of range."""
