@@ -212,9 +212,29 @@ class ObjectsConfig(Checked):
     """Which backend reconstructs objects."""
 
     backend: str = setting(
-        "auto", "auto takes the best one that is installed", choices=("auto", "lift")
+        "auto",
+        "sam3d needs weights.objects, lift needs none; auto takes sam3d if its weights are there",
+        choices=("auto", "sam3d", "lift"),
     )
     seed: int = setting(42, "Results repeat for equal inputs and seed", 0, 2_147_483_647)
+    stage1_steps: int = setting(25, "sam3d: steps to coarse shape and pose", 1, 100)
+    stage2_steps: int = setting(25, "sam3d: steps to the fine shape", 1, 100)
+    shortcut: bool = setting(
+        False, "sam3d: stage 1 in steps that have guidance learned in; 4 of them do then"
+    )
+    batch_size: int = setting(4, "sam3d: objects reconstructed at once", 1, 64)
+    mesh_detail: str = setting(
+        "full",
+        "sam3d: full decodes the fine shape, fast takes the coarse one and leaves out stage 2",
+        choices=("fast", "full"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsConfig(Checked):
+    """Where the weights of models lie."""
+
+    objects: str = setting("", "Folder with the weights of SAM 3D Objects; empty: there are none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,12 +248,24 @@ class LiftConfig(Checked):
 class SceneConfig(Checked):
     """Everything between a frame and a scene; what the node and ``sam3d offline`` share."""
 
+    device: str = setting(
+        "auto", "Where models run: cpu, cuda:0; auto takes the first GPU there is"
+    )
+    precision: str = setting(
+        "auto",
+        "In which models compute; auto: bf16 on a GPU that has it, else fp32",
+        choices=("auto", "fp32", "bf16", "fp16"),
+    )
+    low_memory: bool = setting(
+        False, "Keep the weights of a model on the GPU only while it runs: less memory, slower"
+    )
     masks: MasksConfig = field(default_factory=MasksConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
     lidar: LidarConfig = field(default_factory=LidarConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     objects: ObjectsConfig = field(default_factory=ObjectsConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
     markers: MarkersConfig = field(default_factory=MarkersConfig)
 

@@ -17,7 +17,6 @@
 import time
 from dataclasses import dataclass, field
 
-from sam3d_ros.completion.evidence import view_evidence
 from sam3d_ros.completion.pose import object_from_work
 from sam3d_ros.completion.remainder import remainder_of
 from sam3d_ros.completion.score import best_hypothesis
@@ -26,6 +25,7 @@ from sam3d_ros.completion.volume import Carving, filled, surface
 from sam3d_ros.completion.workspace import workspaces_of
 from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import DepthSparseError
+from sam3d_ros.geometry.evidence import view_evidence
 from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
 
 MIN_POINTS = 30

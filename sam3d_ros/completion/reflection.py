@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_ros.completion.evidence import ViewEvidence
 from sam3d_ros.completion.hypotheses import Hull, hull_around, put_down
 from sam3d_ros.completion.symmetry import Judge
 from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.structures import Floats
 
 NUM_MIRRORS = 18  # directions of the mirror's normal

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sam3d_ros.completion.evidence import ViewEvidence
 from sam3d_ros.completion.hypotheses import Hypothesis
 from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.structures import Bools, Bytes, Floats
 
 MIN_SHARE = 0.01  # of the seen pixels; smaller patches are noise

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_ros.completion.evidence import ViewEvidence
 from sam3d_ros.completion.section import Axis, HalfSection, half_section
 from sam3d_ros.completion.symmetry import Judge, trimmed_mean
 from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.structures import Floats
 
 UP = np.array([0.0, 0.0, 1.0])

@@ -34,13 +34,13 @@ standing revolution competes with the hull: its rings find the vertical too.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sam3d_ros.completion.evidence import ViewEvidence
 from sam3d_ros.completion.hypotheses import Hypothesis, hull_of
 from sam3d_ros.completion.prism import best_prism
 from sam3d_ros.completion.reflection import best_half_turn, best_mirror, reflected
 from sam3d_ros.completion.revolution import best_lying, best_standing, revolved
 from sam3d_ros.completion.symmetry import Judge, judge_of
 from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.geometry.evidence import ViewEvidence
 
 LYING_PRICE = 0.01
 LYING_WEIGHT = 2.0

@@ -25,8 +25,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from sam3d_ros.completion.evidence import ViewEvidence, sampled
 from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.geometry.evidence import ViewEvidence, sampled
 from sam3d_ros.structures import Bools, Floats
 
 RING_SAMPLES = 48

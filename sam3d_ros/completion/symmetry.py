@@ -24,8 +24,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_ros.completion.evidence import MIN_COSINE, ViewEvidence
 from sam3d_ros.completion.workspace import Workspace
+from sam3d_ros.geometry.evidence import MIN_COSINE, ViewEvidence
 from sam3d_ros.structures import Floats, Ints
 
 NUM_POINTS = 200

@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from sam3d_ros.completion.evidence import ViewEvidence
 from sam3d_ros.completion.hypotheses import Hypothesis
 from sam3d_ros.completion.remainder import Remainder
 from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.errors import ReconstructionError
+from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.geometry.measures import is_closed
 from sam3d_ros.geometry.meshes import isosurface
 from sam3d_ros.structures import Floats, Ints

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_ros.completion.evidence import ViewEvidence
+from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.geometry.noise import LIDAR_M, depth_noise_m
 from sam3d_ros.structures import Floats, Observation, ScaleSource, Similarity
 
