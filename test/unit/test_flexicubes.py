@@ -282,7 +282,7 @@ def test_a_ball_of_even_cubes_has_its_radius_and_faces_outwards() -> None:
     torch.testing.assert_close(radius, torch.full_like(radius, BALL_RADIUS), atol=tenth, rtol=0.0)
     a, b, c = surface.vertices[surface.triangles].unbind(dim=1)
     assert (torch.linalg.cross(b - a, c - a) * a).sum(dim=1).min() > 0
-    assert volume(surface) == pytest.approx(4 / 3 * np.pi * BALL_RADIUS**3, rel=0.02)
+    assert volume(surface) == pytest.approx(4 / 3 * np.pi * BALL_RADIUS**3, rel=0.03)
 
 
 def test_colours_and_normals_of_even_corners_arrive_at_the_vertices() -> None:
