@@ -27,7 +27,7 @@ from sam3d_ros.objects.streams import LAYOUT
 
 NAMES = [each.name for each in fields(GeometryLatents)]
 # Largest difference from float32, relative to the largest value. Two blocks of random weights.
-BOUNDS = {torch.bfloat16: 3e-2, torch.float16: 4e-3}
+BOUNDS = {torch.bfloat16: 2e-2, torch.float16: 2e-3}
 
 
 @pytest.fixture(scope="module")

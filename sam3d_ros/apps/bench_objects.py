@@ -1,0 +1,329 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How fast the parts of SAM 3D Objects are, and how much faster than computed without thought.
+
+Run as ``python -m sam3d_ros.apps.bench_objects``; needs torch and NumPy, no ROS and no weights.
+"""
+
+import argparse
+import csv
+import json
+import platform
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from sam3d_ros.apps import bench_arithmetic as arithmetic
+from sam3d_ros.apps.bench_models import REDUCED, Bench, make_bench
+from sam3d_ros.errors import ConfigError, Sam3dError
+from sam3d_ros.nn.flow import FlowConfig, integrate, schedule
+from sam3d_ros.objects.architecture import ObjectsArchitecture
+from sam3d_ros.objects.geometry_model import GeometryContext
+from sam3d_ros.objects.latents import GeometryLatents
+from sam3d_ros.objects.sampling import ReferenceVelocity, sample_geometry
+
+DESCRIPTION = """\
+Measure the parts of SAM 3D Objects with random weights. `reduced` sizes take seconds on a CPU,
+`official` ones want a GPU. Prepared parts are measured beside the naive path, which computes
+everything at every step. Writes objects.json and objects.csv.
+"""
+SIZES = {"reduced": REDUCED, "official": ObjectsArchitecture()}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+GUIDED, SHORTCUT = FlowConfig(num_steps=25), FlowConfig.with_shortcut(4)
+CONDITIONAL, FOUR_STEPS, GUIDED_STEPS = (
+    "conditional velocity",
+    "4 shortcut steps",
+    "25 guided steps",
+)
+# Of the official sizes on one H200 in bfloat16.
+LIMITS_MS = {CONDITIONAL: 25.0, FOUR_STEPS: 150.0, GUIDED_STEPS: 1000.0}
+LIMIT_PEAK_GB = 6.0
+LIMIT_DIFFERENCE = 1e-4  # of outputs in float32, relative to the largest value
+MIN_ROUNDS, MAX_ROUNDS, PART_MS = 3, 30, 2000.0
+MS_PER_S, TERA, GIGA = 1e3, 1e12, 1e9
+
+Outputs = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One way to compute a part."""
+
+    flop: int
+    compute: Callable[[], Outputs]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartFigures:
+    """What was measured of one part."""
+
+    part: str
+    tflop: float
+    ms: float
+    naive_tflop: float | None = None
+    naive_ms: float | None = None
+    difference: float | None = None  # of the outputs, largest, relative to the largest value
+
+    @property
+    def tflops(self) -> float:
+        """Arithmetic per time, TFLOP/s."""
+        return MS_PER_S * self.tflop / self.ms
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    has_gpu = torch.cuda.is_available()
+    parser.description = DESCRIPTION
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
+    parser.add_argument(
+        "--size", choices=SIZES, default="official" if has_gpu else "reduced", help="of the models"
+    )
+    parser.add_argument("--device", default="cuda" if has_gpu else "cpu", help="torch device")
+    parser.add_argument("--dtype", choices=DTYPES, help="bfloat16 on a GPU, else float32")
+
+
+@torch.no_grad()
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print, write; return 0.
+
+    Raises:
+        ConfigError: The device is not there.
+    """
+    device = _device(arguments.device)
+    name = arguments.dtype or ("float32" if device.type == "cpu" else "bfloat16")
+    print(f"{arguments.size} sizes, {name}, {_device_name(device)}, torch {torch.__version__}")
+    bench = make_bench(SIZES[arguments.size], device, DTYPES[name])
+    peak_gb = _peak_gb(bench, device)
+    rows = []
+    print(f"\n{_HEAD}\n{'-' * len(_HEAD)}")
+    for part, prepared, naive in parts(bench):
+        rows.append(_figures(part, prepared, naive, device))
+        print(_line(rows[-1]), flush=True)
+    limited = arguments.size == "official" and device.type == "cuda"
+    print(f"\n{_verdicts(rows, peak_gb, limited=limited, exact=name == 'float32')}")
+    settings = {"size": arguments.size, "dtype": name, "device": _device_name(device)}
+    _write(rows, {**settings, "torch": torch.__version__, "peak_gb": peak_gb}, arguments.output)
+    return 0
+
+
+def parts(bench: Bench) -> Iterator[tuple[str, Run, Run | None]]:
+    """Yield what is measured: its name, how it is computed, and how it would be naively."""
+    architecture = bench.architecture
+    embed = Run(
+        flop=arithmetic.condition_flop(architecture.geometry_condition),
+        compute=lambda: (bench.embedder(bench.inputs),),
+    )
+    decode = Run(
+        flop=arithmetic.occupancy_flop(architecture.occupancy, architecture.geometry.resolution),
+        compute=lambda: (bench.decoder(bench.noise.shape),),
+    )
+    yield "condition tokens", embed, None
+    yield from _velocities(bench)
+    yield FOUR_STEPS, *_sampling(bench, SHORTCUT)
+    yield GUIDED_STEPS, *_sampling(bench, GUIDED)
+    yield "occupancy", decode, None
+
+
+def _velocities(bench: Bench) -> Iterator[tuple[str, Run, Run]]:
+    """Yield one velocity with condition, then one without."""
+    model, condition, config = bench.model, bench.condition, bench.architecture.geometry
+    num_tokens = condition.shape[1]
+    flop = arithmetic.conditional_flop(config, num_tokens)
+    yield CONDITIONAL, *_velocity(bench, flop, model.context(condition), condition)
+    flop = arithmetic.unconditional_flop(config)
+    context = model.unconditional_context()
+    yield "unconditional velocity", *_velocity(bench, flop, context, condition * 0.0)
+
+
+def _velocity(
+    bench: Bench, flop: int, context: GeometryContext, condition: Tensor
+) -> tuple[Run, Run]:
+    """Return a velocity from prepared parts, and one from the condition."""
+    model, x = bench.model, bench.noise
+    now = torch.full((1,), 300.0, device=condition.device)
+    step_size = torch.zeros_like(now)
+    modulation = model.modulation(now, step_size)
+    naive_flop = arithmetic.reference_flop(bench.architecture.geometry, condition.shape[1])
+    return (
+        Run(flop=flop, compute=lambda: _tensors(model.velocity(x, modulation, context))),
+        Run(flop=naive_flop, compute=lambda: _tensors(model(x, now, condition, step_size))),
+    )
+
+
+def _sampling(bench: Bench, flow: FlowConfig) -> tuple[Run, Run]:
+    """Return a run of the flow, preparation included, and the naive one."""
+    model, condition, config = bench.model, bench.condition, bench.architecture.geometry
+    velocity, num = ReferenceVelocity(model, condition, flow), condition.shape[1]
+    return (
+        Run(
+            flop=arithmetic.sampling_flop(config, num, flow),
+            compute=lambda: _tensors(sample_geometry(model, condition, bench.noise, flow)),
+        ),
+        Run(
+            flop=arithmetic.reference_sampling_flop(config, num, flow),
+            compute=lambda: _tensors(integrate(velocity, bench.noise, schedule(flow))),
+        ),
+    )
+
+
+def _figures(part: str, prepared: Run, naive: Run | None, device: torch.device) -> PartFigures:
+    """Measure a part."""
+    if naive is None:
+        ((ms, _),) = _measured([prepared], device)
+        return PartFigures(part=part, tflop=prepared.flop / TERA, ms=ms)
+    (ms, outputs), (naive_ms, expected) = _measured([prepared, naive], device)
+    pairs = zip(outputs, expected, strict=True)
+    return PartFigures(
+        part=part,
+        tflop=prepared.flop / TERA,
+        ms=ms,
+        naive_tflop=naive.flop / TERA,
+        naive_ms=naive_ms,
+        difference=max(float((a - e).abs().max() / e.abs().max()) for a, e in pairs),
+    )
+
+
+def _measured(runs: Sequence[Run], device: torch.device) -> list[tuple[float, Outputs]]:
+    """Return the median time of each run in ms, and its outputs.
+
+    The first time does not count. Runs take turns, so that whatever else the machine does slows
+    down all of them.
+    """
+    outputs = [run.compute() for run in runs]
+    times: list[list[float]] = []
+    while len(times) < MIN_ROUNDS or (len(times) < MAX_ROUNDS and sum(map(sum, times)) < PART_MS):
+        times.append([_milliseconds(run, device) for run in runs])
+    return list(zip(map(median, zip(*times, strict=True)), outputs, strict=True))
+
+
+def _milliseconds(run: Run, device: torch.device) -> float:
+    """Return how long a run takes until its results are there."""
+    _synchronise(device)
+    started = time.perf_counter()
+    run.compute()
+    _synchronise(device)
+    return MS_PER_S * (time.perf_counter() - started)
+
+
+def _peak_gb(bench: Bench, device: torch.device) -> float:
+    """Return the most memory in GB while an object goes through all parts, all weights there.
+
+    On a GPU, what tensors take; otherwise what the process takes, libraries included.
+    """
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    condition = bench.embedder(bench.inputs)
+    bench.decoder(sample_geometry(bench.model, condition, bench.noise, GUIDED).shape)
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / GIGA
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIGA
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _tensors(latents: GeometryLatents) -> Outputs:
+    return tuple(getattr(latents, each.name) for each in fields(latents))
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name} cannot be used: {error}; try --device cpu") from error
+    return device
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+_HEAD = (
+    f"{'part':24} {'TFLOP':>9} {'ms':>9} {'TFLOP/s':>8} "
+    f"{'naive TFLOP':>12} {'naive ms':>9} {'ratio':>6} {'difference':>11}"
+)
+
+
+def _line(row: PartFigures) -> str:
+    """Lay out a part's figures."""
+    line = f"{row.part:24} {row.tflop:9.4g} {row.ms:9.2f} {row.tflops:8.3g}"
+    if row.naive_tflop is None or row.naive_ms is None:
+        return line
+    ratio = row.naive_ms / row.ms
+    return f"{line} {row.naive_tflop:12.4g} {row.naive_ms:9.2f} {ratio:6.2f} {row.difference:11.1e}"
+
+
+def _verdicts(rows: Sequence[PartFigures], peak_gb: float, *, limited: bool, exact: bool) -> str:
+    """Lay out what has a limit, with the limit where it holds: for times and memory on a GPU.
+
+    Rounding in half precision is no error, so that differences are judged in float32 only.
+    """
+    timed = [row for row in rows if limited and row.part in LIMITS_MS]
+    lines = [_verdict(row.part, row.ms, LIMITS_MS[row.part], "ms") for row in timed]
+    lines.append(_verdict("peak memory", peak_gb, LIMIT_PEAK_GB if limited else None, "GB"))
+    largest = max(row.difference or 0.0 for row in rows)
+    text = "largest relative difference between prepared and naive"
+    return "\n".join([*lines, _verdict(text, largest, LIMIT_DIFFERENCE if exact else None, "")])
+
+
+def _verdict(name: str, value: float, limit: float | None, unit: str) -> str:
+    shown = f"{name}: {value:.3g} {unit}".rstrip()
+    if limit is None:
+        return shown
+    return f"{shown}  (limit {limit:g} {unit}".rstrip() + (
+        f": {'kept' if value <= limit else 'BROKEN'})"
+    )
+
+
+def _write(rows: Sequence[PartFigures], settings: dict[str, object], folder: Path) -> None:
+    """Write the figures as JSON and CSV; only the standard library is at hand everywhere."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [{**asdict(row), "tflops": row.tflops} for row in rows]
+    values = json.dumps({**settings, "parts": written}, indent=2, allow_nan=False)
+    (folder / "objects.json").write_text(values + "\n", encoding="utf-8")
+    with (folder / "objects.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, fieldnames=list(written[0]))
+        table.writeheader()
+        table.writerows(written)
+    print(f"written: {folder / 'objects.json'}, objects.csv")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure; return 1 for a failure said in one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m sam3d_ros.apps.bench_objects")
+    add_arguments(parser)
+    try:
+        return run(parser.parse_args(argv))
+    except Sam3dError as error:
+        print(f"bench_objects: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
