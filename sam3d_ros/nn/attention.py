@@ -18,6 +18,7 @@ Layers are called as in the released checkpoints of SAM 3D Objects; the two-stre
 puts the same parts together for itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +38,12 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """Return what queries ``(B, H, L, D)`` read from ``(B, H, N, D)``, as ``(B, L, H * D)``."""
     read = F.scaled_dot_product_attention(queries, keys, values)
     return read.transpose(1, 2).flatten(2)
+
+
+def attend_in_parts(queries: Tensor, keys: Tensor, values: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Cut ``(B, H, L, D)`` into parts that attend to themselves only; return ``(B, L, H * D)``."""
+    parts = zip(*(torch.split(x, list(sizes), dim=2) for x in (queries, keys, values)), strict=True)
+    return torch.cat([attend(*part) for part in parts], dim=1)
 
 
 def queries_keys_values(
@@ -61,10 +68,10 @@ class SelfAttention(nn.Module):
         self.k_rms_norm = HeadRmsNorm(num_heads, dim // num_heads)
         self.to_out = Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map tokens ``(B, L, D)`` to tokens ``(B, L, D)``."""
+    def forward(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        """Map tokens ``(B, L, D)``; parts of them with ``sizes`` do not see each other."""
         q, k, v = queries_keys_values(self.to_qkv(x), self.q_rms_norm, self.k_rms_norm)
-        return self.to_out(attend(q, k, v))
+        return self.to_out(attend_in_parts(q, k, v, sizes or (x.shape[1],)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,6 +121,14 @@ class CrossAttention(nn.Module):
         """Return what tokens ``(R, L, D)`` read from the condition."""
         q = split_heads(self.to_q(x), self.num_heads)
         return self.to_out(attend(q, context.keys, context.values))
+
+    def in_parts(self, x: Tensor, context: CrossContext, sizes: Sequence[int]) -> Tensor:
+        """Return what parts of tokens ``(1, L, D)`` read, each from its sample of the context."""
+        parts = torch.split(split_heads(self.to_q(x), self.num_heads), list(sizes), dim=2)
+        samples = zip(
+            parts, torch.split(context.keys, 1), torch.split(context.values, 1), strict=True
+        )
+        return self.to_out(torch.cat([attend(*sample) for sample in samples], dim=1))
 
     def _unconditional(self) -> Tensor:
         """Return the output for a condition of zeros.

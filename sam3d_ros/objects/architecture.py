@@ -18,6 +18,16 @@ from dataclasses import dataclass, field
 
 from sam3d_ros.nn.vit import VitConfig
 
+# fmt: off
+LATENT_STD = (
+    2.37326008, 2.13174402, 2.2413953, 2.30589401, 2.1191894, 1.8969511, 2.41684989, 2.08374642,
+)
+LATENT_MEAN = (
+    0.12211431, 0.37204156, -1.26521907, -2.05276058,
+    -3.10432536, -0.11294304, -0.85146744, 0.45506954,
+)
+# fmt: on
+
 FINEST_LEVEL = 9  # of the depth model's levels of detail, which run from 0
 
 
@@ -103,6 +113,82 @@ class OccupancyConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefinementConfig:
+    """The transformer that makes a latent of every voxel along the surface."""
+
+    dim: int = 1024
+    num_blocks: int = 24
+    num_heads: int = 16
+    mlp_ratio: float = 4.0
+    condition_dim: int = 1024
+    resolution: int = 64  # of the voxels; the transformer works at half of it
+    latent_channels: int = 8
+    io_channels: int = 128  # of the voxels before and after the transformer
+    # Of the latents that decoders take, channel by channel.
+    latent_std: tuple[float, ...] = LATENT_STD
+    latent_mean: tuple[float, ...] = LATENT_MEAN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecoderTrunkConfig:
+    """What the decoders of the structured latent have in common."""
+
+    latent_channels: int = 8
+    resolution: int = 64  # of the latent's voxels
+    dim: int = 768
+    num_blocks: int = 12
+    num_heads: int = 12
+    mlp_ratio: float = 4.0
+    window: int = 8  # side of the cubes in which voxels attend to each other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplatGains:
+    """Factors of what the last layer says of splats; the rates at which they once learned."""
+
+    xyz: float = 1.0
+    sh_dc: float = 1.0
+    scaling: float = 1.0
+    rotation: float = 0.1
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplatActivation:
+    """How the attributes of splats follow from unbounded numbers."""
+
+    min_scale: float = 0.0009  # the 3-D filter: no standard deviation is less
+    scale_bias: float = 0.004  # standard deviation of a zero, but for the filter
+    opacity_bias: float = 0.1  # opacity of a zero
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplatDecoderConfig:
+    """The decoder from the structured latent to splats."""
+
+    trunk: DecoderTrunkConfig = field(default_factory=DecoderTrunkConfig)
+    num_splats: int = 32  # of each voxel
+    reach: float = 1.5  # side of the cube that a voxel's splats lie in, in voxels
+    gains: SplatGains = field(default_factory=SplatGains)
+    activation: SplatActivation = field(default_factory=SplatActivation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshDecoderConfig:
+    """The decoder from the structured latent to the cubes that a mesh is extracted from."""
+
+    trunk: DecoderTrunkConfig = field(default_factory=DecoderTrunkConfig)
+    channels: tuple[int, ...] = (192, 96)  # after each subdivision
+    num_groups: int = 32  # of the norms
+    out_channels: int = 101
+
+    @property
+    def resolution(self) -> int:
+        """Cubes along a side of the grid."""
+        return self.trunk.resolution * 2 ** len(self.channels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DepthModelConfig:
     """MoGe v1, which stands in for depth that is not measured; the defaults are its ViT-L."""
 
@@ -134,4 +220,11 @@ class ObjectsArchitecture:
     geometry_condition: ConditionConfig = field(default_factory=ConditionConfig)
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
     occupancy: OccupancyConfig = field(default_factory=OccupancyConfig)
+    refinement_condition: ConditionConfig = field(
+        default_factory=lambda: ConditionConfig(point_patch=None, prenorm_features=True)
+    )
+    refinement: RefinementConfig = field(default_factory=RefinementConfig)
+    splats: SplatDecoderConfig = field(default_factory=SplatDecoderConfig)
+    few_splats: SplatDecoderConfig = field(default_factory=lambda: SplatDecoderConfig(num_splats=4))
+    mesh: MeshDecoderConfig = field(default_factory=MeshDecoderConfig)
     depth_model: DepthModelConfig = field(default_factory=DepthModelConfig)

@@ -15,6 +15,8 @@
 
 """Operations on sparse voxels give what the reference's gave."""
 
+from typing import TypeVar
+
 import pytest
 from fixtures import Golden, load_golden
 from torch import nn
@@ -23,6 +25,9 @@ from sam3d_ros.nn.sparse.attention import full_attention, window_attention
 from sam3d_ros.nn.sparse.convolution import SparseConv
 from sam3d_ros.nn.sparse.norms import SparseGroupNorm
 from sam3d_ros.nn.sparse.voxels import SparseTensor, Voxels, voxels_of
+from sam3d_ros.objects.refinement_blocks import ResBlock
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def x(recorded: Golden, voxels: Voxels) -> SparseTensor:
     return SparseTensor(voxels, recorded.inputs["feats"])
 
 
-def loaded(module: nn.Module, recorded: Golden, name: str) -> nn.Module:
+def loaded(module: ModuleT, recorded: Golden, name: str) -> ModuleT:
     """Load the weights recorded under a name."""
     prefix = name + "."
     weights = {k: v for k, v in recorded.weights.items() if k.startswith(prefix)}
@@ -112,3 +117,43 @@ def test_window_attention_is_the_reference_s(recorded: Golden, voxels: Voxels) -
 
 def test_full_attention_is_the_reference_s(recorded: Golden, voxels: Voxels) -> None:
     recorded.close(full_attention(recorded.inputs["qkv"], voxels), "full_attn")
+
+
+def res_block(recorded: Golden, name: str, in_channels: int, out_channels: int) -> ResBlock:
+    block = ResBlock(in_channels, out_channels, recorded.config["emb"])
+    return loaded(block, recorded, name)
+
+
+def test_residual_blocks_are_the_reference_s(recorded: Golden, x: SparseTensor) -> None:
+    channels = recorded.config["channels"]
+    block = res_block(recorded, "res_plain", channels, channels)
+
+    out = block(x, block.modulation(recorded.inputs["res_plain.emb"]))
+
+    recorded.close(out.feats, "res_plain.feats")
+    recorded.close(out.voxels.coords, "res_plain.coords")
+
+
+def test_residual_blocks_after_pooling_are_the_reference_s(
+    recorded: Golden, x: SparseTensor
+) -> None:
+    block = res_block(recorded, "res_down", recorded.config["channels"], recorded.config["out"])
+    pooled = SparseTensor(x.voxels.halved.coarse, x.voxels.halved.pool(x.feats))
+
+    out = block(pooled, block.modulation(recorded.inputs["res_down.emb"]))
+
+    recorded.close(out.feats, "res_down.feats")
+    recorded.close(out.voxels.coords, "res_down.coords")
+
+
+def test_residual_blocks_after_unpooling_are_the_reference_s(
+    recorded: Golden, x: SparseTensor
+) -> None:
+    # What was recorded goes on from the pooled one, with the same embedding.
+    block = res_block(recorded, "res_up", recorded.config["out"], recorded.config["channels"])
+    feats, modulation = recorded.outputs["res_down.feats"], recorded.inputs["res_down.emb"]
+
+    out = block.unpooled(feats, x.voxels, block.modulation(modulation))
+
+    recorded.close(out.feats, "res_up.feats")
+    recorded.close(out.voxels.coords, "res_up.coords")

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam3d_ros.nn.sparse.voxels import SparseTensor, with_zero_row
+from sam3d_ros.nn.sparse.voxels import SparseTensor, Voxels, with_zero_row
 
 # Of gathered features. On a CPU about its second cache: more was up to twice as slow.
 CPU_GATHERED_BYTES = 2 * 2**20
@@ -67,6 +67,16 @@ class SparseConv(nn.Module):
             return x.replace(F.linear(feats, weight.flatten(1), bias))
         return x.replace(gather_conv(feats, x.voxels.neighbours, weight, bias))
 
+    def unpooled(self, feats: Tensor, voxels: Voxels) -> SparseTensor:
+        """Convolve what unpooling features ``(M, I)`` of halved voxels to ``voxels`` would give.
+
+        The same as doing so, with a fraction of the products: they are made before there are more.
+        """
+        weight, table = self.conv.weight, voxels.coarse_neighbours
+        return SparseTensor(
+            voxels, multiplied_conv(feats.to(weight.dtype), table, weight, self.conv.bias)
+        )
+
 
 def gather_conv(
     feats: Tensor, table: Tensor, weight: Tensor, bias: Tensor, max_bytes: int | None = None
@@ -89,6 +99,29 @@ def gather_conv(
     kernel = weight.flatten(1)
     num_rows = max(1, max_bytes // (kernel.shape[1] * feats.element_size()))
     return _GatherConv.apply(feats, table, kernel, bias, num_rows)  # type: ignore[no-untyped-call]
+
+
+def multiplied_conv(
+    feats: Tensor, table: Tensor, weight: Tensor, bias: Tensor, max_bytes: int = GPU_GATHERED_BYTES
+) -> Tensor:
+    """Do as ``gather_conv``, but multiply all features by the kernel first, then gather products.
+
+    Better where there are fewer features than outputs. Some taps of the kernel follow the other,
+    so that the products at once are at most ``max_bytes``, or those of one tap.
+    """
+    out_channels = len(weight)
+    kernel = weight.flatten(1, 3).permute(2, 1, 0)  # (I, 27, O)
+    padded = with_zero_row(feats)
+    num_taps = max(1, max_bytes // (len(padded) * out_channels * feats.element_size()))
+    out = bias.to(torch.promote_types(bias.dtype, torch.float32))
+    for some, rows in zip(
+        torch.split(kernel, num_taps, dim=1), torch.split(table, num_taps, dim=1), strict=True
+    ):
+        products = (padded @ some.flatten(1)).view(-1, out_channels)
+        taps = torch.arange(some.shape[1], dtype=table.dtype, device=table.device)
+        # A bag sums the rows it names, without a copy of them.
+        out = out + F.embedding_bag(rows * some.shape[1] + taps, products, mode="sum")
+    return out.to(feats.dtype)
 
 
 class _GatherConv(torch.autograd.Function):

@@ -66,6 +66,16 @@ class Voxels:
         return _neighbours(_codes(self.coords))
 
     @cached_property
+    def coarse_neighbours(self) -> Tensor:
+        """Rows of the halved voxels that hold each voxel's neighbours, ``(N, 27)`` int32.
+
+        As many as there are halved voxels where there is no neighbour.
+        """
+        halved = self.halved
+        parents = torch.cat((halved.parents, halved.parents.new_tensor((len(halved.coarse),))))
+        return parents.int().index_select(0, self.neighbours.flatten()).view(-1, NUM_TAPS)
+
+    @cached_property
     def halved(self) -> "Halving":
         """The voxels at half the resolution that hold these, in ascending order."""
         codes, parents = torch.unique(_codes(divided(self.coords, 2)), return_inverse=True)
@@ -93,10 +103,11 @@ class Voxels:
             self._windows[size, shift] = Windows.of(self.coords, size, shift)
         return self._windows[size, shift]
 
-    def object_rows(self, index: int) -> slice:
-        """Return where the voxels of one object are."""
-        start = sum(self.sizes[:index])
-        return slice(start, start + self.sizes[index])
+    def objects(self) -> "tuple[Voxels, ...]":
+        """Return the voxels of each object as a set of their own."""
+        apart = torch.split(self.coords, list(self.sizes))
+        alone = self.coords.new_tensor((0, 1, 1, 1))  # each is object 0 of its set
+        return tuple(Voxels(coords * alone, (len(coords),)) for coords in apart)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
