@@ -110,8 +110,9 @@ def test_the_velocity_without_condition_needs_no_tokens(
 def test_one_pass_gives_the_velocities_with_and_without_condition(
     forward: Golden, model: GeometryModel
 ) -> None:
-    t, d, x = forward.inputs["t"], forward.inputs["d"], latents_of(forward.inputs, "x.")
-    modulation = model.modulation(t[:1], torch.zeros_like(d[:1]))
+    x = latents_of(forward.inputs, "x.")
+    times = forward.inputs["t"].expand(len(x.shape)).repeat(2)
+    modulation = model.modulation(times, torch.zeros_like(times))
     context = model.context(forward.inputs["cond"])
 
     both = model.velocity(sampling.concatenated([x, x]), modulation, context)
