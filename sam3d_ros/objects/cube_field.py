@@ -70,11 +70,9 @@ class _SparseCubes:
     keys: Tensor  # (N,) ascending
     order: Tensor  # (N,) row of the features of each
     features: Tensor  # (N, 101)
-
-    def rows(self, keys: Tensor) -> Tensor:
-        """Return the rows of the features of cubes, -1 where there is no such cube."""
-        found = find(self.keys, keys)
-        return torch.where(found >= 0, self.order[found], -1)
+    corner_keys: Tensor  # (M,) numbers of all their corners, ascending
+    corners: Tensor  # (N, 8) rows of each cube's corners
+    distances: Tensor  # (M,) signed, at the corners
 
 
 def strides(resolution: int) -> tuple[int, int, int]:
@@ -105,15 +103,15 @@ def cube_field(coords: Tensor, features: Tensor, resolution: int) -> CubeField:
     cubes = _sorted_cubes(coords, features, resolution)
     keys = _surface_keys(cubes)
     corner_keys = _corner_keys(keys, resolution)
-    values = _corner_values(cubes, corner_keys)
+    distances, deformation, attributes = _at_corners(cubes, corner_keys)
     weights = _weights(cubes, keys)
     return CubeField(
         resolution=resolution,
         keys=keys,
         corners=_corner_rows(keys, corner_keys, resolution),
-        sdf=values[:, 0],
-        positions=_positions(corner_keys, values[:, 1:4], resolution),
-        attributes=torch.sigmoid(values[:, 4:]),
+        sdf=distances,
+        positions=_positions(corner_keys, deformation, resolution),
+        attributes=torch.sigmoid(attributes),
         edge_weights=0.99 * torch.tanh(weights[:, : len(EDGES)]) + 1,
         corner_weights=0.99 * torch.tanh(weights[:, len(EDGES) : -1]) + 1,
         split_weights=0.99 * torch.sigmoid(weights[:, -1]) + 0.005,
@@ -126,20 +124,26 @@ def _sorted_cubes(coords: Tensor, features: Tensor, resolution: int) -> _SparseC
             "a mesh needs at least one cube, got none; check that the voxels of the object are not "
             "empty"
         )
-    if not features.isfinite().all():
+    low, high = coords.min(), coords.max()
+    x, y, z = coords.long().unbind(dim=1)
+    stride_x, stride_y, _ = strides(resolution)
+    keys, order = (x * stride_x + y * stride_y + z).sort()
+    num_repeated = int((keys.diff() == 0).sum())
+    if low < 0 or high >= resolution or num_repeated > 0:
+        raise DecodingError(
+            f"cubes must differ and lie in a grid of {resolution}, got indices from {int(low)} to "
+            f"{int(high)}, {num_repeated} of them repeated; check the resolution of the decoder"
+        )
+    if not torch.stack(features.aminmax()).isfinite().all():  # without a mask of all channels
         raise DecodingError(
             "the cube features must be finite, are not; try bfloat16 or float32 where the mesh "
             "decoder runs in float16, and check the weights with `sam3d check`"
         )
-    coords = coords.long()
-    keys, order = (coords @ coords.new_tensor(strides(resolution))[:, None])[:, 0].sort()
-    if coords.min() < 0 or coords.max() >= resolution or (keys.diff() == 0).any():
-        raise DecodingError(
-            f"cubes must differ and lie in a grid of {resolution}, got indices from "
-            f"{int(coords.min())} to {int(coords.max())}, {int((keys.diff() == 0).sum())} of them "
-            "repeated; check the resolution of the mesh decoder"
-        )
-    return _SparseCubes(resolution, keys, order, features)
+    corner_keys = _corner_keys(keys, resolution)
+    corners = _corner_rows(keys, corner_keys, resolution)
+    distances = _means(features[:, SDF:DEFORMATION][order], corners, len(corner_keys))
+    distances = distances[:, 0] - 1 / resolution  # the model's surface, grown by a cube's side
+    return _SparseCubes(resolution, keys, order, features, corner_keys, corners, distances)
 
 
 def _surface_keys(cubes: _SparseCubes) -> Tensor:
@@ -148,25 +152,21 @@ def _surface_keys(cubes: _SparseCubes) -> Tensor:
     Corners of no cube are outside. So a cube that is not there has some surface, too, when a cube
     beside it has an inside corner; inside thick walls these make the inner face of the wall.
     """
-    corner_keys = _corner_keys(cubes.keys, cubes.resolution)
-    inside = _signed_distances(cubes, corner_keys) < 0
+    inside = cubes.distances < 0
     if inside.all() or not inside.any():
         side = "inside" if inside.all() else "outside"
         raise DecodingError(
             f"the surface must pass between the corners of the {len(cubes.keys)} cubes, all are "
             f"{side}; try another seed, and check the weights with `sam3d check`"
         )
-    inside_keys = corner_keys[inside]
-    absent = _absent_keys(cubes, inside_keys)
-    keys = torch.cat((cubes.keys, absent)).sort().values
-    num_inside = torch.zeros_like(keys)
-    for offset in _corner_offsets(cubes.resolution):
-        num_inside += find(inside_keys, keys + offset) >= 0
-    return keys[(num_inside > 0) & (num_inside < len(CORNERS))]
+    absent, num_inside_absent = _absent_cubes(cubes, cubes.corner_keys[inside])
+    num_inside = torch.cat((inside[cubes.corners].sum(dim=1), num_inside_absent))
+    crossed = (num_inside > 0) & (num_inside < len(CORNERS))
+    return torch.cat((cubes.keys, absent))[crossed].sort().values
 
 
-def _absent_keys(cubes: _SparseCubes, inside_keys: Tensor) -> Tensor:
-    """Return the cubes of the grid that have inside corners but no features."""
+def _absent_cubes(cubes: _SparseCubes, inside_keys: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the cubes of the grid with inside corners but no features, and how many corners."""
     index = _indices(inside_keys, cubes.resolution)
     parts = []
     for corner, offset in zip(CORNERS, _corner_offsets(cubes.resolution), strict=True):
@@ -174,56 +174,53 @@ def _absent_keys(cubes: _SparseCubes, inside_keys: Tensor) -> Tensor:
         in_grid = ((cube >= 0) & (cube < cubes.resolution)).all(dim=1)
         keys = inside_keys[in_grid] - offset
         parts.append(keys[find(cubes.keys, keys) < 0])
-    return torch.unique(torch.cat(parts))
+    keys, counts = torch.unique(torch.cat(parts), return_counts=True)
+    return keys, counts
 
 
-def _signed_distances(cubes: _SparseCubes, corner_keys: Tensor) -> Tensor:
-    """Average the signed distance of each corner over the cubes that share it, ``(M,)``."""
-    return _means(cubes, corner_keys, ((SDF, 1),))[0][:, 0]
+def _means(channels: Tensor, corners: Tensor, num_corners: int) -> Tensor:
+    """Average what cubes say of each corner over the cubes that share it.
 
+    Sums go corner by corner: no two cubes have the same first, second, ... corner. So they run in a
+    fixed order without atomic additions, and results can be repeated.
 
-def _corner_values(cubes: _SparseCubes, corner_keys: Tensor) -> Tensor:
-    """Average distance, deformation and attributes over the cubes that share a corner, (M, 10)."""
-    blocks = ((SDF, 1), (DEFORMATION, 3), (ATTRIBUTES, NUM_ATTRIBUTES))
-    means, present = _means(cubes, corner_keys, blocks)
-    means[:, 0] = torch.where(present, means[:, 0], ABSENT_SDF)
-    return means
-
-
-def _means(
-    cubes: _SparseCubes, corner_keys: Tensor, blocks: tuple[tuple[int, int], ...]
-) -> tuple[Tensor, Tensor]:
-    """Average blocks of channels, ``(first, width per corner)``, over the cubes at each corner.
-
-    The sums run in a fixed order, without atomic additions, so that results can be repeated. The
-    signed distance comes first; the model's is moved outwards by one cube.
+    Args:
+        channels: ``(N, 8 C)``, corner-major.
+        corners: Rows of the corners of each cube, ``(N, 8)``; -1 leaves one out.
+        num_corners: Number of rows ``K``.
 
     Returns:
-        Means ``(M, C)`` float32, zero where there is no cube, and where there is one ``(M,)``.
+        ``(K, C)`` float32, zero for corners of no cube.
     """
-    width = sum(size for _, size in blocks)
-    sums = cubes.features.new_zeros((len(corner_keys), width), dtype=torch.float32)
-    counts = torch.zeros_like(corner_keys)
-    for corner, offset in enumerate(_corner_offsets(cubes.resolution)):
-        rows = cubes.rows(corner_keys - offset)
-        here = (rows >= 0).nonzero()[:, 0]
-        rows = rows[here]
-        slices = [
-            slice(first + corner * size, first + (corner + 1) * size) for first, size in blocks
-        ]
-        values = torch.cat([cubes.features[rows, part] for part in slices], dim=1).float()
-        values[:, 0] -= 1 / cubes.resolution
-        sums[here] += values
-        counts[here] += 1
-    return sums / counts.clamp(min=1)[:, None], counts > 0
+    per_corner = channels.reshape(len(channels), len(CORNERS), -1)
+    sums = channels.new_zeros((num_corners, per_corner.shape[2]), dtype=torch.float32)
+    counts = sums.new_zeros((num_corners, 1))
+    for corner in range(len(CORNERS)):
+        here = (corners[:, corner] >= 0).nonzero()[:, 0]
+        rows = corners[here, corner]
+        sums[rows] += per_corner[here, corner].float()
+        counts[rows] += 1
+    return sums / counts.clamp(min=1)
+
+
+def _at_corners(cubes: _SparseCubes, corner_keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return distance ``(K,)``, deformation ``(K, 3)`` and attributes ``(K, 6)`` of corners."""
+    found = find(cubes.corner_keys, corner_keys)
+    distances = torch.where(found >= 0, cubes.distances[found], ABSENT_SDF)
+    corners = find(corner_keys, cubes.corner_keys)[cubes.corners]
+    near = (corners >= 0).any(dim=1).nonzero()[:, 0]
+    corners, rows, num = corners[near], cubes.order[near], len(corner_keys)
+    deformation = _means(cubes.features[rows, DEFORMATION:WEIGHTS], corners, num)
+    attributes = _means(cubes.features[rows, ATTRIBUTES:], corners, num)
+    return distances, deformation, attributes
 
 
 def _weights(cubes: _SparseCubes, keys: Tensor) -> Tensor:
     """Return the raw weights of cubes, ``(C, 21)`` float32, zero where there is no cube."""
-    rows = cubes.rows(keys)
+    places = find(cubes.keys, keys)
+    present = places >= 0
     weights = cubes.features.new_zeros((len(keys), NUM_WEIGHTS), dtype=torch.float32)
-    present = rows >= 0
-    weights[present] = cubes.features[rows[present], WEIGHTS:ATTRIBUTES].float()
+    weights[present] = cubes.features[cubes.order[places[present]], WEIGHTS:ATTRIBUTES].float()
     return weights
 
 
