@@ -26,7 +26,8 @@ from pathlib import Path
 
 from sam3d_ros.errors import WeightsError, WeightsMissingError
 from sam3d_ros.objects.architecture import ObjectsArchitecture
-from sam3d_ros.objects.weights import RELEASED_FILES, Fitted, ReleasedFile, weights_path
+from sam3d_ros.objects.files import weights_path
+from sam3d_ros.objects.weights import RELEASED_FILES, Fitted, ReleasedFile
 
 HUB = "https://huggingface.co"
 

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from sam3d_ros.apps.drawing import write_image
 from sam3d_ros.apps.pictures import Pictured, in_camera
 from sam3d_ros.apps.sheets import Compared, comparison_sheet
-from sam3d_ros.config import SceneConfig
+from sam3d_ros.config import SceneConfig, WeightsConfig
 from sam3d_ros.errors import Sam3dError
 from sam3d_ros.evaluation.datasets import Scene, load_scene, scene_folders
 from sam3d_ros.evaluation.evaluate import (
@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help=f"comma-separated, of: {', '.join(ALL_BACKENDS)} (default: %(default)s)",
     )
+    parser.add_argument("--weights", metavar="DIR", default="", help="weights of SAM 3D Objects")
     parser.add_argument(
         "--depth-file",
         metavar="NAME",
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the table, write the report; 1 when an object failed or there was none."""
-    config = SceneConfig()
+    config = SceneConfig(weights=WeightsConfig(objects=arguments.weights))
     names = [name.strip() for name in arguments.backend.split(",")]
     backends = [make_backend(name, config) for name in dict.fromkeys(names)]
     folders = [found for path in arguments.inputs for found in scene_folders(path)]

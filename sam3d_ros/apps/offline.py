@@ -32,7 +32,9 @@ from sam3d_ros.apps.sources import Item, Source, bag_source, scene_source
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode, Sam3dError
 from sam3d_ros.evaluation.datasets import scene_folders
+from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.ros.assembler import Refusal, TimeJump
+from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.scene.export import scene_json, write_json, write_meshes
 from sam3d_ros.scene.local import local_pipeline
 from sam3d_ros.scene.names import object_name
@@ -65,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("input", type=Path, help="scene folder, folder of scenes, or rosbag2")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--backend", help="what reconstructs objects (auto, lift)")
+    parser.add_argument("--backend", help="what reconstructs objects (auto, sam3d, lift)")
+    parser.add_argument("--weights", metavar="DIR", help="weights of SAM 3D Objects")
     parser.add_argument("--params", type=Path, help="parameter file of the node, sam3d.yaml")
     parser.add_argument("--depth-file", help="depth image of a scene folder, instead of the usual")
     parser.add_argument("--lidar", action="store_true", help="use LiDAR points and no depth image")
@@ -82,18 +85,19 @@ def run(arguments: argparse.Namespace) -> int:
         Sam3dError: When the input or the settings cannot be used.
     """
     config = _config(arguments)
+    backend = make_object_backend(config)
     if is_bag(arguments.input):
         with Bag(arguments.input) as bag:
             topics = _topics(bag, arguments)
             source = bag_source(arguments.input.stem, bag, topics, config)
-            return _reconstruct(source, config, arguments.output)
+            return _reconstruct(source, config, backend, arguments.output)
     folders = scene_folders(arguments.input)
     alone = folders == [arguments.input]
     codes = []
     for folder in folders:
         source = scene_source(folder, arguments.depth_file, arguments.lidar)
         output = arguments.output if alone else arguments.output / source.name
-        codes.append(_reconstruct(source, config, output))
+        codes.append(_reconstruct(source, config, backend, output))
     return max(codes)
 
 
@@ -132,7 +136,11 @@ class _Outcome:
 
 
 def _config(arguments: argparse.Namespace) -> NodeConfig:
-    given = {"objects.backend": arguments.backend, "output_frame": arguments.fixed_frame}
+    given = {
+        "objects.backend": arguments.backend,
+        "weights.objects": arguments.weights,
+        "output_frame": arguments.fixed_frame,
+    }
     return node_config(arguments.params, {name: value for name, value in given.items() if value})
 
 
@@ -149,11 +157,11 @@ def _topics(bag: Bag, arguments: argparse.Namespace) -> BagTopics:
     return topics
 
 
-def _reconstruct(source: Source, config: NodeConfig, output: Path) -> int:
+def _reconstruct(source: Source, config: NodeConfig, backend: ObjectBackend, output: Path) -> int:
     """Put one source through a pipeline of its own and write what came out."""
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    pipeline = local_pipeline(config)
+    pipeline = local_pipeline(config, backend)
     progress = tqdm(
         source.items, total=source.num_frames, desc=source.name, unit="frame", disable=None
     )

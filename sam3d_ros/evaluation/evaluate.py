@@ -36,7 +36,7 @@ from sam3d_ros.structures import (
     SupportPlane,
 )
 
-MODEL_BACKENDS = ("lift",)
+MODEL_BACKENDS = ("lift", "sam3d")
 ALL_BACKENDS = (*MODEL_BACKENDS, *SURFACES)
 
 

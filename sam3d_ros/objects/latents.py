@@ -40,3 +40,7 @@ class GeometryLatents:
         return GeometryLatents(*(getattr(self, f.name) * factor for f in fields(self)))
 
     __rmul__ = __mul__
+
+    def __getitem__(self, samples: slice) -> "GeometryLatents":
+        """Return some of the samples."""
+        return GeometryLatents(*(getattr(self, f.name)[samples] for f in fields(self)))

@@ -19,26 +19,29 @@ Each file is opened once and compared with the modules it belongs to, by names a
 anything of it is read. A folder may be the download itself or the ``checkpoints`` in it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from sam3d_ros.errors import WeightsMissingError
 from sam3d_ros.nn.weights import FittedWeights, fit, read_weights, split
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.condition import ConditionEmbedder, share_encoders
 from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.depth_model_config import told_config
+from sam3d_ros.objects.files import (
+    DEPTH_MODEL_FILE,
+    GEOMETRY_FILE,
+    OCCUPANCY_FILE,
+    REFINEMENT_FILE,
+    SUBFOLDER,
+    weights_path,
+)
 from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.occupancy import OccupancyDecoder
-
-SUBFOLDER = "checkpoints"
-GEOMETRY_FILE = "ss_generator.ckpt"
-OCCUPANCY_FILE = "ss_decoder.ckpt"
-DEPTH_MODEL_FILE = "moge-vitl/model.pt"
+from sam3d_ros.objects.refinement_model import RefinementModel
 
 EMBEDDER_PREFIX = "_base_models.condition_embedder."
 # The solver and its guidance wrap the network and have no weights of their own.
@@ -48,6 +51,7 @@ Fitted = (
     FittedWeights[ConditionEmbedder]
     | FittedWeights[GeometryModel]
     | FittedWeights[OccupancyDecoder]
+    | FittedWeights[RefinementModel]
     | FittedWeights[DepthModel]
 )
 
@@ -59,6 +63,14 @@ class GeometryStage:
     condition: ConditionEmbedder
     geometry: GeometryModel
     occupancy: OccupancyDecoder
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RefinementStage:
+    """The networks that turn model inputs and voxels into structured latents."""
+
+    condition: ConditionEmbedder
+    refinement: RefinementModel
 
 
 def load_geometry_stage(
@@ -83,6 +95,27 @@ def load_geometry_stage(
         geometry=geometry.load(device=device, dtype=dtype),
         occupancy=occupancy.load(device=device, dtype=dtype),
     )
+
+
+def load_refinement_stage(
+    folder: Path,
+    architecture: ObjectsArchitecture | None = None,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    loaded: Sequence[ConditionEmbedder] = (),
+) -> RefinementStage:
+    """Load the networks of the second stage, at their released sizes if no others are given.
+
+    Image encoders that are equal to those of embedders already ``loaded`` share their memory.
+
+    Raises:
+        WeightsError: The file is missing, cannot be read or does not fit the architecture.
+    """
+    condition, refinement = open_refinement(folder, architecture or ObjectsArchitecture())
+    embedder = condition.load(device=device, dtype=dtype)
+    share_encoders(*loaded, embedder)  # before the rest is read: this frees memory
+    return RefinementStage(embedder, refinement.load(device=device, dtype=dtype))
 
 
 def load_depth_model(
@@ -110,6 +143,18 @@ def open_generator(
     return (
         fit(partial(ConditionEmbedder, architecture.geometry_condition), condition),
         fit(partial(GeometryModel, architecture.geometry), geometry),
+    )
+
+
+def open_refinement(
+    folder: Path, architecture: ObjectsArchitecture
+) -> tuple[FittedWeights[ConditionEmbedder], FittedWeights[RefinementModel]]:
+    """Open the file of the refinement model, which holds its condition embedder, too."""
+    stored = read_weights(weights_path(folder, REFINEMENT_FILE))
+    condition, refinement = split(stored, [EMBEDDER_PREFIX, GENERATOR_PREFIX])
+    return (
+        fit(partial(ConditionEmbedder, architecture.refinement_condition), condition),
+        fit(partial(RefinementModel, architecture.refinement), refinement),
     )
 
 
@@ -180,14 +225,3 @@ RELEASED_FILES = (
         open=open_depth_model,
     ),
 )
-
-
-def weights_path(folder: Path, name: str) -> Path:
-    """Return where in a weights folder a file lies."""
-    for path in (folder / name, folder / SUBFOLDER / name):
-        if path.exists():
-            return path
-    lacking = "does not exist" if not folder.exists() else f"has no {name}, nor has {SUBFOLDER}/"
-    raise WeightsMissingError(
-        f"weights folder {folder} {lacking}; sam3d check --weights {folder} says how to fetch it"
-    )

@@ -14,15 +14,50 @@
 
 """The one place that wires a backend from its configuration."""
 
+import logging
+
 from sam3d_ros.completion.lift import LiftBackend
 from sam3d_ros.config import SceneConfig
+from sam3d_ros.errors import WeightsError
 from sam3d_ros.protocols import ObjectBackend, OneByOne
+
+logger = logging.getLogger(__name__)
 
 
 def make_object_backend(config: SceneConfig) -> ObjectBackend:
-    """Build the backend that ``objects.backend`` names; ``auto`` takes the best one there is.
+    """Build the backend that ``objects.backend`` names; ``auto`` logs which it took and why.
 
-    ``lift`` needs no weights and is always there, so today it is what ``auto`` takes. The config
-    admits no other name.
+    Raises:
+        WeightsError: ``sam3d`` is named and has no weights that can be used.
+        ConfigError: The machine has no such device.
     """
+    if config.objects.backend == "lift":
+        return _lift(config)
+    if config.objects.backend == "sam3d":
+        return _sam3d(config)
+    if not config.weights.objects:
+        logger.info("auto takes backend lift: weights.objects names no folder for sam3d")
+        return _lift(config)
+    try:
+        backend = _sam3d(config)
+    except WeightsError as error:
+        logger.warning("auto takes backend lift, as sam3d is not ready: %s", error)
+        return _lift(config)
+    logger.info("auto takes backend sam3d: its weights are in %s", config.weights.objects)
+    return backend
+
+
+def _lift(config: SceneConfig) -> ObjectBackend:
     return OneByOne(LiftBackend(config.lift, config.objects.seed))
+
+
+def _sam3d(config: SceneConfig) -> ObjectBackend:
+    try:
+        from sam3d_ros.objects.pipeline import Reconstructor  # noqa: PLC0415  # imports torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise WeightsError(
+            "backend sam3d needs torch, which is not installed; sam3d check says what is"
+        ) from error
+    return Reconstructor.load(config)

@@ -28,6 +28,7 @@ from multiprocessing.synchronize import Event
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
+from sam3d_ros.objects.files import NEEDED, check_present
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.process_logs import logs_from, logs_to
 from sam3d_ros.scene.reconstructor import ReconstructedFrame
@@ -59,9 +60,16 @@ class ReconstructorProcess:
         self._cancel: Event | None = None
 
     def start(self) -> None:
-        """Start the process unless it runs; returns before it is ready."""
+        """Start the process unless it runs; returns before it is ready.
+
+        Raises:
+            WeightsMissingError: The backend that is named needs weights that are not there.
+        """
         if self._process is not None and self._process.is_alive():
             return
+        if self._config.objects.backend == "sam3d":  # seconds sooner than the process would say it
+            needed = NEEDED[self._config.objects.mesh_detail]
+            check_present(self._config.weights.objects, needed)
         ours, theirs = self._context.Pipe()
         our_logs, their_logs = self._context.Pipe(duplex=False)
         self._pipe, self._cancel = ours, self._context.Event()

@@ -1,0 +1,65 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Names of the released weights files, and whether they are there; imports no torch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sam3d_ros.errors import WeightsMissingError
+
+SUBFOLDER = "checkpoints"
+GEOMETRY_FILE = "ss_generator.ckpt"
+OCCUPANCY_FILE = "ss_decoder.ckpt"
+REFINEMENT_FILE = "slat_generator.ckpt"
+MESH_FILE = "slat_decoder_mesh.ckpt"
+SPLATS_FILE = "slat_decoder_gs.ckpt"
+DEPTH_MODEL_FILE = "moge-vitl/model.pt"
+ARCHITECTURE_FILE = "architecture.json"  # ours: sizes of a model that is not the released one
+
+FIRST_STAGE = (GEOMETRY_FILE, OCCUPANCY_FILE)
+NEEDED = {  # for each objects.mesh_detail
+    "fast": FIRST_STAGE,
+    "full": (*FIRST_STAGE, REFINEMENT_FILE, MESH_FILE),
+}
+
+
+def weights_path(folder: Path, name: str) -> Path:
+    """Return where in a weights folder a file lies.
+
+    Raises:
+        WeightsMissingError: Neither there nor in ``checkpoints``.
+    """
+    for path in (folder / name, folder / SUBFOLDER / name):
+        if path.exists():
+            return path
+    lacking = "does not exist" if not folder.exists() else f"has no {name}, nor has {SUBFOLDER}/"
+    raise WeightsMissingError(
+        f"weights folder {folder} {lacking}; sam3d check --weights {folder} says how to fetch it"
+    )
+
+
+def check_present(folder: str, names: Iterable[str]) -> None:
+    """Raise unless a weights folder is named and has the files, whatever is in them.
+
+    Raises:
+        WeightsMissingError: Says which are missing, and which command says how to get them.
+    """
+    if not folder:
+        raise WeightsMissingError(
+            "backend sam3d needs weights, weights.objects names no folder; set it to one, "
+            "and see sam3d check --weights FOLDER for what belongs there"
+        )
+    for name in names:
+        weights_path(Path(folder), name)

@@ -1,0 +1,142 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Weights files of an untrained model, small enough for tests, which nevertheless sees a ball.
+
+Weights are random, but for a few that are planted: they lead the shape latent towards a ball in
+the middle of the cube, and the layout towards one pose, in front of the camera and of about the
+object's size. The rest of every network runs as it always does, and moves all that a little.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from sam3d_ros.nn.embeddings import grid_positions
+from sam3d_ros.nn.vit import VitConfig
+from sam3d_ros.objects.architecture import (
+    ConditionConfig,
+    GeometryConfig,
+    ObjectsArchitecture,
+    OccupancyConfig,
+    PointPatchConfig,
+)
+from sam3d_ros.objects.architecture_file import write_architecture
+from sam3d_ros.objects.condition import ConditionEmbedder
+from sam3d_ros.objects.files import GEOMETRY_FILE, OCCUPANCY_FILE
+from sam3d_ros.objects.geometry_model import GeometryModel
+from sam3d_ros.objects.occupancy import OccupancyDecoder
+from sam3d_ros.objects.streams import LATENT_NAMES, LAYOUT
+from sam3d_ros.objects.weights import EMBEDDER_PREFIX, GENERATOR_PREFIX
+
+SPREAD = 0.02  # standard deviation of what is random
+SIGNAL = 10.0  # of the planted channels, so large that a norm is hardly moved by the others
+BALL_RADIUS = 0.6  # of half the cube
+PULL = 2.0  # of the layout towards its pose: velocity over distance
+LOG_SCALE = -0.6  # of the object, in units of its scene
+
+State = dict[str, Tensor]
+
+
+def tiny_architecture() -> ObjectsArchitecture:
+    """Return the released architecture at sizes that a CPU runs in a second."""
+    encoder = VitConfig(dim=32, depth=2, num_heads=2, image_size=28)
+    condition = ConditionConfig(
+        encoder=encoder,
+        point_patch=PointPatchConfig(dim=32, input_size=16, num_heads=2),
+        hidden_multiple_of=16,
+    )
+    return ObjectsArchitecture(
+        image_size=28,
+        geometry_condition=condition,
+        geometry=GeometryConfig(dim=32, num_blocks=2, num_heads=2, condition_dim=32, resolution=8),
+        occupancy=OccupancyConfig(channels=(8, 8), num_res_blocks=1, num_middle_blocks=1),
+    )
+
+
+def write_random_weights(
+    folder: Path, architecture: ObjectsArchitecture | None = None, seed: int = 0
+) -> Path:
+    """Write weights under their released names, with ``architecture.json``; return the folder."""
+    architecture = architecture or tiny_architecture()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_architecture(architecture, folder)
+    generator = torch.Generator().manual_seed(seed)
+    condition = random_state(lambda: ConditionEmbedder(architecture.geometry_condition), generator)
+    geometry = random_state(lambda: GeometryModel(architecture.geometry), generator)
+    plant_ball(geometry, architecture.geometry)
+    plant_pose(geometry)
+    state = _named(condition, EMBEDDER_PREFIX) | _named(geometry, GENERATOR_PREFIX)
+    torch.save({"state_dict": state}, folder / GEOMETRY_FILE)
+    occupancy = random_state(lambda: OccupancyDecoder(architecture.occupancy), generator)
+    plant_occupancy(occupancy)
+    torch.save(occupancy, folder / OCCUPANCY_FILE)
+    return folder
+
+
+def random_state(build: Callable[[], nn.Module], generator: torch.Generator) -> State:
+    """Return small random weights of a module; scales of norms stay about one."""
+    state: State = {}
+    for name, tensor in build().state_dict().items():
+        starts_as_one = bool((tensor == 1.0).all())
+        state[name] = starts_as_one + SPREAD * torch.randn(tensor.shape, generator=generator)
+    return state
+
+
+def plant_ball(state: State, config: GeometryConfig) -> None:
+    """Lead the first channel of the shape latent to +4 within a ball and to -4 around it."""
+    middle = (config.resolution - 1) / 2
+    distance = (grid_positions(config.resolution) - middle).norm(dim=1) / (middle + 0.5)
+    _plant_channel(state, "shape", (BALL_RADIUS - distance).clamp(-0.1, 0.1) * 10 * SIGNAL)
+    out = state["latent_mapping.shape.out_layer.weight"]
+    out[0, 0], out[0, 1] = 0.5, -0.5
+
+
+def plant_pose(state: State) -> None:
+    """Pull each layout latent towards one value, whatever the noise was."""
+    for latent in LAYOUT:
+        name = LATENT_NAMES[latent]
+        _plant_channel(state, latent, torch.tensor([SIGNAL]))
+        into = state[f"latent_mapping.{name}.input_layer.weight"]  # (D, C)
+        out = state[f"latent_mapping.{name}.out_layer.weight"]  # (C, D)
+        dim, channels = into.shape
+        deviation = SIGNAL * (2 / dim) ** 0.5  # of a token, by which the norm before out divides
+        for channel in range(channels):
+            into[2 + channel, channel] = 1.0
+            out[channel, 2 + channel] = -PULL * deviation
+    bias = state[f"latent_mapping.{LATENT_NAMES['scale']}.out_layer.bias"]
+    bias += PULL * LOG_SCALE
+
+
+def plant_occupancy(state: State) -> None:
+    """Let the sign of the latent's first channel decide what is occupied."""
+    middle = (slice(None), slice(None), 1, 1, 1)  # of a kernel
+    state["input_layer.weight"][middle][:2, 0] = torch.tensor([1.0, -1.0])
+    for name in [name for name in state if name.endswith(".conv.weight")]:  # upsampling
+        kernel = state[name][middle]  # eight finer voxels for each channel
+        kernel[:8, 0] = 1.0
+        kernel[8:16, 1] = 1.0
+    state["out_layer.2.weight"][middle][0, :2] = torch.tensor([2.0, -2.0])
+
+
+def _plant_channel(state: State, latent: str, values: Tensor) -> None:
+    """Give the tokens of a latent two channels that no norm confuses: values and their opposite."""
+    embedding = state[f"latent_mapping.{LATENT_NAMES[latent]}.pos_emb"]
+    embedding[:, 0], embedding[:, 1] = values, -values
+
+
+def _named(state: Mapping[str, Tensor], prefix: str) -> State:
+    return {prefix + name: tensor for name, tensor in state.items()}

@@ -1,0 +1,49 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What the stages of the pipeline note: of each view, and of each answer to it."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from sam3d_ros.objects.assembly import Surface
+from sam3d_ros.objects.inputs import PreparedObjects
+from sam3d_ros.objects.latents import GeometryLatents
+from sam3d_ros.objects.stages import Work
+from sam3d_ros.objects.voxels import SurfaceVoxels
+from sam3d_ros.structures import ObjectReconstruction, Observation, Similarity
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class View(Work):
+    """One observation, and what the models are told of it."""
+
+    observation: Observation
+    prepared: PreparedObjects = field(init=False)
+    geometry_tokens: Tensor = field(init=False)  # (1, N, C)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Sample(Work):
+    """One answer to one view: that of one seed."""
+
+    view: View
+    seed: int
+    latents: GeometryLatents = field(init=False)  # of a batch of one
+    logits: Tensor = field(init=False)  # (S, S, S), of occupancy
+    voxels: SurfaceVoxels = field(init=False)
+    camera_from_object: Similarity = field(init=False)
+    surface: Surface = field(init=False)
+    result: ObjectReconstruction = field(init=False)

@@ -1,0 +1,128 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Runs the stages of a pipeline over many objects: in batches, and without one failing for all."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from sam3d_ros.errors import CancelledError, OutOfMemoryError, Sam3dError
+from sam3d_ros.nn.devices import finish, lent_to, release_unused
+from sam3d_ros.protocols import Cancelled
+
+NO_MEMORY = (torch.OutOfMemoryError, MemoryError)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Work:
+    """One thing on its way through the stages; an error ends its way."""
+
+    error: Sam3dError | None = None
+    stage_s: dict[str, float] = field(default_factory=dict)  # its share of each stage's seconds
+
+
+WorkT = TypeVar("WorkT", bound=Work)
+
+
+class StageRunner:
+    """Runs one stage after the other on one device."""
+
+    def __init__(self, device: torch.device, cancelled: Cancelled) -> None:
+        self._device = device
+        self._cancelled = cancelled
+
+    def run(
+        self,
+        name: str,
+        works: Iterable[WorkT],
+        function: Callable[[list[WorkT]], None],
+        batch_size: int = 1,
+        modules: Sequence[nn.Module] = (),
+    ) -> None:
+        """Let a function work on all that have no error yet, in batches.
+
+        A batch that fails is tried again one by one, so the function may be called twice for the
+        same work. What fails alone keeps its error.
+
+        Args:
+            name: Of the stage.
+            works: What to work on.
+            function: Takes a batch and notes on each work what came out.
+            batch_size: Largest batch.
+            modules: What the function uses; their weights are on the device meanwhile.
+
+        Raises:
+            CancelledError: When it was called off.
+        """
+        waiting = [work for work in works if work.error is None]
+        if not waiting:
+            return
+        started = time.perf_counter()
+        error = self._failure(lambda: self._run_all(name, waiting, function, batch_size, modules))
+        for work in waiting:
+            work.error = work.error or error
+            work.stage_s[name] = (time.perf_counter() - started) / len(waiting)
+
+    def _run_all(
+        self,
+        name: str,
+        waiting: list[WorkT],
+        function: Callable[[list[WorkT]], None],
+        batch_size: int,
+        modules: Sequence[nn.Module],
+    ) -> None:
+        with ExitStack() as loans:
+            for module in modules:
+                loans.enter_context(lent_to(module, self._device))
+            for start in range(0, len(waiting), batch_size):
+                self._attempt(name, waiting[start : start + batch_size], function)
+            finish(self._device)
+
+    def _attempt(
+        self, name: str, batch: list[WorkT], function: Callable[[list[WorkT]], None]
+    ) -> None:
+        if self._cancelled():
+            raise CancelledError(f"stopped before stage {name} of {len(batch)} objects")
+        error = self._failure(lambda: function(batch))
+        if error is None:
+            return
+        if len(batch) == 1:
+            batch[0].error = error
+            return
+        for work in batch:
+            self._attempt(name, [work], function)
+
+    def _failure(self, action: Callable[[], None]) -> Sam3dError | None:
+        """Return what is wrong with an action's input, or that there is too little memory."""
+        try:
+            action()
+        except CancelledError:
+            raise
+        except Sam3dError as error:
+            return error.with_traceback(None)  # whose frames would hold tensors
+        except NO_MEMORY as error:
+            text = str(error).partition("\n")[0]
+        else:
+            return None
+        release_unused(self._device)  # only now: the error held what was reserved
+        return OutOfMemoryError(
+            f"{self._device} has too little memory for one object: {text}; set low_memory to true, "
+            "mesh_detail to fast, or free memory that others use"
+        )
