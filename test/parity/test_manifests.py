@@ -26,6 +26,7 @@ from sam3d_ros.objects.condition import ConditionEmbedder
 from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.occupancy import OccupancyDecoder
+from sam3d_ros.objects.refinement_model import RefinementModel
 from sam3d_ros.objects.weights import EMBEDDER_PREFIX, GENERATOR_PREFIX
 
 RELEASED = ObjectsArchitecture()
@@ -34,6 +35,10 @@ FILES: dict[str, dict[str, Callable[[], nn.Module]]] = {
     "ss_generator": {
         EMBEDDER_PREFIX: lambda: ConditionEmbedder(RELEASED.geometry_condition),
         GENERATOR_PREFIX: lambda: GeometryModel(RELEASED.geometry),
+    },
+    "slat_generator": {
+        EMBEDDER_PREFIX: lambda: ConditionEmbedder(RELEASED.refinement_condition),
+        GENERATOR_PREFIX: lambda: RefinementModel(RELEASED.refinement),
     },
     "ss_decoder": {"": lambda: OccupancyDecoder(RELEASED.occupancy)},
     "moge_vitl": {"": lambda: DepthModel(RELEASED.depth_model)},
