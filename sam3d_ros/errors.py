@@ -157,3 +157,7 @@ class ConditionError(Sam3dError, ValueError):
 
 class VoxelError(ReconstructionError):
     """Voxels are missing, twice the same or out of range."""
+
+
+class SplatFileError(Sam3dError, ValueError):
+    """A file of splats cannot be read."""
