@@ -20,7 +20,6 @@ import numpy as np
 
 from sam3d_ros.geometry.dressing import colors_nearby, fit_quality, view_surface
 from sam3d_ros.geometry.evidence import view_evidence
-from sam3d_ros.geometry.meshes import isosurface
 from sam3d_ros.structures import (
     Bools,
     Bytes,
@@ -74,13 +73,6 @@ def assembled(
         quality=fit_quality(mesh, view.raster, evidence),
         provenance=provenance,
     )
-
-
-def coarse_surface(logits: Floats) -> Surface:
-    """Return the surface between what is occupied and what is not, of logits ``(S, S, S)``."""
-    field = np.pad(-logits, 1, constant_values=1.0)
-    vertices, triangles = isosurface(field, 1.0 / len(logits))
-    return Surface(vertices=vertices - (0.5 / len(logits) + 0.5), triangles=triangles)
 
 
 def _image_colors(vertices: Floats, seen: Bools, seen_colors: Bytes) -> Bytes:

@@ -55,7 +55,9 @@ class FirstStage:
     def sample(self, samples: Sequence[Sample], cancelled: Cancelled) -> None:
         """Carry noise to latents."""
         model = self.networks.geometry
-        noise = initial_noise(model.config, [_generator(each, self._device) for each in samples])
+        for sample in samples:  # each its own, so that what else is in a batch changes nothing
+            sample.generator = torch.Generator(self._device).manual_seed(sample.seed)
+        noise = initial_noise(model.config, [sample.generator for sample in samples])
         latents = sample_geometry(model, _tokens(samples), noise, self._flow, cancelled)
         for index, sample in enumerate(samples):
             sample.latents = latents[index : index + 1]
@@ -78,11 +80,6 @@ class FirstStage:
             pose = decode_pose(sample.latents, sample.view.prepared.normaliser)
             (camera_from_object,) = cameras_from_objects(pose)
             sample.camera_from_object = camera_from_object @ sample.voxels.object_from_voxels
-
-
-def _generator(sample: Sample, device: torch.device) -> torch.Generator:
-    """Return the sample's own source of noise, so that what else is in a batch changes nothing."""
-    return torch.Generator(device).manual_seed(sample.seed)
 
 
 def _tokens(samples: Sequence[Sample]) -> Tensor:

@@ -14,30 +14,24 @@
 
 """SAM 3D Objects as a whole: observations in, posed metric meshes and splats out."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 
 import torch
 
-from sam3d_ros.config import SceneConfig
+from sam3d_ros.config import ObjectsConfig, SceneConfig
 from sam3d_ros.errors import Sam3dError
-from sam3d_ros.nn.devices import PeakMemory, device_named, dtype_named
-from sam3d_ros.nn.flow import FlowConfig
-from sam3d_ros.objects.architecture import ObjectsArchitecture
-from sam3d_ros.objects.architecture_file import read_architecture
-from sam3d_ros.objects.assembly import assembled, coarse_surface
-from sam3d_ros.objects.files import NEEDED, check_present
-from sam3d_ros.objects.first_stage import FirstStage
+from sam3d_ros.nn.devices import PeakMemory
+from sam3d_ros.objects.assembly import Surface, assembled
+from sam3d_ros.objects.fast_mesh import fast_mesh
+from sam3d_ros.objects.loading import LoadedStages, load_stages
 from sam3d_ros.objects.samples import Sample, View
+from sam3d_ros.objects.second_stage import SecondStage
 from sam3d_ros.objects.splats import Splats
 from sam3d_ros.objects.stages import StageRunner
-from sam3d_ros.objects.weights import load_geometry_stage
 from sam3d_ros.protocols import Cancelled, ObjectOutcome, never
 from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,49 +47,34 @@ class Reconstructor:
 
     name = "sam3d"
 
-    def __init__(
-        self,
-        first: FirstStage,
-        architecture: ObjectsArchitecture,
-        config: SceneConfig,
-        device: torch.device,
-    ) -> None:
-        self._first = first
-        self._architecture = architecture
+    def __init__(self, stages: LoadedStages, config: ObjectsConfig) -> None:
+        self._stages = stages
         self._config = config
-        self._device = device
 
     @classmethod
-    def load(cls, config: SceneConfig) -> "Reconstructor":
+    def load(cls, config: SceneConfig, *, splats: bool = False) -> "Reconstructor":
         """Load what the settings ask for from the folder ``weights.objects``.
+
+        Args:
+            config: With ``mesh_detail`` fast nothing of the second stage is loaded for meshes.
+            splats: Whether to decode splats, too.
 
         Raises:
             WeightsError: A file is missing, cannot be read or does not fit.
             ConfigError: The machine has no such device.
         """
-        device = device_named(config.device)
-        dtype = dtype_named(config.precision, device)
-        check_present(config.weights.objects, NEEDED[config.objects.mesh_detail])
-        folder = Path(config.weights.objects)
-        architecture = read_architecture(folder)
-        if config.low_memory and device.type == "cpu":
-            logger.info("low_memory changes nothing on a CPU: weights are where they are used")
-        home = torch.device("cpu") if config.low_memory else device
-        networks = load_geometry_stage(folder, architecture, device=home, dtype=dtype)
-        first = FirstStage(networks, _first_flow(config), device)
-        logger.info("sam3d: weights of %s on %s in %s", folder, device, str(dtype).split(".")[1])
-        return cls(first, architecture, config, device)
+        return cls(load_stages(config, splats=splats), config.objects)
 
     @property
     def wants_warmup(self) -> bool:
         """Whether a first reconstruction takes seconds: on a CPU it would take minutes."""
-        return self._device.type == "cuda"
+        return self._stages.device.type == "cuda"
 
     def reconstruct(
         self, observations: Sequence[Observation], cancelled: Cancelled = never
     ) -> list[ObjectOutcome]:
         """Reconstruct the objects of one frame; see ``ObjectBackend``."""
-        modelled = self.model(observations, (self._config.objects.seed,), cancelled)
+        modelled = self.model(observations, (self._config.seed,), cancelled)
         return [
             each.reconstruction if isinstance(each, ModelledObject) else each for each in modelled
         ]
@@ -118,12 +97,15 @@ class Reconstructor:
         Raises:
             CancelledError: When ``cancelled`` answered true.
         """
-        peak = PeakMemory(self._device)
+        peak = PeakMemory(self._stages.device)
         views = [View(observation=observation) for observation in observations]
         samples = [Sample(view=view, seed=seed) for view in views for seed in seeds]
-        runner = StageRunner(self._device, cancelled)
+        runner = StageRunner(self._stages.device, cancelled)
         self._run_first(runner, views, samples, cancelled)
-        runner.run("surface", samples, self._extract)
+        if self._stages.second is not None:
+            self._run_second(runner, self._stages.second, views, samples, cancelled)
+        if self._stages.second is None or self._stages.second.mesh is None:
+            runner.run("surface", samples, self._extract)
         runner.run("dress", samples, self._assemble)
         return [self._outcome(sample, len(seeds), peak.megabytes) for sample in samples]
 
@@ -134,23 +116,44 @@ class Reconstructor:
         samples: Sequence[Sample],
         cancelled: Cancelled,
     ) -> None:
-        first, networks = self._first, self._first.networks
-        size, side = self._config.objects.batch_size, self._architecture.image_size
-        runner.run("prepare", views, lambda batch: first.prepare(batch, side))
+        first, networks = self._stages.first, self._stages.first.networks
+        size, side = self._config.batch_size, self._stages.architecture.image_size
+        runner.run("prepare", views, partial(first.prepare, side=side))
         runner.run("condition", views, first.embed, size, [networks.condition])
         for sample in samples:
             sample.error = sample.view.error
-        sampling = lambda batch: first.sample(batch, cancelled)  # noqa: E731
+        sampling = partial(first.sample, cancelled=cancelled)
         runner.run("geometry", samples, sampling, size, [networks.geometry])
         runner.run("occupancy", samples, first.decode, size, [networks.occupancy])
         runner.run("pose", samples, first.place)
 
+    def _run_second(
+        self,
+        runner: StageRunner,
+        second: SecondStage,
+        views: Sequence[View],
+        samples: Sequence[Sample],
+        cancelled: Cancelled,
+    ) -> None:
+        size, networks = self._config.batch_size, second.networks
+        wanted = {id(sample.view) for sample in samples if sample.error is None}
+        views = [view for view in views if id(view) in wanted]
+        runner.run("fine condition", views, second.embed, size, [networks.condition])
+        for sample in samples:
+            sample.error = sample.error or sample.view.error
+        runner.run("noise", samples, second.draw)
+        sampling = partial(second.sample, cancelled=cancelled)
+        runner.run("refinement", samples, sampling, size, [networks.refinement])
+        if second.splats is not None:
+            runner.run("splats", samples, second.decode_splats, 1, [second.splats])
+        if second.mesh is not None:
+            runner.run("mesh", samples, second.decode_mesh, 1, [second.mesh])
+
     def _extract(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
-            voxels_from_object = sample.voxels.object_from_voxels.inverse()
-            sample.surface = coarse_surface(sample.logits.cpu().numpy()).transformed(
-                voxels_from_object
-            )
+            mesh = fast_mesh(sample.logits.cpu().numpy())
+            surface = Surface(vertices=mesh.vertices, triangles=mesh.triangles)
+            sample.surface = surface.transformed(sample.voxels.object_from_voxels.inverse())
 
     def _assemble(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
@@ -170,12 +173,6 @@ class Reconstructor:
         shared_s = {name: seconds / num_seeds for name, seconds in sample.view.stage_s.items()}
         stage_s = {**shared_s, **sample.stage_s}
         return ModelledObject(
-            reconstruction=replace(sample.result, stage_s=stage_s, gpu_peak_mb=peak_mb)
+            reconstruction=replace(sample.result, stage_s=stage_s, gpu_peak_mb=peak_mb),
+            splats=sample.splats,
         )
-
-
-def _first_flow(config: SceneConfig) -> FlowConfig:
-    num_steps = config.objects.stage1_steps
-    if config.objects.shortcut:
-        return FlowConfig.with_shortcut(num_steps)
-    return FlowConfig(num_steps=num_steps)

@@ -19,7 +19,9 @@ the middle of the cube, and the layout towards one pose, in front of the camera 
 object's size. The rest of every network runs as it always does, and moves all that a little.
 """
 
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -29,16 +31,29 @@ from sam3d_ros.nn.embeddings import grid_positions
 from sam3d_ros.nn.vit import VitConfig
 from sam3d_ros.objects.architecture import (
     ConditionConfig,
+    DecoderTrunkConfig,
     GeometryConfig,
+    MeshDecoderConfig,
     ObjectsArchitecture,
     OccupancyConfig,
     PointPatchConfig,
+    RefinementConfig,
+    SplatDecoderConfig,
 )
 from sam3d_ros.objects.architecture_file import write_architecture
 from sam3d_ros.objects.condition import ConditionEmbedder
-from sam3d_ros.objects.files import GEOMETRY_FILE, OCCUPANCY_FILE
+from sam3d_ros.objects.files import (
+    GEOMETRY_FILE,
+    MESH_FILE,
+    OCCUPANCY_FILE,
+    REFINEMENT_FILE,
+    SPLATS_FILE,
+)
+from sam3d_ros.objects.gaussian_decoder import SplatDecoder
 from sam3d_ros.objects.geometry_model import GeometryModel
+from sam3d_ros.objects.mesh_decoder import MeshDecoder
 from sam3d_ros.objects.occupancy import OccupancyDecoder
+from sam3d_ros.objects.refinement_model import RefinementModel
 from sam3d_ros.objects.streams import LATENT_NAMES, LAYOUT
 from sam3d_ros.objects.weights import EMBEDDER_PREFIX, GENERATOR_PREFIX
 
@@ -47,6 +62,9 @@ SIGNAL = 10.0  # of the planted channels, so large that a norm is hardly moved b
 BALL_RADIUS = 0.6  # of half the cube
 PULL = 2.0  # of the layout towards its pose: velocity over distance
 LOG_SCALE = -0.6  # of the object, in units of its scene
+
+CORNERS = 8  # channels of a cube: signed distances
+SURFACE_RADIUS = 3.6 / 16  # in units of the cube: within the shell of the ball's voxels
 
 State = dict[str, Tensor]
 
@@ -59,11 +77,18 @@ def tiny_architecture() -> ObjectsArchitecture:
         point_patch=PointPatchConfig(dim=32, input_size=16, num_heads=2),
         hidden_multiple_of=16,
     )
+    trunk = DecoderTrunkConfig(resolution=16, dim=32, num_blocks=2, num_heads=2, window=4)
     return ObjectsArchitecture(
         image_size=28,
         geometry_condition=condition,
         geometry=GeometryConfig(dim=32, num_blocks=2, num_heads=2, condition_dim=32, resolution=8),
         occupancy=OccupancyConfig(channels=(8, 8), num_res_blocks=1, num_middle_blocks=1),
+        refinement_condition=replace(condition, point_patch=None, prenorm_features=True),
+        refinement=RefinementConfig(
+            dim=32, num_blocks=2, num_heads=2, condition_dim=32, resolution=16, io_channels=16
+        ),
+        splats=SplatDecoderConfig(trunk=trunk, num_splats=4),
+        mesh=MeshDecoderConfig(trunk=trunk, channels=(16, 8), num_groups=4),
     )
 
 
@@ -84,7 +109,25 @@ def write_random_weights(
     occupancy = random_state(lambda: OccupancyDecoder(architecture.occupancy), generator)
     plant_occupancy(occupancy)
     torch.save(occupancy, folder / OCCUPANCY_FILE)
+    _write_second_stage(folder, architecture, generator)
     return folder
+
+
+def _write_second_stage(
+    folder: Path, architecture: ObjectsArchitecture, generator: torch.Generator
+) -> None:
+    condition = random_state(
+        lambda: ConditionEmbedder(architecture.refinement_condition), generator
+    )
+    refinement = random_state(lambda: RefinementModel(architecture.refinement), generator)
+    state = _named(condition, EMBEDDER_PREFIX) | _named(refinement, GENERATOR_PREFIX)
+    torch.save({"state_dict": state}, folder / REFINEMENT_FILE)
+    mesh = random_state(lambda: MeshDecoder(architecture.mesh), generator)
+    plant_surface(mesh, architecture.mesh)
+    torch.save(mesh, folder / MESH_FILE)
+    torch.save(
+        random_state(lambda: SplatDecoder(architecture.splats), generator), folder / SPLATS_FILE
+    )
 
 
 def random_state(build: Callable[[], nn.Module], generator: torch.Generator) -> State:
@@ -130,6 +173,25 @@ def plant_occupancy(state: State) -> None:
         kernel[:8, 0] = 1.0
         kernel[8:16, 1] = 1.0
     state["out_layer.2.weight"][middle][0, :2] = torch.tensor([2.0, -2.0])
+
+
+def plant_surface(state: State, config: MeshDecoderConfig) -> None:
+    """Let the mesh decoder see a sphere around the middle of the grid.
+
+    Near the middle m of an axis ``cos(w (p - m))`` falls with the square of the distance; position
+    embeddings hold the sine and cosine of ``w p`` that make it up.
+    """
+    num_waves = config.trunk.dim // 6
+    frequency, middle = 10_000.0 ** (-1 / num_waves), (config.trunk.resolution - 1) / 2
+    into = state["upsample.0.skip_connection.conv.weight"][0, 0, 0, 0]
+    for axis in range(3):
+        sine = 2 * num_waves * axis + 1
+        into[sine] = math.sin(frequency * middle)
+        into[sine + num_waves] = math.cos(frequency * middle)
+    state["upsample.1.skip_connection.conv.weight"][0, 0, 0, 0, 0] = 1.0
+    radius = SURFACE_RADIUS * config.trunk.resolution
+    state["out_layer.weight"][:CORNERS, 0] = -1.0
+    state["out_layer.bias"][:CORNERS] = 3.0 - 0.5 * (frequency * radius) ** 2
 
 
 def _plant_channel(state: State, latent: str, values: Tensor) -> None:

@@ -16,11 +16,13 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from sam3d_ros.objects.assembly import Surface
 from sam3d_ros.objects.inputs import PreparedObjects
 from sam3d_ros.objects.latents import GeometryLatents
+from sam3d_ros.objects.splats import Splats
 from sam3d_ros.objects.stages import Work
 from sam3d_ros.objects.voxels import SurfaceVoxels
 from sam3d_ros.structures import ObjectReconstruction, Observation, Similarity
@@ -33,6 +35,7 @@ class View(Work):
     observation: Observation
     prepared: PreparedObjects = field(init=False)
     geometry_tokens: Tensor = field(init=False)  # (1, N, C)
+    refinement_tokens: Tensor = field(init=False)  # (1, N, C)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -41,9 +44,13 @@ class Sample(Work):
 
     view: View
     seed: int
+    generator: torch.Generator = field(init=False)  # of all its noise
     latents: GeometryLatents = field(init=False)  # of a batch of one
     logits: Tensor = field(init=False)  # (S, S, S), of occupancy
     voxels: SurfaceVoxels = field(init=False)
     camera_from_object: Similarity = field(init=False)
+    noise: Tensor = field(init=False)  # (N, C), of its voxels
+    structured: Tensor = field(init=False)  # (N, C), what the decoders take
+    splats: Splats | None = None
     surface: Surface = field(init=False)
     result: ObjectReconstruction = field(init=False)

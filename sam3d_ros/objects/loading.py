@@ -1,0 +1,105 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""From settings to loaded networks: what is needed, where it runs, and in which precision."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sam3d_ros.config import ObjectsConfig, SceneConfig
+from sam3d_ros.nn.devices import device_named, dtype_named
+from sam3d_ros.nn.flow import FlowConfig
+from sam3d_ros.objects.architecture import ObjectsArchitecture
+from sam3d_ros.objects.architecture_file import read_architecture
+from sam3d_ros.objects.condition import ConditionEmbedder
+from sam3d_ros.objects.files import NEEDED, REFINEMENT_FILE, SPLATS_FILE, check_present
+from sam3d_ros.objects.first_stage import FirstStage
+from sam3d_ros.objects.refinement_sampling import refinement_flow
+from sam3d_ros.objects.second_stage import SecondStage
+from sam3d_ros.objects.weights import (
+    load_geometry_stage,
+    load_mesh_decoder,
+    load_refinement_stage,
+    load_splat_decoder,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LoadedStages:
+    """Everything that reconstructs, ready."""
+
+    first: FirstStage
+    second: SecondStage | None  # where fine meshes or splats are wanted
+    architecture: ObjectsArchitecture
+    device: torch.device  # where it runs; weights may wait elsewhere
+
+
+def load_stages(config: SceneConfig, *, splats: bool) -> LoadedStages:
+    """Load what the settings ask for.
+
+    Raises:
+        WeightsError: A file is missing, cannot be read or does not fit.
+        ConfigError: The machine has no such device.
+    """
+    device = device_named(config.device)
+    dtype = dtype_named(config.precision, device)
+    files = (*NEEDED[config.objects.mesh_detail], *((REFINEMENT_FILE, SPLATS_FILE) * splats))
+    check_present(config.weights.objects, files)
+    if config.low_memory and device.type == "cpu":
+        logger.info("low_memory changes nothing on a CPU, where weights always wait")
+    folder = Path(config.weights.objects)
+    home = torch.device("cpu") if config.low_memory else device
+    architecture = read_architecture(folder)
+    networks = load_geometry_stage(folder, architecture, device=home, dtype=dtype)
+    second = None
+    if REFINEMENT_FILE in files:
+        second = _second_stage(config, splats, architecture, home, dtype, networks.condition)
+    logger.info("sam3d: weights of %s, on %s in %s", folder, device, str(dtype).split(".")[1])
+    return LoadedStages(
+        first=FirstStage(networks, _first_flow(config.objects), device),
+        second=second,
+        architecture=architecture,
+        device=device,
+    )
+
+
+def _second_stage(
+    config: SceneConfig,
+    splats: bool,
+    architecture: ObjectsArchitecture,
+    home: torch.device,
+    dtype: torch.dtype,
+    loaded: ConditionEmbedder,
+) -> SecondStage:
+    folder = Path(config.weights.objects)
+    networks = load_refinement_stage(
+        folder, architecture, device=home, dtype=dtype, loaded=[loaded]
+    )
+    mesh = splat = None
+    if config.objects.mesh_detail == "full":
+        mesh = load_mesh_decoder(folder, architecture, device=home, dtype=dtype)
+    if splats:
+        splat = load_splat_decoder(folder, architecture, device=home, dtype=dtype)
+    return SecondStage(networks, mesh, splat, refinement_flow(config.objects.stage2_steps))
+
+
+def _first_flow(config: ObjectsConfig) -> FlowConfig:
+    if config.shortcut:
+        return FlowConfig.with_shortcut(config.stage1_steps)
+    return FlowConfig(num_steps=config.stage1_steps)
