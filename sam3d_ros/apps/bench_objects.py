@@ -20,21 +20,27 @@ Run as ``python -m sam3d_ros.apps.bench_objects``; needs torch and NumPy, no ROS
 import argparse
 import csv
 import json
-import platform
 import resource
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor
 
 from sam3d_ros.apps import bench_arithmetic as arithmetic
 from sam3d_ros.apps.bench_models import REDUCED, Bench, make_bench
-from sam3d_ros.errors import ConfigError, Sam3dError
+from sam3d_ros.apps.measuring import (
+    MS_PER_S,
+    Compute,
+    Outputs,
+    device_name,
+    measured,
+    usable_device,
+    verdict,
+)
+from sam3d_ros.errors import Sam3dError
 from sam3d_ros.nn.flow import FlowConfig, integrate, schedule
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.geometry_model import GeometryContext
@@ -58,10 +64,7 @@ CONDITIONAL, FOUR_STEPS, GUIDED_STEPS = (
 LIMITS_MS = {CONDITIONAL: 25.0, FOUR_STEPS: 150.0, GUIDED_STEPS: 1000.0}
 LIMIT_PEAK_GB = 6.0
 LIMIT_DIFFERENCE = 1e-4  # of outputs in float32, relative to the largest value
-MIN_ROUNDS, MAX_ROUNDS, PART_MS = 3, 30, 2000.0
-MS_PER_S, TERA, GIGA = 1e3, 1e12, 1e9
-
-Outputs = tuple[Tensor, ...]
+TERA, GIGA = 1e12, 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ class Run:
     """One way to compute a part."""
 
     flop: int
-    compute: Callable[[], Outputs]
+    compute: Compute
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ConfigError: The device is not there.
     """
-    device = _device(arguments.device)
+    device = usable_device(arguments.device)
     name = arguments.dtype or ("float32" if device.type == "cpu" else "bfloat16")
-    print(f"{arguments.size} sizes, {name}, {_device_name(device)}, torch {torch.__version__}")
+    print(f"{arguments.size} sizes, {name}, {device_name(device)}, torch {torch.__version__}")
     bench = make_bench(SIZES[arguments.size], device, DTYPES[name])
     peak_gb = _peak_gb(bench, device)
     rows = []
@@ -121,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(_line(rows[-1]), flush=True)
     limited = arguments.size == "official" and device.type == "cuda"
     print(f"\n{_verdicts(rows, peak_gb, limited=limited, exact=name == 'float32')}")
-    settings = {"size": arguments.size, "dtype": name, "device": _device_name(device)}
+    settings = {"size": arguments.size, "dtype": name, "device": device_name(device)}
     _write(rows, {**settings, "torch": torch.__version__, "peak_gb": peak_gb}, arguments.output)
     return 0
 
@@ -189,9 +192,9 @@ def _sampling(bench: Bench, flow: FlowConfig) -> tuple[Run, Run]:
 def _figures(part: str, prepared: Run, naive: Run | None, device: torch.device) -> PartFigures:
     """Measure a part."""
     if naive is None:
-        ((ms, _),) = _measured([prepared], device)
+        ((ms, _),) = measured([prepared.compute], device)
         return PartFigures(part=part, tflop=prepared.flop / TERA, ms=ms)
-    (ms, outputs), (naive_ms, expected) = _measured([prepared, naive], device)
+    (ms, outputs), (naive_ms, expected) = measured([prepared.compute, naive.compute], device)
     pairs = zip(outputs, expected, strict=True)
     return PartFigures(
         part=part,
@@ -201,28 +204,6 @@ def _figures(part: str, prepared: Run, naive: Run | None, device: torch.device) 
         naive_ms=naive_ms,
         difference=max(float((a - e).abs().max() / e.abs().max()) for a, e in pairs),
     )
-
-
-def _measured(runs: Sequence[Run], device: torch.device) -> list[tuple[float, Outputs]]:
-    """Return the median time of each run in ms, and its outputs.
-
-    The first time does not count. Runs take turns, so that whatever else the machine does slows
-    down all of them.
-    """
-    outputs = [run.compute() for run in runs]
-    times: list[list[float]] = []
-    while len(times) < MIN_ROUNDS or (len(times) < MAX_ROUNDS and sum(map(sum, times)) < PART_MS):
-        times.append([_milliseconds(run, device) for run in runs])
-    return list(zip(map(median, zip(*times, strict=True)), outputs, strict=True))
-
-
-def _milliseconds(run: Run, device: torch.device) -> float:
-    """Return how long a run takes until its results are there."""
-    _synchronise(device)
-    started = time.perf_counter()
-    run.compute()
-    _synchronise(device)
-    return MS_PER_S * (time.perf_counter() - started)
 
 
 def _peak_gb(bench: Bench, device: torch.device) -> float:
@@ -240,28 +221,8 @@ def _peak_gb(bench: Bench, device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIGA
 
 
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _tensors(latents: GeometryLatents) -> Outputs:
     return tuple(getattr(latents, each.name) for each in fields(latents))
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name} cannot be used: {error}; try --device cpu") from error
-    return device
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
 
 
 _HEAD = (
@@ -285,20 +246,11 @@ def _verdicts(rows: Sequence[PartFigures], peak_gb: float, *, limited: bool, exa
     Rounding in half precision is no error, so that differences are judged in float32 only.
     """
     timed = [row for row in rows if limited and row.part in LIMITS_MS]
-    lines = [_verdict(row.part, row.ms, LIMITS_MS[row.part], "ms") for row in timed]
-    lines.append(_verdict("peak memory", peak_gb, LIMIT_PEAK_GB if limited else None, "GB"))
+    lines = [verdict(row.part, row.ms, LIMITS_MS[row.part], "ms") for row in timed]
+    lines.append(verdict("peak memory", peak_gb, LIMIT_PEAK_GB if limited else None, "GB"))
     largest = max(row.difference or 0.0 for row in rows)
     text = "largest relative difference between prepared and naive"
-    return "\n".join([*lines, _verdict(text, largest, LIMIT_DIFFERENCE if exact else None, "")])
-
-
-def _verdict(name: str, value: float, limit: float | None, unit: str) -> str:
-    shown = f"{name}: {value:.3g} {unit}".rstrip()
-    if limit is None:
-        return shown
-    return f"{shown}  (limit {limit:g} {unit}".rstrip() + (
-        f": {'kept' if value <= limit else 'BROKEN'})"
-    )
+    return "\n".join([*lines, verdict(text, largest, LIMIT_DIFFERENCE if exact else None, "")])
 
 
 def _write(rows: Sequence[PartFigures], settings: dict[str, object], folder: Path) -> None:

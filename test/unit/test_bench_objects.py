@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_ros.apps import bench_objects
+from sam3d_ros.apps import bench_objects, measuring
 from sam3d_ros.apps.bench_models import REDUCED
 from sam3d_ros.nn.flow import FlowConfig
 
@@ -43,8 +43,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = replace(REDUCED, geometry=replace(REDUCED.geometry, resolution=4, num_blocks=1))
     monkeypatch.setitem(bench_objects.SIZES, "reduced", tiny)
     monkeypatch.setattr(bench_objects, "GUIDED", FlowConfig(num_steps=2))
-    monkeypatch.setattr(bench_objects, "MIN_ROUNDS", 1)
-    monkeypatch.setattr(bench_objects, "PART_MS", 0.0)
+    monkeypatch.setattr(measuring, "MIN_ROUNDS", 1)
+    monkeypatch.setattr(measuring, "PART_MS", 0.0)
 
 
 def test_every_part_is_measured_beside_the_naive_path(
