@@ -26,10 +26,26 @@ from pathlib import Path
 
 from sam3d_ros.errors import WeightsError, WeightsMissingError
 from sam3d_ros.objects.architecture import ObjectsArchitecture
-from sam3d_ros.objects.files import weights_path
+from sam3d_ros.objects.files import (
+    DEPTH_MODEL_FILE,
+    FEW_SPLATS_FILE,
+    FIRST_STAGE,
+    NEEDED,
+    REFINEMENT_FILE,
+    SPLATS_FILE,
+    weights_path,
+)
 from sam3d_ros.objects.weights import RELEASED_FILES, Fitted, ReleasedFile
 
 HUB = "https://huggingface.co"
+# What can be had, and the files that it takes.
+RESULTS = (
+    ("sam3d, first stage", "coarse shape and pose", FIRST_STAGE),
+    ("... full mesh", "the decoder's own surface and colours", NEEDED["full"]),
+    ("... splats", "32 of each voxel", (*FIRST_STAGE, REFINEMENT_FILE, SPLATS_FILE)),
+    ("... fewer splats", "4 of each voxel", (*FIRST_STAGE, REFINEMENT_FILE, FEW_SPLATS_FILE)),
+    ("... without depth", "monocular points", (*FIRST_STAGE, DEPTH_MODEL_FILE)),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,14 +93,12 @@ def _line(folder: Path, state: FileState) -> str:
 
 def _report_backends(states: Iterable[FileState]) -> bool:
     """Print what the files make possible; return whether that includes the first stage."""
-    useless = [state.file for state in states if not state.fitted]
-    lacking = [file.name for file in useless if file.required]
-    optional = [file.name for file in useless if not file.required]
+    useless = [state.file.name for state in states if not state.fitted]
     print("\nbackends")
     _report("lift", "ready, needs no weights")
-    _report("sam3d, first stage", _readiness(lacking, "coarse shape and pose"))
-    _report("... without depth", _readiness(lacking + optional, "monocular points"))
-    return not lacking
+    for name, result, needed in RESULTS:
+        _report(name, _readiness([file for file in useless if file in needed], result))
+    return not set(useless) & set(FIRST_STAGE)
 
 
 def _readiness(lacking: list[str], result: str) -> str:

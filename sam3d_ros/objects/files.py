@@ -25,6 +25,7 @@ OCCUPANCY_FILE = "ss_decoder.ckpt"
 REFINEMENT_FILE = "slat_generator.ckpt"
 MESH_FILE = "slat_decoder_mesh.ckpt"
 SPLATS_FILE = "slat_decoder_gs.ckpt"
+FEW_SPLATS_FILE = "slat_decoder_gs_4.ckpt"
 DEPTH_MODEL_FILE = "moge-vitl/model.pt"
 ARCHITECTURE_FILE = "architecture.json"  # ours: sizes of a model that is not the released one
 

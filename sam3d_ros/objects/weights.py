@@ -33,13 +33,18 @@ from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.depth_model_config import told_config
 from sam3d_ros.objects.files import (
     DEPTH_MODEL_FILE,
+    FEW_SPLATS_FILE,
     GEOMETRY_FILE,
+    MESH_FILE,
     OCCUPANCY_FILE,
     REFINEMENT_FILE,
+    SPLATS_FILE,
     SUBFOLDER,
     weights_path,
 )
+from sam3d_ros.objects.gaussian_decoder import SplatDecoder
 from sam3d_ros.objects.geometry_model import GeometryModel
+from sam3d_ros.objects.mesh_decoder import MeshDecoder
 from sam3d_ros.objects.occupancy import OccupancyDecoder
 from sam3d_ros.objects.refinement_model import RefinementModel
 
@@ -52,6 +57,8 @@ Fitted = (
     | FittedWeights[GeometryModel]
     | FittedWeights[OccupancyDecoder]
     | FittedWeights[RefinementModel]
+    | FittedWeights[SplatDecoder]
+    | FittedWeights[MeshDecoder]
     | FittedWeights[DepthModel]
 )
 
@@ -118,6 +125,54 @@ def load_refinement_stage(
     return RefinementStage(embedder, refinement.load(device=device, dtype=dtype))
 
 
+def load_mesh_decoder(
+    folder: Path,
+    architecture: ObjectsArchitecture | None = None,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> MeshDecoder:
+    """Load the decoder of meshes; its outermost layers stay in float32.
+
+    Raises:
+        WeightsError: The file is missing, cannot be read or does not fit the architecture.
+    """
+    (decoder,) = open_mesh_decoder(folder, architecture or ObjectsArchitecture())
+    return decoder.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
+
+
+def load_splat_decoder(
+    folder: Path,
+    architecture: ObjectsArchitecture | None = None,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> SplatDecoder:
+    """Load the decoder of splats, 32 of each voxel; its outermost layers stay in float32.
+
+    Raises:
+        WeightsError: The file is missing, cannot be read or does not fit the architecture.
+    """
+    (decoder,) = open_splat_decoder(folder, architecture or ObjectsArchitecture())
+    return decoder.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
+
+
+def load_few_splats_decoder(
+    folder: Path,
+    architecture: ObjectsArchitecture | None = None,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> SplatDecoder:
+    """Load the decoder of fewer splats, 4 of each voxel, in the manner of the other one.
+
+    Raises:
+        WeightsError: The file is missing, cannot be read or does not fit the architecture.
+    """
+    (decoder,) = open_few_splats_decoder(folder, architecture or ObjectsArchitecture())
+    return decoder.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
+
+
 def load_depth_model(
     folder: Path,
     architecture: ObjectsArchitecture | None = None,
@@ -164,6 +219,30 @@ def open_occupancy(
     """Open the file of the occupancy decoder."""
     (part,) = split(read_weights(weights_path(folder, OCCUPANCY_FILE)), [""])
     return (fit(partial(OccupancyDecoder, architecture.occupancy), part),)
+
+
+def open_mesh_decoder(
+    folder: Path, architecture: ObjectsArchitecture
+) -> tuple[FittedWeights[MeshDecoder]]:
+    """Open the file of the mesh decoder."""
+    (part,) = split(read_weights(weights_path(folder, MESH_FILE)), [""])
+    return (fit(partial(MeshDecoder, architecture.mesh), part),)
+
+
+def open_splat_decoder(
+    folder: Path, architecture: ObjectsArchitecture
+) -> tuple[FittedWeights[SplatDecoder]]:
+    """Open the file of the decoder of splats."""
+    (part,) = split(read_weights(weights_path(folder, SPLATS_FILE)), [""])
+    return (fit(partial(SplatDecoder, architecture.splats), part),)
+
+
+def open_few_splats_decoder(
+    folder: Path, architecture: ObjectsArchitecture
+) -> tuple[FittedWeights[SplatDecoder]]:
+    """Open the file of the decoder of fewer splats."""
+    (part,) = split(read_weights(weights_path(folder, FEW_SPLATS_FILE)), [""])
+    return (fit(partial(SplatDecoder, architecture.few_splats), part),)
 
 
 def open_depth_model(
@@ -213,6 +292,46 @@ RELEASED_FILES = (
         target=".",
         gated=True,
         open=open_occupancy,
+    ),
+    ReleasedFile(
+        name=REFINEMENT_FILE,
+        purpose="condition embedder and refinement model, for full meshes and splats",
+        required=False,
+        repository="facebook/sam-3d-objects",
+        path=f"{SUBFOLDER}/{REFINEMENT_FILE}",
+        target=".",
+        gated=True,
+        open=open_refinement,
+    ),
+    ReleasedFile(
+        name=MESH_FILE,
+        purpose="mesh decoder, for full meshes",
+        required=False,
+        repository="facebook/sam-3d-objects",
+        path=f"{SUBFOLDER}/{MESH_FILE}",
+        target=".",
+        gated=True,
+        open=open_mesh_decoder,
+    ),
+    ReleasedFile(
+        name=SPLATS_FILE,
+        purpose="decoder of splats, 32 of each voxel",
+        required=False,
+        repository="facebook/sam-3d-objects",
+        path=f"{SUBFOLDER}/{SPLATS_FILE}",
+        target=".",
+        gated=True,
+        open=open_splat_decoder,
+    ),
+    ReleasedFile(
+        name=FEW_SPLATS_FILE,
+        purpose="decoder of fewer splats, 4 of each voxel",
+        required=False,
+        repository="facebook/sam-3d-objects",
+        path=f"{SUBFOLDER}/{FEW_SPLATS_FILE}",
+        target=".",
+        gated=True,
+        open=open_few_splats_decoder,
     ),
     ReleasedFile(
         name=DEPTH_MODEL_FILE,

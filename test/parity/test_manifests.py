@@ -24,7 +24,9 @@ from torch import nn
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.condition import ConditionEmbedder
 from sam3d_ros.objects.depth_model import DepthModel
+from sam3d_ros.objects.gaussian_decoder import SplatDecoder
 from sam3d_ros.objects.geometry_model import GeometryModel
+from sam3d_ros.objects.mesh_decoder import MeshDecoder
 from sam3d_ros.objects.occupancy import OccupancyDecoder
 from sam3d_ros.objects.refinement_model import RefinementModel
 from sam3d_ros.objects.weights import EMBEDDER_PREFIX, GENERATOR_PREFIX
@@ -41,6 +43,9 @@ FILES: dict[str, dict[str, Callable[[], nn.Module]]] = {
         GENERATOR_PREFIX: lambda: RefinementModel(RELEASED.refinement),
     },
     "ss_decoder": {"": lambda: OccupancyDecoder(RELEASED.occupancy)},
+    "slat_decoder_gs": {"": lambda: SplatDecoder(RELEASED.splats)},
+    "slat_decoder_gs_4": {"": lambda: SplatDecoder(RELEASED.few_splats)},
+    "slat_decoder_mesh": {"": lambda: MeshDecoder(RELEASED.mesh)},
     "moge_vitl": {"": lambda: DepthModel(RELEASED.depth_model)},
 }
 

@@ -24,20 +24,28 @@ from torch import Tensor, nn
 from sam3d_ros.nn.vit import VitConfig
 from sam3d_ros.objects.architecture import (
     ConditionConfig,
+    DecoderTrunkConfig,
     DepthModelConfig,
     GeometryConfig,
+    MeshDecoderConfig,
     ObjectsArchitecture,
     OccupancyConfig,
     PointPatchConfig,
+    RefinementConfig,
+    SplatDecoderConfig,
 )
 from sam3d_ros.objects.condition import ConditionEmbedder
 from sam3d_ros.objects.depth_model import DepthModel
+from sam3d_ros.objects.gaussian_decoder import SplatDecoder
 from sam3d_ros.objects.geometry_model import GeometryModel
+from sam3d_ros.objects.mesh_decoder import MeshDecoder
 from sam3d_ros.objects.occupancy import OccupancyDecoder
+from sam3d_ros.objects.refinement_model import RefinementModel
 from sam3d_ros.objects.weights import EMBEDDER_PREFIX, GENERATOR_PREFIX
 
 ENCODERS = ("module_list.0.", "module_list.1.")
 
+TRUNK = DecoderTrunkConfig(resolution=8, dim=16, num_blocks=2, num_heads=2, window=4)
 TINY = ObjectsArchitecture(
     image_size=28,
     geometry_condition=ConditionConfig(
@@ -49,6 +57,18 @@ TINY = ObjectsArchitecture(
         dim=32, num_blocks=2, num_heads=2, condition_dim=32, resolution=4, shape_channels=8
     ),
     occupancy=OccupancyConfig(channels=(8, 4), num_res_blocks=1, num_middle_blocks=1),
+    refinement_condition=ConditionConfig(
+        encoder=VitConfig(dim=32, depth=2, num_heads=2, image_size=28),
+        point_patch=None,
+        prenorm_features=True,
+        hidden_multiple_of=16,
+    ),
+    refinement=RefinementConfig(
+        dim=32, num_blocks=2, num_heads=2, condition_dim=32, resolution=8, io_channels=16
+    ),
+    splats=SplatDecoderConfig(trunk=TRUNK, num_splats=8),
+    few_splats=SplatDecoderConfig(trunk=TRUNK, num_splats=2),
+    mesh=MeshDecoderConfig(trunk=TRUNK, channels=(8, 4), num_groups=4),
     depth_model=DepthModelConfig(
         encoder=VitConfig(dim=32, depth=2, num_heads=2, image_size=28, num_registers=0),
         num_features=2,
@@ -86,24 +106,35 @@ def write_release(
     architecture: ObjectsArchitecture = TINY,
     values: Callable[..., State] = random_state,
 ) -> Path:
-    """Write all files as they are when downloaded; the two image encoders are equal."""
-    (folder / "checkpoints").mkdir(parents=True)
+    """Write all files as they are when downloaded; the two image encoders of each are equal."""
+    checkpoints = folder / "checkpoints"
+    checkpoints.mkdir(parents=True)
     (folder / "moge-vitl").mkdir()
-
-    def build_condition() -> nn.Module:
-        return ConditionEmbedder(architecture.geometry_condition)
-
-    condition, again = values(build_condition), values(build_condition)
-    for name in filter(lambda name: name.startswith(ENCODERS[1]), condition):
-        condition[name] = again[name.replace(ENCODERS[1], ENCODERS[0])]
     geometry = values(lambda: GeometryModel(architecture.geometry))
-    state = {EMBEDDER_PREFIX + name: value for name, value in condition.items()}
-    state |= {GENERATOR_PREFIX + name: value for name, value in geometry.items()}
+    state = generator_state(architecture.geometry_condition, geometry, values)
     state["_base_models.decoder.out.weight"] = torch.ones(3)
-    torch.save({"state_dict": state, "epoch": 3}, folder / "checkpoints/ss_generator.ckpt")
-    occupancy = values(lambda: OccupancyDecoder(architecture.occupancy), torch.float16)
-    torch.save(occupancy, folder / "checkpoints/ss_decoder.ckpt")
+    torch.save({"state_dict": state, "epoch": 3}, checkpoints / "ss_generator.ckpt")
+    refinement = values(lambda: RefinementModel(architecture.refinement))
+    state = generator_state(architecture.refinement_condition, refinement, values)
+    torch.save({"state_dict": state, "epoch": 3}, checkpoints / "slat_generator.ckpt")
+    flat: dict[str, State] = {
+        "ss_decoder": values(lambda: OccupancyDecoder(architecture.occupancy), torch.float16),
+        "slat_decoder_gs": values(lambda: SplatDecoder(architecture.splats), torch.float16),
+        "slat_decoder_gs_4": values(lambda: SplatDecoder(architecture.few_splats), torch.float16),
+        "slat_decoder_mesh": values(lambda: MeshDecoder(architecture.mesh)),
+    }
+    for name, decoder in flat.items():
+        torch.save(decoder, checkpoints / f"{name}.ckpt")
     depth_model = values(lambda: DepthModel(architecture.depth_model))
     told = {"remap_output": "exp", "output_mask": True, "split_head": True}
     torch.save({"model_config": told, "model": depth_model}, folder / "moge-vitl/model.pt")
     return folder
+
+
+def generator_state(config: ConditionConfig, model: State, values: Callable[..., State]) -> State:
+    """Return what a generator's file holds: a model, and the embedder of its conditions."""
+    condition, again = (values(lambda: ConditionEmbedder(config)) for _ in range(2))
+    for name in filter(lambda name: name.startswith(ENCODERS[1]), condition):
+        condition[name] = again[name.replace(ENCODERS[1], ENCODERS[0])]
+    state = {EMBEDDER_PREFIX + name: value for name, value in condition.items()}
+    return state | {GENERATOR_PREFIX + name: value for name, value in model.items()}

@@ -33,6 +33,13 @@ GENERATOR, DECODER, DEPTH = (
     "moge-vitl/model.pt",
 )
 
+SECOND_STAGE = (
+    "checkpoints/slat_generator.ckpt",
+    "checkpoints/slat_decoder_mesh.ckpt",
+    "checkpoints/slat_decoder_gs.ckpt",
+    "checkpoints/slat_decoder_gs_4.ckpt",
+)
+
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
@@ -54,7 +61,8 @@ def test_a_complete_release_is_ready_and_says_what_it_holds(
     assert "tensors of float32, fits: condition embedder" in line_of(text, "ss_generator.ckpt")
     assert "tensors of float16, fits: occupancy decoder" in line_of(text, "ss_decoder.ckpt")
     assert "ready: coarse shape and pose" in line_of(text, "sam3d, first stage")
-    assert "ready: monocular points" in line_of(text, "... without depth")
+    for result in ("full mesh", "splats", "fewer splats", "without depth"):
+        assert " ready: " in line_of(text, f"... {result}")
     assert "hf download" not in text
 
 
@@ -64,13 +72,15 @@ def test_an_empty_folder_names_every_file_and_the_commands_that_fetch_it(
     assert main(["check", "--weights", str(tmp_path)]) == 1
 
     text = capsys.readouterr().out
-    assert text.count("missing:") == 3
+    assert text.count("missing:") == 7
     assert "(optional)" in line_of(text, "moge-vitl/model.pt")
     assert "needs ss_generator.ckpt, ss_decoder.ckpt" in line_of(text, "sam3d, first stage")
+    assert line_of(text, "... full mesh").endswith("slat_generator.ckpt, slat_decoder_mesh.ckpt")
+    assert line_of(text, "... splats").endswith("slat_generator.ckpt, slat_decoder_gs.ckpt")
     assert "gated: ask for access on https://huggingface.co/facebook/sam-3d-objects" in text
     assert "hf auth login" in text
     assert line_of(text, "hf download facebook").split() == [
-        *("hf", "download", "facebook/sam-3d-objects", GENERATOR, DECODER),
+        *("hf", "download", "facebook/sam-3d-objects", GENERATOR, DECODER, *SECOND_STAGE),
         *("--local-dir", str(tmp_path)),
     ]
     assert line_of(text, "hf download Ruicheng").split() == [
@@ -95,6 +105,17 @@ def test_the_depth_model_is_not_needed(release: Path, capsys: Captured) -> None:
     text = capsys.readouterr().out
     assert "NOT ready, needs moge-vitl/model.pt" in line_of(text, "... without depth")
     assert "facebook" not in text
+
+
+def test_full_meshes_and_splats_are_not_needed(release: Path, capsys: Captured) -> None:
+    for name in SECOND_STAGE:
+        (release / name).unlink()
+
+    assert report_weights(release, TINY) == 0
+
+    text = capsys.readouterr().out
+    assert "NOT ready, needs slat_generator.ckpt, slat_d" in line_of(text, "... full mesh")
+    assert "ready: monocular points" in line_of(text, "... without depth")
 
 
 def test_a_truncated_file_is_not_usable_and_fetched_again(release: Path, capsys: Captured) -> None:
@@ -129,6 +150,10 @@ def test_files_of_the_released_sizes_fit(tmp_path: Path, capsys: Captured) -> No
     text = capsys.readouterr().out
     assert "1667 tensors" in line_of(text, "ss_generator.ckpt")
     assert "74 tensors" in line_of(text, "ss_decoder.ckpt")
+    assert "1225 tensors" in line_of(text, "slat_generator.ckpt")
+    assert "120 tensors" in line_of(text, "slat_decoder_mesh.ckpt")
+    assert "101 tensors" in line_of(text, "slat_decoder_gs.ckpt")
+    assert "101 tensors" in line_of(text, "slat_decoder_gs_4.ckpt")
     assert "421 tensors" in line_of(text, "moge-vitl/model.pt")
 
 
