@@ -151,21 +151,27 @@ def _table(content: bytes) -> NDArray[np.void]:
 
 def _declared(header: str) -> tuple[int, np.dtype[np.void]]:
     """Return how many vertices a header declares, and the structure of one; they come first."""
-    form, *elements = re.split(r"^element\s+", header, flags=re.MULTILINE)
+    form, *elements = re.split(r"^element[ \t]*", header, flags=re.MULTILINE)
     order = next((BYTE_ORDERS[word] for word in form.split() if word in BYTE_ORDERS), None)
     if order is None:
         raise SplatFileError(
             f"expected the format {' or '.join(BYTE_ORDERS)}, got {form.strip()!r}; save the file "
             "as binary with the tool that wrote it"
         )
-    lines = [line.split() for line in elements[0].splitlines()] if elements else [[]]
-    if len(lines[0]) != 2 or lines[0][0] != "vertex" or not lines[0][1].isdigit():
-        raise SplatFileError(
-            f"expected vertices and their number first, got {' '.join(lines[0]) or 'nothing'!r}; "
-            "take a file of 3D Gaussian Splatting, not compressed"
-        )
-    properties = [line for line in lines[1:] if line[:1] == ["property"]]
-    return int(lines[0][1]), np.dtype([_property(words, order) for words in properties])
+    lines = [line.split() for line in "".join(elements[:1]).splitlines()] or [[]]
+    match lines[0]:
+        case ["vertex", count] if count.isdigit():
+            num = int(count)
+        case found:
+            raise SplatFileError(
+                f"expected vertices and their number first, got {' '.join(found)!r}; "
+                "take a file of 3D Gaussian Splatting, not compressed"
+            )
+    properties = [_property(line, order) for line in lines[1:] if line[:1] == ["property"]]
+    names = [name for name, _ in properties]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SplatFileError(f"expected properties of different names, got {twice[0]} twice")
+    return num, np.dtype(properties)
 
 
 def _property(words: Sequence[str], order: str) -> tuple[str, str]:
