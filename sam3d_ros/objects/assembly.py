@@ -12,19 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From a surface in the object frame to a result: placed, coloured, judged by the view."""
+"""From a mesh in the object frame to a result: placed, coloured, judged by the view."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from sam3d_ros.geometry.dressing import colors_nearby, fit_quality, view_surface
+from sam3d_ros.geometry.dressing import SurfaceView, colors_nearby, fit_quality, view_surface
 from sam3d_ros.geometry.evidence import view_evidence
 from sam3d_ros.structures import (
-    Bools,
-    Bytes,
-    Floats,
-    Ints,
     Mesh,
     ObjectReconstruction,
     Observation,
@@ -32,53 +28,39 @@ from sam3d_ros.structures import (
     Similarity,
 )
 
-UNSEEN_COLOR = 128  # grey, where not one vertex was seen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Surface:
-    """A closed surface in the object frame."""
-
-    vertices: Floats  # (V, 3)
-    triangles: Ints  # (F, 3), counter-clockwise seen from outside
-    colors: Bytes | None = None  # (V, 3), where the model gives them
-
-    def transformed(self, a_from_b: Similarity) -> "Surface":
-        """Return the surface with its vertices mapped from frame b to frame a."""
-        vertices = a_from_b.apply(self.vertices)
-        return Surface(vertices=vertices, triangles=self.triangles, colors=self.colors)
-
 
 def assembled(
-    surface: Surface,
+    mesh: Mesh,
     camera_from_object: Similarity,
     observation: Observation,
     provenance: Provenance,
+    *,
+    has_colors: bool,
 ) -> ObjectReconstruction:
-    """Compare a surface with what was observed; without colours of its own it gets the image's."""
+    """Compare a mesh in the object frame with what was observed.
+
+    Args:
+        mesh: Of which nothing is observed yet.
+        camera_from_object: Where it stands.
+        observation: What it shall agree with.
+        provenance: Where it comes from.
+        has_colors: Whether its colours are the model's; others are taken from the image.
+    """
     evidence = view_evidence(observation)
-    view = view_surface(surface.transformed(camera_from_object), observation, evidence)
-    colors = surface.colors
-    if colors is None:
-        colors = _image_colors(surface.vertices, view.seen, view.colors)
-    mesh = Mesh(
-        vertices=surface.vertices.astype(np.float32),
-        triangles=surface.triangles.astype(np.int32),
-        colors=colors,
-        observed=view.seen.astype(np.float32),
-    )
+    view = view_surface(mesh.transformed(camera_from_object), observation, evidence)
+    mesh = replace(mesh, observed=view.seen.astype(np.float32))
     return ObjectReconstruction(
-        mesh_object=mesh,
+        mesh_object=mesh if has_colors else _image_colored(mesh, view),
         camera_from_object=camera_from_object,
         quality=fit_quality(mesh, view.raster, evidence),
         provenance=provenance,
     )
 
 
-def _image_colors(vertices: Floats, seen: Bools, seen_colors: Bytes) -> Bytes:
-    """Colour what was not seen like what was seen near it."""
-    colors = np.full((len(vertices), 3), UNSEEN_COLOR, dtype=np.uint8)
-    colors[seen] = seen_colors
+def _image_colored(mesh: Mesh, view: SurfaceView) -> Mesh:
+    """Take the image's colours; what was not seen is coloured like what was seen near it."""
+    colors, seen = mesh.colors.copy(), view.seen
+    colors[seen] = view.colors
     if seen.any() and not seen.all():
-        colors[~seen] = colors_nearby(vertices[seen], seen_colors, vertices[~seen])
-    return colors
+        colors[~seen] = colors_nearby(mesh.vertices[seen], view.colors, mesh.vertices[~seen])
+    return replace(mesh, colors=colors)

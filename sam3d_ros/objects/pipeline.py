@@ -20,11 +20,12 @@ from functools import partial
 
 import torch
 
-from sam3d_ros.config import ObjectsConfig, SceneConfig
+from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import Sam3dError
 from sam3d_ros.nn.devices import PeakMemory
-from sam3d_ros.objects.assembly import Surface, assembled
+from sam3d_ros.objects.assembly import assembled
 from sam3d_ros.objects.fast_mesh import fast_mesh
+from sam3d_ros.objects.finishing import FinishingConfig, finished
 from sam3d_ros.objects.loading import LoadedStages, load_stages
 from sam3d_ros.objects.samples import Sample, View
 from sam3d_ros.objects.second_stage import SecondStage
@@ -47,7 +48,7 @@ class Reconstructor:
 
     name = "sam3d"
 
-    def __init__(self, stages: LoadedStages, config: ObjectsConfig) -> None:
+    def __init__(self, stages: LoadedStages, config: SceneConfig) -> None:
         self._stages = stages
         self._config = config
 
@@ -63,7 +64,7 @@ class Reconstructor:
             WeightsError: A file is missing, cannot be read or does not fit.
             ConfigError: The machine has no such device.
         """
-        return cls(load_stages(config, splats=splats), config.objects)
+        return cls(load_stages(config, splats=splats), config)
 
     @property
     def wants_warmup(self) -> bool:
@@ -74,7 +75,7 @@ class Reconstructor:
         self, observations: Sequence[Observation], cancelled: Cancelled = never
     ) -> list[ObjectOutcome]:
         """Reconstruct the objects of one frame; see ``ObjectBackend``."""
-        modelled = self.model(observations, (self._config.seed,), cancelled)
+        modelled = self.model(observations, (self._config.objects.seed,), cancelled)
         return [
             each.reconstruction if isinstance(each, ModelledObject) else each for each in modelled
         ]
@@ -105,7 +106,8 @@ class Reconstructor:
         if self._stages.second is not None:
             self._run_second(runner, self._stages.second, views, samples, cancelled)
         if self._stages.second is None or self._stages.second.mesh is None:
-            runner.run("surface", samples, self._extract)
+            runner.run("mesh", samples, self._mesh_coarsely)
+        runner.run("finish", samples, self._finish)
         runner.run("dress", samples, self._assemble)
         return [self._outcome(sample, len(seeds), peak.megabytes) for sample in samples]
 
@@ -117,7 +119,7 @@ class Reconstructor:
         cancelled: Cancelled,
     ) -> None:
         first, networks = self._stages.first, self._stages.first.networks
-        size, side = self._config.batch_size, self._stages.architecture.image_size
+        size, side = self._config.objects.batch_size, self._stages.architecture.image_size
         runner.run("prepare", views, partial(first.prepare, side=side))
         runner.run("condition", views, first.embed, size, [networks.condition])
         for sample in samples:
@@ -135,7 +137,7 @@ class Reconstructor:
         samples: Sequence[Sample],
         cancelled: Cancelled,
     ) -> None:
-        size, networks = self._config.batch_size, second.networks
+        size, networks = self._config.objects.batch_size, second.networks
         wanted = {id(sample.view) for sample in samples if sample.error is None}
         views = [view for view in views if id(view) in wanted]
         runner.run("fine condition", views, second.embed, size, [networks.condition])
@@ -149,20 +151,32 @@ class Reconstructor:
         if second.mesh is not None:
             runner.run("mesh", samples, second.decode_mesh, 1, [second.mesh])
 
-    def _extract(self, samples: Sequence[Sample]) -> None:
+    def _mesh_coarsely(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
             mesh = fast_mesh(sample.logits.cpu().numpy())
-            surface = Surface(vertices=mesh.vertices, triangles=mesh.triangles)
-            sample.surface = surface.transformed(sample.voxels.object_from_voxels.inverse())
+            sample.mesh = mesh.transformed(sample.voxels.object_from_voxels.inverse())
+
+    def _finish(self, samples: Sequence[Sample]) -> None:
+        config = FinishingConfig(max_triangles=self._config.mesh.max_triangles)
+        for sample in samples:
+            result = finished(sample.mesh, config)
+            sample.mesh, sample.notes = result.mesh, result.notes
 
     def _assemble(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
             observation = sample.view.observation
             provenance = Provenance(
-                backend=self.name, seed=sample.seed, scale_source=observation.scale_source
+                backend=self.name,
+                seed=sample.seed,
+                scale_source=observation.scale_source,
+                notes=sample.notes,
             )
             sample.result = assembled(
-                sample.surface, sample.camera_from_object, observation, provenance
+                sample.mesh,
+                sample.camera_from_object,
+                observation,
+                provenance,
+                has_colors=sample.has_colors,
             )
 
     def _outcome(

@@ -19,13 +19,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sam3d_ros.objects.assembly import Surface
 from sam3d_ros.objects.inputs import PreparedObjects
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.splats import Splats
 from sam3d_ros.objects.stages import Work
 from sam3d_ros.objects.voxels import SurfaceVoxels
-from sam3d_ros.structures import ObjectReconstruction, Observation, Similarity
+from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation, Similarity
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -52,5 +51,7 @@ class Sample(Work):
     noise: Tensor = field(init=False)  # (N, C), of its voxels
     structured: Tensor = field(init=False)  # (N, C), what the decoders take
     splats: Splats | None = None
-    surface: Surface = field(init=False)
+    mesh: Mesh = field(init=False)  # in the object frame
+    has_colors: bool = False  # whether its colours are the model's
+    notes: tuple[str, ...] = ()  # on the mesh, see Provenance
     result: ObjectReconstruction = field(init=False)

@@ -18,12 +18,11 @@ from collections.abc import Sequence
 
 import torch
 
-from sam3d_ros.errors import DecodingError
 from sam3d_ros.nn.flow import Cancelled, FlowConfig
 from sam3d_ros.nn.sparse.voxels import SparseTensor, voxels_of_objects
-from sam3d_ros.objects.assembly import Surface
 from sam3d_ros.objects.batches import stack_objects
-from sam3d_ros.objects.flexicubes import CubeSurface, extract_surface
+from sam3d_ros.objects.finishing import mesh_from_surface
+from sam3d_ros.objects.flexicubes import extract_surface
 from sam3d_ros.objects.gaussian_decoder import SplatDecoder, decode_splats
 from sam3d_ros.objects.mesh_decoder import MeshDecoder, decode_cubes
 from sam3d_ros.objects.preprocess import without_points
@@ -80,28 +79,15 @@ class SecondStage:
             (sample.splats,) = decode_splats(self.splats, _latent(sample))
 
     def decode_mesh(self, samples: Sequence[Sample]) -> None:
-        """Decode the fine surface, with colours."""
+        """Decode the fine mesh, in the object frame, with colours."""
         assert self.mesh is not None
         for sample in samples:
             cubes = decode_cubes(self.mesh, _latent(sample))
             coords, resolution = cubes.voxels.coords[:, 1:], self.mesh.config.resolution
-            sample.surface = _on_host(extract_surface(coords, cubes.feats, resolution))
+            surface = extract_surface(coords, cubes.feats, resolution)
+            sample.mesh, sample.has_colors = mesh_from_surface(surface), True
 
 
 def _latent(sample: Sample) -> SparseTensor:
     """Return the structured latent of one object; its memory is in proportion to it alone."""
     return SparseTensor(voxels_of_objects([sample.voxels.coords]), sample.structured)
-
-
-def _on_host(surface: CubeSurface) -> Surface:
-    vertices = surface.vertices.float().cpu().numpy()
-    if not surface.vertices.isfinite().all():
-        raise DecodingError(
-            "the vertices of a mesh must be finite, are not; check the weights with `sam3d check`"
-        )
-    colors = (255.0 * surface.colors.float().clamp(0.0, 1.0)).round().to(torch.uint8)
-    return Surface(
-        vertices=vertices,
-        triangles=surface.triangles.int().cpu().numpy(),
-        colors=colors.cpu().numpy(),
-    )
