@@ -73,15 +73,13 @@ class FlowConfig:
             raise ConfigError(
                 f"rescale must be a number > 0, got {self.rescale}; 1 spaces the steps evenly"
             )
-        if self.shortcut and self.strength:
-            raise ConfigError(
-                f"shortcut steps have the guidance learned in, got strength {self.strength:g}; "
-                "set strength to 0 or shortcut to false"
-            )
 
     @classmethod
     def with_shortcut(cls, num_steps: int) -> Self:
-        """Return the settings of a run in few steps: 1, 2 or 4."""
+        """Return the settings of a run in few steps: 1, 2 or 4.
+
+        Without guidance: the released model has it learned in for such steps.
+        """
         return cls(num_steps=num_steps, strength=0.0, shortcut=True)
 
     @property
@@ -98,7 +96,7 @@ class FlowStep:
     """One Euler step."""
 
     index: int
-    time: float  # at its beginning, thousandths
+    time: float  # at its beginning, thousandths, rounded to float32 as models get it
     size: float  # 1 for the whole flow
     strength: float  # of guidance
 
@@ -110,9 +108,13 @@ def time_grid(config: FlowConfig, dtype: torch.dtype = torch.float64) -> torch.T
 
 
 def schedule(config: FlowConfig, dtype: torch.dtype = torch.float64) -> tuple[FlowStep, ...]:
-    """Return the steps of a flow whose times are computed in ``dtype``."""
+    """Return the steps of a flow whose times are computed in ``dtype``.
+
+    Guidance goes by times rounded to float32: one that is an end of the interval but for an error
+    in the last place of float64 is within.
+    """
     times, (low, high) = time_grid(config, dtype), config.interval
-    starts, sizes = (TIME_SCALE * times[:-1]).tolist(), times.diff().tolist()
+    starts, sizes = (TIME_SCALE * times[:-1]).float().tolist(), times.diff().tolist()
     return tuple(
         FlowStep(
             index=index,

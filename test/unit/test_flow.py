@@ -79,6 +79,18 @@ def test_both_ends_of_the_interval_are_guided() -> None:
     assert [step.strength for step in steps] == [0.0, 2.0, 2.0, 0.0]
 
 
+@pytest.mark.parametrize(("num_steps", "rescale"), [(3, 2.0), (5, 4.0), (6, 5.0)])
+def test_an_end_of_the_interval_is_guided_though_its_time_has_a_rounding_error(
+    num_steps: int, rescale: float
+) -> None:
+    flow = FlowConfig(num_steps=num_steps, rescale=rescale, interval=(500.0, 500.0))
+    assert (time_grid(flow)[:-1] != 0.5).all()
+
+    steps = schedule(flow)
+
+    assert [step.time for step in steps if step.strength] == [500.0]
+
+
 @pytest.mark.parametrize(
     ("flow", "dtype", "expected"),
     [(FlowConfig(), torch.float64, 19), (RELEASED_REFINEMENT, torch.float32, 13)],
@@ -136,7 +148,6 @@ def test_a_cancelled_flow_takes_no_further_step() -> None:
         ({"interval": (0.0, 1.5e3)}, "thousandths of the flow"),
         ({"rescale": 0.0}, "1 spaces the steps evenly"),
         ({"rescale": float("inf")}, "rescale must be a number > 0"),
-        ({"shortcut": True}, "set strength to 0 or shortcut to false"),
     ],
 )
 def test_impossible_settings_are_refused_with_a_way_out(settings: dict, text: str) -> None:
