@@ -161,3 +161,7 @@ class VoxelError(ReconstructionError):
 
 class SplatFileError(Sam3dError, ValueError):
     """A file of splats cannot be read."""
+
+
+class DependencyError(Sam3dError, ImportError):
+    """An optional package is needed and not installed."""

@@ -90,7 +90,7 @@ def read_mesh(path: Path) -> Mesh:
     """Read a triangle mesh as its file has it: no axis is turned, textures become vertex colours.
 
     Several parts become one mesh, each where the scene graph of the file puts it. Vertices are
-    observed as far as ``scene.export.write_mesh`` has noted it, else wholly.
+    observed as far as ``geometry.mesh_files.write_mesh`` has noted it, else wholly.
     """
     try:
         loaded = trimesh.load(_existing(path), force="mesh", process=False)

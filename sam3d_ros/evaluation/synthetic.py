@@ -39,8 +39,8 @@ from sam3d_ros.evaluation.synthetic_render import (
     render_rgb,
 )
 from sam3d_ros.geometry.cameras import camera_from_fov, resized
+from sam3d_ros.geometry.mesh_files import write_mesh
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
-from sam3d_ros.scene.export import write_mesh
 from sam3d_ros.structures import (
     Bytes,
     Camera,

@@ -36,9 +36,10 @@ from rclpy.signals import SignalHandlerOptions
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from sam3d_ros.geometry.mesh_files import write_mesh
 from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
 from sam3d_ros.msg import FrameReport, ObjectArray, ObjectMesh
-from sam3d_ros.scene.export import write_json, write_mesh
+from sam3d_ros.scene.export import write_json
 from sam3d_ros.structures import NS_PER_S, Mesh, Similarity
 
 SPIN_S = 0.1

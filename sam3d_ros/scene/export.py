@@ -22,45 +22,17 @@ from typing import Any
 import numpy as np
 
 from sam3d_ros.config import MeshConfig
-from sam3d_ros.errors import ConfigError
-from sam3d_ros.geometry.meshes import to_trimesh
+from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, write_mesh
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.structures import (
     Floats,
-    Mesh,
     ObjectFlag,
     Quality,
     SceneObject,
     SceneSnapshot,
     Similarity,
 )
-
-MESH_SUFFIXES = (".glb", ".ply")
-# x right, y up, z towards the viewer (glTF 2.0, 3.4) from x forward, y left, z up (REP-103).
-GLTF_FROM_OBJECT = Similarity(
-    np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]), np.zeros(3)
-)
-
-
-def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z") -> None:
-    """Write one mesh in metres as ``.glb`` or ``.ply``, with colours and ``observed``.
-
-    Args:
-        mesh: In the object frame.
-        path: Its suffix names the format.
-        up_axis: ``z`` keeps the axes of the object frame, ``y`` turns them for glTF viewers.
-
-    Raises:
-        ConfigError: When the format is not one of ``MESH_SUFFIXES``.
-    """
-    if path.suffix not in MESH_SUFFIXES:
-        raise ConfigError(f"mesh file must end in {' or '.join(MESH_SUFFIXES)}, got {path.name!r}")
-    turned = mesh.transformed(GLTF_FROM_OBJECT) if up_axis == "y" else mesh
-    exported = to_trimesh(turned)
-    exported.vertex_attributes["_observed"] = turned.observed.astype(np.float32)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    exported.export(path)
 
 
 def scene_json(snapshot: SceneSnapshot) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from sam3d_ros.evaluation.datasets import Scene
 from sam3d_ros.evaluation.synthetic import SceneSpec, arrange, render_view, scene_from_view
 from sam3d_ros.evaluation.synthetic_render import Quality
 from sam3d_ros.geometry.cameras import camera_from_fov
-from sam3d_ros.scene.export import write_mesh
+from sam3d_ros.geometry.mesh_files import write_mesh
 from sam3d_ros.structures import Similarity
 
 SPEC = SceneSpec(

@@ -24,7 +24,8 @@ import trimesh
 
 from sam3d_ros.config import MeshConfig
 from sam3d_ros.errors import ConfigError
-from sam3d_ros.scene.export import object_name, scene_json, write_json, write_mesh, write_meshes
+from sam3d_ros.geometry.mesh_files import write_mesh
+from sam3d_ros.scene.export import object_name, scene_json, write_json, write_meshes
 from sam3d_ros.structures import (
     Mesh,
     ObjectReconstruction,
