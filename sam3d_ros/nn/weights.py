@@ -144,17 +144,22 @@ def _converted(
     part: WeightsPart, name: str, device: torch.device | str, dtype: torch.dtype
 ) -> Tensor:
     """Return one tensor as the module shall have it; refuse what is not finite."""
-    tensor = part.tensors[name]
-    if not tensor.is_floating_point():
-        return tensor.to(device)
-    tensor = tensor.to(device, dtype)
-    # The extremes tell: NaN spreads to both, and no copy is made as isfinite would.
-    if tensor.numel() and not all(torch.isfinite(extreme) for extreme in tensor.aminmax()):
+    stored = part.tensors[name]
+    if not stored.is_floating_point():
+        return stored.to(device)
+    tensor = stored.to(device, dtype)
+    if not _is_finite(tensor):
+        fits = "take torch.bfloat16 or torch.float32, which have the range for them"
         raise WeightsError(
             f"{part.path}: {part.prefix}{name} has values that are not finite in {dtype}; "
-            "fetch the file again, or take torch.bfloat16, which has the range of torch.float32"
+            f"{fits if _is_finite(stored) else 'the file is damaged, fetch it again'}"
         )
     return tensor
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # The extremes tell: NaN spreads to both, and no copy is made as isfinite would.
+    return not tensor.numel() or all(bool(extreme.isfinite()) for extreme in tensor.aminmax())
 
 
 def _misfits(expected: Mapping[str, Tensor], part: WeightsPart) -> list[str]:
