@@ -80,11 +80,14 @@ def recover_focal_shift(points: Floats, valid: Bools) -> FocalShift:
 
 
 def _samples(points: Floats, valid: Bools) -> tuple[Floats, Floats]:
-    """Return the valid points on a coarse grid, ``(N, 3)``, and where their pixels lie."""
+    """Return the valid points on a coarse grid, ``(N, 3)``, and where their pixels lie.
+
+    Points that are not finite or have no projection before they are shifted are left out.
+    """
     height, width = valid.shape
     rows, columns = (np.arange(SAMPLES_PER_SIDE) * n // SAMPLES_PER_SIDE for n in (height, width))
     grid = np.ix_(rows, columns)
-    keep = valid[grid]
+    keep = valid[grid] & np.isfinite(points[grid]).all(axis=-1) & (points[grid][..., 2] != 0)
     num = int(keep.sum())
     if num < MIN_SAMPLES:
         raise DepthSparseError(

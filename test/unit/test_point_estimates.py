@@ -173,6 +173,15 @@ def test_invalid_pixels_have_no_say_in_the_focal_length() -> None:
     assert recover_focal_shift(points, valid).shift == pytest.approx(0.0, abs=1e-5)
 
 
+def test_points_that_have_no_projection_have_no_say_in_the_focal_length() -> None:
+    points = scene(48, 64, 1.2, 1.6)
+    points[3], points[5, :, 2] = np.nan, 0.0
+
+    found = recover_focal_shift(points, np.ones((48, 64), dtype=np.bool_))
+
+    assert found.shift == pytest.approx(0.0, abs=1e-5)
+
+
 def test_the_view_plane_is_symmetric_and_as_wide_as_its_pixels() -> None:
     plane = view_plane(3, 4, 4 / 3)
 
