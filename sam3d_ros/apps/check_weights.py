@@ -26,6 +26,7 @@ from pathlib import Path
 
 from sam3d_ros.errors import WeightsError, WeightsMissingError
 from sam3d_ros.objects.architecture import ObjectsArchitecture
+from sam3d_ros.objects.architecture_file import read_architecture
 from sam3d_ros.objects.files import (
     DEPTH_MODEL_FILE,
     FEW_SPLATS_FILE,
@@ -59,8 +60,14 @@ class FileState:
 
 
 def report_weights(folder: Path, architecture: ObjectsArchitecture | None = None) -> int:
-    """Print one line per released file; 0 when all that the first stage needs fits."""
-    architecture = architecture or ObjectsArchitecture()
+    """Print one line per released file; 0 when all that the first stage needs fits.
+
+    Without an architecture it is the one that the folder states, as for the backend.
+
+    Raises:
+        WeightsError: What the folder states is no architecture.
+    """
+    architecture = architecture or read_architecture(folder)
     print(f"weights in {folder}{'' if folder.is_dir() else ', which is no folder'}")
     states = [_state(folder, file, architecture) for file in RELEASED_FILES]
     for state in states:
@@ -106,7 +113,7 @@ def _readiness(lacking: list[str], result: str) -> str:
 
 
 def _report(name: str, text: str) -> None:
-    print(f"  {name:20} {text}")
+    print(f"  {name:22} {text}")
 
 
 def _report_downloads(folder: Path, wanted: Iterable[FileState]) -> None:

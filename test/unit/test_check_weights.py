@@ -25,6 +25,7 @@ from sam3d_ros.apps import check
 from sam3d_ros.apps.check_weights import report_weights
 from sam3d_ros.apps.main import main
 from sam3d_ros.objects.architecture import ObjectsArchitecture
+from sam3d_ros.objects.architecture_file import write_architecture
 
 Captured = pytest.CaptureFixture[str]
 GENERATOR, DECODER, DEPTH = (
@@ -64,6 +65,27 @@ def test_a_complete_release_is_ready_and_says_what_it_holds(
     for result in ("full mesh", "splats", "fewer splats", "without depth"):
         assert " ready: " in line_of(text, f"... {result}")
     assert "hf download" not in text
+
+
+def test_files_are_compared_with_the_sizes_that_their_folder_states(
+    release: Path, capsys: Captured
+) -> None:
+    assert main(["check", "--weights", str(release)]) == 1
+    assert "fit" in line_of(capsys.readouterr().out, "ss_decoder.ckpt")
+
+    write_architecture(TINY, release)
+
+    assert main(["check", "--weights", str(release)]) == 0
+
+
+def test_a_folder_that_states_no_sizes_is_refused_in_one_sentence(
+    release: Path, capsys: Captured
+) -> None:
+    (release / "architecture.json").write_text('{"geometry": {"dime": 3}}')
+
+    assert main(["check", "--weights", str(release)]) == 1
+
+    assert "architecture.geometry has no dime, expected some of" in capsys.readouterr().err
 
 
 def test_an_empty_folder_names_every_file_and_the_commands_that_fetch_it(
