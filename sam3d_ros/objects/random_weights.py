@@ -64,7 +64,7 @@ PULL = 2.0  # of the layout towards its pose: velocity over distance
 LOG_SCALE = -0.6  # of the object, in units of its scene
 
 CORNERS = 8  # channels of a cube: signed distances
-SURFACE_RADIUS = 3.6 / 16  # in units of the cube: within the shell of the ball's voxels
+CUT = 0.15  # where the mesh ends along x, from the middle, in units of the cube
 
 State = dict[str, Tensor]
 
@@ -88,7 +88,7 @@ def tiny_architecture() -> ObjectsArchitecture:
             dim=32, num_blocks=2, num_heads=2, condition_dim=32, resolution=16, io_channels=16
         ),
         splats=SplatDecoderConfig(trunk=trunk, num_splats=4),
-        mesh=MeshDecoderConfig(trunk=trunk, channels=(16, 8), num_groups=4),
+        mesh=MeshDecoderConfig(trunk=trunk, channels=(8,), num_groups=4),
     )
 
 
@@ -176,22 +176,19 @@ def plant_occupancy(state: State) -> None:
 
 
 def plant_surface(state: State, config: MeshDecoderConfig) -> None:
-    """Let the mesh decoder see a sphere around the middle of the grid.
+    """Let the mesh decoder cut a slice off the ball along x, and keep the rest of its voxels.
 
-    Near the middle m of an axis ``cos(w (p - m))`` falls with the square of the distance; position
-    embeddings hold the sine and cosine of ``w p`` that make it up.
+    ``sin(w (x - m))`` rises through the middle m; position embeddings hold the sine and the cosine
+    of ``w x`` that make it up.
     """
     num_waves = config.trunk.dim // 6
     frequency, middle = 10_000.0 ** (-1 / num_waves), (config.trunk.resolution - 1) / 2
     into = state["upsample.0.skip_connection.conv.weight"][0, 0, 0, 0]
-    for axis in range(3):
-        sine = 2 * num_waves * axis + 1
-        into[sine] = math.sin(frequency * middle)
-        into[sine + num_waves] = math.cos(frequency * middle)
-    state["upsample.1.skip_connection.conv.weight"][0, 0, 0, 0, 0] = 1.0
-    radius = SURFACE_RADIUS * config.trunk.resolution
-    state["out_layer.weight"][:CORNERS, 0] = -1.0
-    state["out_layer.bias"][:CORNERS] = 3.0 - 0.5 * (frequency * radius) ** 2
+    into[1], into[1 + num_waves] = math.cos(frequency * middle), -math.sin(frequency * middle)
+    for index in range(1, len(config.channels)):
+        state[f"upsample.{index}.skip_connection.conv.weight"][0, 0, 0, 0, 0] = 1.0
+    state["out_layer.weight"][:CORNERS, 0] = 1.0
+    state["out_layer.bias"][:CORNERS] = -math.sin(frequency * CUT * config.trunk.resolution)
 
 
 def _plant_channel(state: State, latent: str, values: Tensor) -> None:
