@@ -127,11 +127,10 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        leaves = tree_leaves((args, kwargs))
-        given = {x.untyped_storage()._cdata for x in leaves if isinstance(x, Tensor)}
-        for made in tree_leaves(result):
-            if isinstance(made, Tensor) and made.untyped_storage()._cdata not in given:
-                self._count(made.untyped_storage())
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        for storage in _storages(result):
+            if storage._cdata not in given:
+                self._count(storage)
         return result
 
     def _count(self, storage: torch.UntypedStorage) -> None:
@@ -146,3 +145,9 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _forget(self, key: int, num_bytes: int) -> None:
         self._known.discard(key)
         self.live -= num_bytes
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    """Return the memory of the tensors in a tree; sparse ones tell none."""
+    tensors = [x for x in tree_leaves(values) if isinstance(x, Tensor)]
+    return [x.untyped_storage() for x in tensors if x.layout == torch.strided]

@@ -265,12 +265,13 @@ def test_windows_are_padded_to_less_than_twice_the_voxels(size: int, shift: int)
 
 def operations(voxels: Voxels) -> dict[str, Tensor]:
     """Return what every operation makes of features that depend on the place alone."""
-    places = voxels.coords[:, 1:].double() @ torch.tensor([0.7, 1.1, 1.7], dtype=torch.float64)
-    feats = torch.sin(places[:, None] * torch.arange(1, 7))
+    device = voxels.coords.device
+    places = (voxels.coords[:, 1:] * torch.tensor([0.7, 1.1, 1.7], device=device)).sum(dim=1)
+    feats = torch.sin(places.double()[:, None] * torch.arange(1, 7, device=device))
     x, qkv = SparseTensor(voxels, feats), feats.unflatten(1, (3, 1, 2))
     return {
-        "conv": random_conv()(x).feats,
-        "norm": SparseGroupNorm(3, 6).double()(x).feats,
+        "conv": random_conv().to(device)(x).feats,
+        "norm": SparseGroupNorm(3, 6).double().to(device)(x).feats,
         "pool": voxels.halved.unpool(voxels.halved.pool(feats)),
         "full": full_attention(qkv, voxels),
         "windows": window_attention(qkv, voxels.windows(4, 2)),
@@ -366,3 +367,14 @@ def test_objects_without_voxels_are_named() -> None:
         check_occupied(random_voxels(5, 0, 0, 1))
     with pytest.raises(VoxelError, match="one or more objects"):
         voxels_of_objects([])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+@pytest.mark.parametrize("sizes", SETS.values(), ids=SETS)
+def test_a_gpu_computes_what_a_cpu_computes(sizes: tuple[int, ...]) -> None:
+    voxels = random_voxels(*sizes)
+    on_gpu = voxels_of(voxels.coords.cuda(), len(sizes))
+
+    assert torch.equal(on_gpu.subdivided().neighbours.cpu(), voxels.subdivided().neighbours)
+    for name, out in operations(on_gpu).items():
+        torch.testing.assert_close(out.cpu(), operations(voxels)[name], msg=name)

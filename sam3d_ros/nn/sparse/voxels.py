@@ -268,8 +268,8 @@ def _neighbours_of_children(parents: Tensor) -> Tensor:
     octants = torch.cartesian_prod(bits, bits, bits)
     offsets = torch.cartesian_prod(taps, taps, taps)
     places = octants[:, None] + offsets  # (8, 27, 3), -1 to 2 in units of children
-    parent_taps = ((places >> 1) + 1) @ taps.new_tensor((9, 3, 1))
-    siblings = (places & 1) @ taps.new_tensor((4, 2, 1))
+    parent_taps = (((places >> 1) + 1) * taps.new_tensor((9, 3, 1))).sum(dim=-1)
+    siblings = ((places & 1) * taps.new_tensor((4, 2, 1))).sum(dim=-1)
     table = parents[:, parent_taps]  # (N, 8, 27)
     missing = table == num
     return table.mul_(8).add_(siblings.int()).masked_fill_(missing, 8 * num).flatten(0, 1)
