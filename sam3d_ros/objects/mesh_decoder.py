@@ -113,9 +113,10 @@ class MeshDecoder(DecoderTrunk):
         x = SparseTensor(latent.voxels, self.features(latent))
         for block in self.upsample:
             x = block(x)
-        # Not the same voxels: those hold on to the neighbours of them all, which have served.
-        voxels = Voxels(x.voxels.coords, x.voxels.sizes)
-        return SparseTensor(voxels, self._last_layer(x.feats))
+        # Without the neighbours of all these voxels, which have served and take much memory.
+        voxels, feats = Voxels(x.voxels.coords, x.voxels.sizes), x.feats
+        del x
+        return SparseTensor(voxels, self._last_layer(feats))
 
     def _last_layer(self, feats: Tensor) -> Tensor:
         """Map ``(N, C)`` to float32 channels, some rows at a time: they are many to convert."""
