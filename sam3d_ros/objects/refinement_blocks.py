@@ -15,11 +15,9 @@
 
 """The parts of the refinement model: residual blocks on voxels, transformer blocks on tokens.
 
-All objects of a batch are at the same time of the flow, so that one modulation is for all voxels.
-Attribute names are those of the released checkpoint.
+A modulation is one for all objects of a batch, which are at the same time of the flow when they are
+sampled, or one for each. Attribute names are those of the released checkpoint.
 """
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +48,7 @@ class ResBlock(nn.Module):
         return self.emb_layers(embedding).unflatten(1, (2, -1))
 
     def forward(self, x: SparseTensor, modulation: Tensor) -> SparseTensor:
-        """Map features ``(N, I)`` to ``(N, O)``; ``modulation`` is ``(1, 2, O)``."""
+        """Map features ``(N, I)`` to ``(N, O)``; ``modulation`` is ``(1 or B, 2, O)``."""
         h = self.conv1(x.replace(F.silu(self.norm1(x.feats))))
         return self._added(h, modulation, self.skip_connection(x.feats))
 
@@ -63,9 +61,8 @@ class ResBlock(nn.Module):
         return self._added(h, modulation, voxels.halved.unpool(self.skip_connection(feats)))
 
     def _added(self, h: SparseTensor, modulation: Tensor, skipped: Tensor) -> SparseTensor:
-        scale, shift = modulation[:, :, None].unbind(1)
-        normed = modulated_norm(h.feats[None], shift, scale)[0]
-        h = self.conv2(h.replace(F.silu(normed)))
+        scale, shift = _of_voxels(modulation, h.voxels).unbind(1)
+        h = self.conv2(h.replace(F.silu(_modulated(h.feats, shift, scale))))
         return h.replace(h.feats + skipped)
 
 
@@ -82,28 +79,39 @@ class RefinementBlock(nn.Module):
         self.mlp = FeedForward(dim, int(dim * config.mlp_ratio))
 
     def forward(
-        self, x: Tensor, modulation: Tensor, context: CrossContext, sizes: Sequence[int]
+        self, x: Tensor, modulation: Tensor, context: CrossContext, voxels: Voxels
     ) -> Tensor:
-        """Map tokens, float32, to tokens.
+        """Map tokens ``(M, D)``, float32, to tokens.
 
         Args:
-            x: ``(1, L, D)``, those of all objects.
-            modulation: ``(1, 6, D)``.
+            x: One token per voxel.
+            modulation: ``(1 or B, 6, D)``.
             context: Of every object, or of none.
-            sizes: Number of tokens of each object.
+            voxels: Of B objects, whose tokens see those of the same object.
         """
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation[:, :, None].unbind(1)
-        h = self.self_attn(modulated_norm(x, shift_a, scale_a), sizes)
+        modulation = _of_voxels(modulation, voxels)
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.unbind(1)
+        h = self.self_attn(_modulated(x, shift_a, scale_a)[None], voxels.sizes)[0]
         x = torch.addcmul(x, gate_a, h)
-        x = self._add_condition(x, context, sizes)
-        h = self.mlp(modulated_norm(x, shift_m, scale_m))
+        x = self._add_condition(x, context, voxels)
+        h = self.mlp(_modulated(x, shift_m, scale_m))
         return torch.addcmul(x, gate_m, h)
 
     def modulation(self, embedding: Tensor) -> Tensor:
         """Return shifts, scales and gates ``(T, 6, D)`` for time embeddings ``(T, D)``."""
         return self.adaLN_modulation(embedding).unflatten(1, (6, -1))
 
-    def _add_condition(self, x: Tensor, context: CrossContext, sizes: Sequence[int]) -> Tensor:
+    def _add_condition(self, x: Tensor, context: CrossContext, voxels: Voxels) -> Tensor:
         if len(context.keys) == 0:
             return x + context.unconditional
-        return x + self.cross_attn.in_parts(self.norm2(x), context, sizes)
+        return x + self.cross_attn.in_parts(self.norm2(x)[None], context, voxels.sizes)[0]
+
+
+def _of_voxels(modulation: Tensor, voxels: Voxels) -> Tensor:
+    """Return modulation ``(1, K, C)`` for all voxels, or ``(N, K, C)``, each its object's."""
+    return modulation if len(modulation) == 1 else modulation[voxels.coords[:, 0]]
+
+
+def _modulated(feats: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Normalise features ``(N, C)``, then scale and shift by ``(1 or N, C)``."""
+    return modulated_norm(feats[:, None], shift[:, None], scale[:, None])[:, 0]

@@ -97,7 +97,7 @@ class RefinementModel(nn.Module):
         self.out_layer = Float32Linear(io, config.latent_channels)
 
     def forward(self, x: SparseTensor, time: Tensor, condition: Tensor) -> SparseTensor:
-        """Return the velocity of latents, object by object, everything computed on the spot.
+        """Return the velocity of latents, with everything computed on the spot.
 
         The readable reference of what samplers do with prepared parts; the velocity without
         condition is the one for a ``condition`` of zeros.
@@ -107,14 +107,9 @@ class RefinementModel(nn.Module):
             time: ``(B,)`` or ``(1,)``, in thousandths of the flow.
             condition: Tokens ``(B, L, C)``.
         """
-        velocities = []
-        times = time.expand(x.voxels.num_objects)
-        objects = zip(x.objects(), x.voxels.objects(), times, condition, strict=True)
-        for latents, voxels, t, tokens in objects:
-            grid, modulation = self.grid(voxels), self.modulation(t[None])
-            encoded, context = self.encode(latents, grid, modulation), self.context(tokens[None])
-            velocities.append(self.velocity(encoded, grid, modulation, context))
-        return x.replace(torch.cat(velocities))
+        grid, modulation = self.grid(x.voxels), self.modulation(time)
+        encoded = self.encode(x.feats, grid, modulation)
+        return x.replace(self.velocity(encoded, grid, modulation, self.context(condition)))
 
     def encode(
         self, latents: Tensor, grid: RefinementGrid, modulation: RefinementModulation
@@ -138,13 +133,13 @@ class RefinementModel(nn.Module):
         Args:
             encoded: See ``encode``.
             grid: Of the objects' voxels.
-            modulation: At one time.
+            modulation: At one time, or at each object's.
             context: Of every object, or of none.
         """
-        tokens = (encoded.coarse + grid.positions)[None]
+        tokens = encoded.coarse + grid.positions
         for index, block in enumerate(self.blocks):
-            tokens = block(tokens, modulation.blocks[:, index], context[index], grid.tokens.sizes)
-        return self._decoded(tokens[0], encoded, grid.voxels, modulation.outputs)
+            tokens = block(tokens, modulation.blocks[:, index], context[index], grid.tokens)
+        return self._decoded(tokens, encoded, grid.voxels, modulation.outputs)
 
     def grid(self, voxels: Voxels) -> RefinementGrid:
         """Prepare voxels, those of one object or of several."""

@@ -106,7 +106,7 @@ class ReferenceVelocity:
 
     def __init__(self, model: RefinementModel, condition: Tensor, voxels: Voxels) -> None:
         self._model = model
-        self._condition = condition
+        self._condition = condition.expand(voxels.num_objects, -1, -1)
         self._voxels = voxels
 
     def __call__(self, x: Tensor, step: FlowStep) -> Tensor:

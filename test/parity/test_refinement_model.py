@@ -87,7 +87,7 @@ def test_prepared_parts_give_the_reference_s_velocities(
     forward: Golden, model: RefinementModel
 ) -> None:
     x = latents_of(forward, "x")
-    grid, modulation = model.grid(x.voxels), model.modulation(forward.inputs["t"][:1])
+    grid, modulation = model.grid(x.voxels), model.modulation(forward.inputs["t"])
     encoded = model.encode(x.feats, grid, modulation)
 
     contexts = (model.context(forward.inputs["cond"]), model.unconditional_context())
@@ -101,31 +101,30 @@ def test_what_is_between_the_layers_is_the_reference_s(
     forward: Golden, model: RefinementModel
 ) -> None:
     x = latents_of(forward, "x")
-    grid, modulation = model.grid(x.voxels), model.modulation(forward.inputs["t"][:1])
+    grid, modulation = model.grid(x.voxels), model.modulation(forward.inputs["t"])
     encoded = model.encode(x.feats, grid, modulation)
     context = model.context(forward.inputs["cond"])
-    tokens = (encoded.coarse + grid.positions)[None]
+    tokens = encoded.coarse + grid.positions
 
-    block = model.blocks[0](tokens, modulation.blocks[:, 0], context[0], grid.tokens.sizes)
+    tokens = model.blocks[0](tokens, modulation.blocks[:, 0], context[0], grid.tokens)
 
     forward.close(model.input_layer(x.feats), "mid.input_layer")
     forward.close(encoded.fine, "mid.input_block0")
     forward.close(encoded.coarse, "mid.input_block1")
     forward.close(grid.tokens.coords, "mid.input_block1_coords")
-    forward.close(block[0], "mid.block0")
+    forward.close(tokens, "mid.block0")
 
 
 def test_the_way_back_to_the_voxels_is_the_reference_s(
     forward: Golden, model: RefinementModel
 ) -> None:
     x = latents_of(forward, "x")
-    grid, modulation = model.grid(x.voxels), model.modulation(forward.inputs["t"][:1])
+    grid, modulation = model.grid(x.voxels), model.modulation(forward.inputs["t"])
     encoded = model.encode(x.feats, grid, modulation)
-    tokens = (encoded.coarse + grid.positions)[None]
+    tokens = encoded.coarse + grid.positions
     for index, context in enumerate(model.context(forward.inputs["cond"])):
-        at_block = modulation.blocks[:, index]
-        tokens = model.blocks[index](tokens, at_block, context, grid.tokens.sizes)
-    both = torch.cat((tokens[0], encoded.coarse), dim=1)
+        tokens = model.blocks[index](tokens, modulation.blocks[:, index], context, grid.tokens)
+    both = torch.cat((tokens, encoded.coarse), dim=1)
 
     back = model.out_blocks[0].unpooled(both, x.voxels, modulation.outputs[0])
 
