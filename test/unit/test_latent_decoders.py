@@ -263,6 +263,17 @@ def test_memory_of_cubes_grows_by_a_bounded_amount_with_each(
     assert slope < 4 * out + 4 * 4 + 4 * 4 * narrow
 
 
+def test_the_last_layer_maps_some_rows_at_a_time_to_the_same(
+    mesh_decoder: MeshDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latent = random_latent(20)
+    at_once = decode_cubes(mesh_decoder, latent).feats
+
+    monkeypatch.setattr(module, "ROWS", 1000)  # of 1280
+
+    torch.testing.assert_close(decode_cubes(mesh_decoder, latent).feats, at_once)
+
+
 def test_what_is_decoded_holds_on_to_no_neighbours(mesh_decoder: MeshDecoder) -> None:
     cubes = decode_cubes(mesh_decoder, random_latent(20))
 
