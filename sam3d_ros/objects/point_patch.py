@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam3d_ros.nn.linear import Float32Linear
 from sam3d_ros.nn.vit import Block
 from sam3d_ros.objects.architecture import PointPatchConfig
 
@@ -38,7 +39,8 @@ class PointPatchEmbedder(nn.Module):
         super().__init__()
         self.config = config
         dim, side = config.dim, config.grid_size
-        self.point_proj = nn.Linear(3, dim)
+        # In bfloat16 a coordinate would have 8 bits, less than a depth camera gives.
+        self.point_proj = Float32Linear(3, dim)
         self.invalid_xyz_token = nn.Parameter(torch.zeros(dim))
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
         self.pos_embed_window = nn.Parameter(torch.zeros(1, 1 + config.patch_size**2, dim))
@@ -65,8 +67,8 @@ class PointPatchEmbedder(nn.Module):
 
     def _pixels(self, points: Tensor) -> Tensor:
         """Embed points ``(..., 3)``; all that are not finite get one token of their own."""
-        # Cast first: a point may be finite, but not in half precision.
-        points = points.to(self.point_proj.weight.dtype)
-        valid = points.isfinite().all(dim=-1, keepdim=True)
+        dtype = self.invalid_xyz_token.dtype
+        # A point may be finite, but not in half precision.
+        valid = points.to(dtype).isfinite().all(dim=-1, keepdim=True)
         embedded = self.point_proj(torch.where(valid, points, 0.0))
-        return torch.where(valid, embedded, self.invalid_xyz_token)
+        return torch.where(valid, embedded.to(dtype), self.invalid_xyz_token)

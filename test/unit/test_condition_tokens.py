@@ -222,6 +222,14 @@ def test_a_point_too_far_for_half_precision_is_unknown() -> None:
     assert torch.equal(far, model(points_with(torch.nan, 2)))
 
 
+def test_half_precision_tells_near_points_apart() -> None:
+    model = randomised(PointPatchEmbedder(POINTS)).bfloat16()
+    point = torch.full((1, 3, SIDE, SIDE), 3.0)
+    assert torch.equal(point.bfloat16(), (point + 0.004).bfloat16())
+
+    assert not torch.equal(model(point), model(point + 0.004))
+
+
 def test_a_point_moves_the_token_of_its_window_only() -> None:
     model, points = randomised(PointPatchEmbedder(POINTS)), torch.randn(1, 3, 24, 24)
     other = points.clone()
