@@ -97,10 +97,11 @@ class ReferenceVelocity:
     def __call__(self, x: GeometryLatents, step: FlowStep) -> GeometryLatents:
         """Return the velocity at the beginning of a step."""
         time = torch.full_like(self._step_size, step.time)
-        conditional = self._model(x, time, self._condition, self._step_size)
+        condition = self._condition.expand(len(x.shape), -1, -1)  # one object's for all samples
+        conditional = self._model(x, time, condition, self._step_size)
         if not step.strength:
             return conditional
-        unconditional = self._model(x, time, self._condition * 0.0, self._step_size)
+        unconditional = self._model(x, time, condition * 0.0, self._step_size)
         return guided(conditional, unconditional, step.strength)
 
 

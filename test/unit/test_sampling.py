@@ -104,7 +104,9 @@ def test_several_seeds_share_the_condition_of_one_object(model: GeometryModel) -
     together = sample_geometry(model, condition, noise(1, 2, 3), GUIDED)
 
     alone = [sample_geometry(model, condition, noise(seed), GUIDED) for seed in (1, 2, 3)]
+    on_the_spot = ReferenceVelocity(model, condition, GUIDED)
     assert_close(together, concatenated(alone))
+    assert_close(together, integrate(on_the_spot, noise(1, 2, 3), schedule(GUIDED)))
 
 
 def test_the_same_seed_gives_the_same_sample_and_another_one_another(model: GeometryModel) -> None:
