@@ -32,6 +32,7 @@ from sam3d_ros.nn.resize import resize_bilinear
 from sam3d_ros.nn.vit import IMAGENET_MEAN, IMAGENET_STD, VisionTransformer
 from sam3d_ros.objects.architecture import FINEST_LEVEL, DepthModelConfig
 from sam3d_ros.objects.focal_shift import recover_focal_shift, view_plane
+from sam3d_ros.objects.preprocess import tensor_of
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Floats
 
@@ -154,7 +155,7 @@ def estimate_points(model: DepthModel, rgb: Floats, level: int = FINEST_LEVEL) -
         DepthSparseError: The model takes (almost) nothing in the image for a surface.
     """
     check_shape(rgb, "H W 3", "rgb")
-    image = torch.from_numpy(rgb).to(model.image_mean.device).movedim(-1, 0)[None].float()
+    image = tensor_of(rgb, model.image_mean.device).movedim(-1, 0)[None].float()
     points, mask = (t[0].cpu().numpy() for t in model(image, model.config.num_tokens(level)))
     valid = (mask > model.config.mask_threshold) & np.isfinite(points).all(axis=-1)
     found = recover_focal_shift(points, valid)

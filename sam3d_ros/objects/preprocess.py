@@ -24,6 +24,7 @@ would read as holes in the object; medians bear the few points at the outline th
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,7 +34,7 @@ from sam3d_ros.objects.axes import axes_swapped
 from sam3d_ros.objects.crop import cropped, object_box, squared
 from sam3d_ros.objects.inputs import ConditionInputs, PreparedObjects, SceneNormaliser
 from sam3d_ros.objects.normalise import normalised, scene_normaliser
-from sam3d_ros.structures import Observation
+from sam3d_ros.structures import Bools, Bytes, Floats, Observation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,11 +96,16 @@ def without_points(conditions: ConditionInputs) -> ConditionInputs:
     return replace(conditions, pointmap=None, rgb_pointmap=None)
 
 
+def tensor_of(image: Bools | Bytes | Floats, device: torch.device | str = "cpu") -> Tensor:
+    """Copy an image to a tensor; it may be read-only, or a mirrored view of another one."""
+    return torch.as_tensor(np.array(image, order="C"), device=device)
+
+
 def _view(observation: Observation, device: torch.device | str) -> View:
-    points_camera = torch.as_tensor(observation.points_camera, device=device)
+    points_camera = tensor_of(observation.points_camera, device)
     return View(
-        rgb=torch.as_tensor(observation.rgb, device=device).movedim(-1, 0),
-        mask=torch.as_tensor(observation.silhouette, device=device)[None].float(),
+        rgb=tensor_of(observation.rgb, device).movedim(-1, 0),
+        mask=tensor_of(observation.silhouette, device)[None].float(),
         points_p3d=axes_swapped(points_camera.float()).movedim(-1, 0),
     )
 

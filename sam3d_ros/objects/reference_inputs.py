@@ -27,7 +27,7 @@ from sam3d_ros.nn.resize import resize_nearest
 from sam3d_ros.objects.axes import axes_swapped
 from sam3d_ros.objects.inputs import PreparedObjects
 from sam3d_ros.objects.normalise import scene_normaliser
-from sam3d_ros.objects.preprocess import View, prepare_view
+from sam3d_ros.objects.preprocess import View, prepare_view, tensor_of
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Bools, Bytes
 
@@ -48,7 +48,7 @@ def prepare_reference(rgba: Bytes, points_p3d: Tensor, side: int) -> PreparedObj
         MaskEmptyError: The mask is empty or too thin to crop.
     """
     check_shape(points_p3d, "3 h w", "points_p3d")
-    channels = torch.as_tensor(_checked_rgba(rgba), device=points_p3d.device).movedim(-1, 0) / 255
+    channels = tensor_of(_checked_rgba(rgba), points_p3d.device).movedim(-1, 0) / 255
     view = View(rgb=channels[:3], mask=channels[3:], points_p3d=points_p3d)
     return prepare_view(view, scene_normaliser(points_p3d, view.mask), side)
 

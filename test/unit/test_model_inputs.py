@@ -110,6 +110,27 @@ def test_an_observation_gives_what_the_reference_gets_of_the_same_view() -> None
     assert torch.equal(ours.normaliser.scale_m, theirs.normaliser.scale_m)
 
 
+def test_mirrored_and_read_only_images_are_taken_like_others() -> None:
+    plain, rgb = observed(), observed().rgb.copy()
+    rgb.flags.writeable = False
+    mirrored = replace(
+        plain,
+        rgb=rgb[:, ::-1],
+        silhouette=plain.silhouette[:, ::-1],
+        points_camera=plain.points_camera[:, ::-1],
+    )
+    copied = replace(
+        plain,
+        rgb=mirrored.rgb.copy(),
+        silhouette=mirrored.silhouette.copy(),
+        points_camera=mirrored.points_camera.copy(),
+    )
+
+    assert_same_conditions(
+        prepare_observation(mirrored, SIDE), prepare_observation(copied, SIDE), atol=0
+    )
+
+
 def test_metres_scale_the_normaliser_and_leave_the_inputs_alone() -> None:
     observation = observed()
     larger = replace(observation, points_camera=observation.points_camera * np.float32(2.5))
