@@ -20,20 +20,20 @@ filled; and the shell's outer face lies outside the surface by half the width of
 direction of the normal n, ``(|n_x| + |n_y| + |n_z|) / 2`` voxels (the support function of a cube).
 """
 
+import math
+
 import numpy as np
 from scipy import ndimage
 from scipy.special import erfinv, expit
 
 from sam3d_ros.errors import DecodingError
-from sam3d_ros.geometry.measures import is_closed
 from sam3d_ros.geometry.meshes import isosurface
 from sam3d_ros.objects.colored_points import UNKNOWN_COLOR, ColoredPoints, bytes_from_colors
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Bools, Floats, Ints, Mesh
+from sam3d_ros.structures import Bools, Floats, Mesh
 
 PADDING = 4  # voxels around the cube, so that the surface closes and smoothing finds nothing odd
-# Voxels; more smoothing parts or joins what touches along an edge only, if less leaves it open.
-SMOOTHINGS = (1.0, 1.25, 1.5, 2.0)
+SMOOTHING = 1.0  # voxels; less leaves steps, more takes off corners
 CERTAIN = 1 - 1e-6  # shares beyond it say no more about the distance
 THINNEST = 0.05  # voxels that remain of a wall too thin for the smoothing
 
@@ -46,15 +46,13 @@ def fast_mesh(logits: Floats, colored: ColoredPoints | None = None) -> Mesh:
         colored: What colours the vertices, from the nearest of its points; grey without.
 
     Raises:
-        DecodingError: The logits are not numbers, none of them is above zero, or what they occupy
-            has no closed surface.
+        DecodingError: The logits are not numbers, or none of them is above zero.
     """
     size = check_shape(logits, "S S S", "logits")["S"]
-    occupied = _occupied(logits)
-    share = np.where(ndimage.binary_fill_holes(occupied) & ~occupied, 1.0, expit(logits))
-    vertices, triangles = _closed_surface(
-        np.pad(share.astype(np.float32), PADDING), np.pad(occupied, PADDING)
-    )
+    occupied = np.pad(_occupied(logits), PADDING)
+    share = np.pad(expit(logits.astype(np.float32)), PADDING)
+    share[_enclosed(occupied)] = 1.0
+    vertices, triangles = isosurface(_distance(share, occupied), 1.0)
     vertices = (vertices - PADDING + 0.5) / size - 0.5
     unknown = np.full_like(vertices, UNKNOWN_COLOR)
     return Mesh(
@@ -80,25 +78,21 @@ def _occupied(logits: Floats) -> Bools:
     return occupied
 
 
-def _closed_surface(share: Floats, occupied: Bools) -> tuple[Floats, Ints]:
-    for smoothing in SMOOTHINGS:
-        vertices, triangles = isosurface(_distance(share, occupied, smoothing), 1.0)
-        if is_closed(triangles):
-            return vertices, triangles
-    raise DecodingError(
-        f"the surface of {int(occupied.sum())} occupied voxels must be closed, is not with any "
-        f"smoothing up to {SMOOTHINGS[-1]} voxels; try another seed or the full mesh"
-    )
+def _enclosed(occupied: Bools) -> Bools:
+    """Return the empty voxels that no way through faces leads to from the first one."""
+    parts, _ = ndimage.label(~occupied)
+    enclosed: Bools = ~occupied & (parts != parts[0, 0, 0])
+    return enclosed
 
 
-def _distance(share: Floats, occupied: Bools, smoothing: float) -> Floats:
+def _distance(share: Floats, occupied: Bools) -> Floats:
     """Estimate the signed distance of voxels' middles to the surface, in voxels, > 0 outside.
 
     A step smoothed by a Gaussian is an error function of the distance, so its inverse gives the
     distance, far finer than a voxel.
     """
-    smooth = ndimage.gaussian_filter(2 * share - 1, smoothing, mode="nearest")
-    distance = -np.sqrt(2) * smoothing * erfinv(np.clip(smooth, -CERTAIN, CERTAIN))
+    smooth = ndimage.gaussian_filter(2 * share - 1, SMOOTHING, mode="nearest")
+    distance = -math.sqrt(2) * SMOOTHING * erfinv(np.clip(smooth, -CERTAIN, CERTAIN))
     normal = np.stack(np.gradient(distance))
     length = np.linalg.norm(normal, axis=0)
     distance += 0.5 * np.abs(normal).sum(axis=0) / np.maximum(length, np.finfo(np.float32).tiny)

@@ -105,6 +105,7 @@ def test_what_reaches_the_border_of_the_cube_is_closed_too() -> None:
 def test_scattered_voxels_are_closed_too(seed: int) -> None:
     logits = np.random.default_rng(seed).normal(-1.0, 1.0, (12, 12, 12))
     assert is_watertight(fast_mesh(logits))
+    assert is_watertight(fast_mesh(np.copysign(CONFIDENT, logits)))
 
 
 def test_walls_thinner_than_the_smoothing_remain() -> None:
