@@ -42,7 +42,8 @@ def weights_path(folder: Path, name: str) -> Path:
     Raises:
         WeightsMissingError: Neither there nor in ``checkpoints``.
     """
-    for path in (folder / name, folder / SUBFOLDER / name):
+    # That folder first: it is where a download puts what replaces a damaged file.
+    for path in (folder / SUBFOLDER / name, folder / name):
         if path.exists():
             return path
     lacking = "does not exist" if not folder.exists() else f"has no {name}, nor has {SUBFOLDER}/"

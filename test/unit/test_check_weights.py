@@ -153,6 +153,18 @@ def test_a_truncated_file_is_not_usable_and_fetched_again(release: Path, capsys:
     assert line_of(text, "hf download facebook").endswith("--force-download")
 
 
+def test_a_download_replaces_a_damaged_file_that_lies_in_the_folder_itself(release: Path) -> None:
+    downloaded, damaged = release / DECODER, release / "ss_decoder.ckpt"
+    downloaded.rename(damaged)
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-100])
+    assert report_weights(release, TINY) == 1
+
+    downloaded.write_bytes(content)
+
+    assert report_weights(release, TINY) == 0
+
+
 def test_a_file_of_another_size_names_what_does_not_fit(release: Path, capsys: Captured) -> None:
     content = torch.load(release / DEPTH)
     content["model"]["backbone.cls_token"] = torch.zeros(1, 1, 5)
