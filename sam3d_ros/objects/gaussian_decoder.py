@@ -119,28 +119,27 @@ def activated(raw: RawSplats, activation: SplatActivation) -> Splats:
         DecodingError: Some are not finite.
     """
     base = F.softplus(raw.scaling + _inverse_softplus(activation.scale_bias))
-    columns = torch.cat(
-        (
-            raw.xyz - CENTER,
-            (base.square() + activation.min_scale**2).sqrt(),
-            raw.rotation + raw.rotation.new_tensor((1.0, 0.0, 0.0, 0.0)),
-            torch.sigmoid(raw.opacity + _logit(activation.opacity_bias)),
-            raw.sh_dc,
-        ),
-        dim=1,
+    attributes = (
+        raw.xyz - CENTER,
+        (base.square() + activation.min_scale**2).sqrt(),
+        raw.rotation + raw.rotation.new_tensor((1.0, 0.0, 0.0, 0.0)),
+        torch.sigmoid(raw.opacity + _logit(activation.opacity_bias))[:, 0],
+        raw.sh_dc,
     )
-    rows = columns.detach().float().cpu().numpy()  # all at once: the way from a GPU is long
-    if not np.isfinite(rows).all():
+    # Before they leave the device: there it takes a moment, here as long as decoding does.
+    if not torch.stack([values.isfinite().all() for values in attributes]).all():
         raise DecodingError(
             "splats must be finite, are not; try bfloat16 or float32 where the model runs in "
             "float16, and check the weights with `sam3d check`"
         )
-    means, scales, quats_wxyz, opacities, sh_dc = np.split(rows, (3, 6, 10, 11), axis=1)
+    means, scales, quats_wxyz, opacities, sh_dc = (
+        values.detach().float().cpu().numpy() for values in attributes
+    )
     return Splats(
         means=means,
         scales=scales,
         quats_wxyz=quats_wxyz,
-        opacities=opacities[:, 0],
+        opacities=opacities,
         sh_dc=sh_dc,
         min_scale=activation.min_scale,
     )

@@ -41,7 +41,7 @@ def decoder(recorded: Golden) -> MeshDecoder:
 def test_a_subdivision_is_the_reference_s(golden: Callable[[str], Golden]) -> None:
     recorded = golden("mesh_subdivide_block")
     channels, out = recorded.config["channels"], recorded.config["out"]
-    block = SubdivisionBlock(channels, out, RELEASED_GROUPS)
+    block = SubdivisionBlock(channels, out, recorded.config.get("num_groups", RELEASED_GROUPS))
     block.load_state_dict(recorded.weights)
 
     fine = block.requires_grad_(False)(latent_of(recorded))
