@@ -15,6 +15,19 @@
 """3D perception for robots from one camera: object meshes with metric 6-DoF poses."""
 
 from pkgutil import extend_path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sam3d_ros.api import Reconstructor as Reconstructor
 
 # The generated messages live in an installed package of the same name.
 __path__ = extend_path(__path__, __name__)
+
+
+def __getattr__(name: str) -> Any:
+    """Import what users of the Python interface need when they ask for it: torch takes seconds."""
+    if name == "Reconstructor":
+        from sam3d_ros.api import Reconstructor  # noqa: PLC0415
+
+        return Reconstructor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@
 
 """From a frame to one observation per mask, all in one rectified camera."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -60,8 +60,16 @@ class FrameObservations:
     """What can be reconstructed in one frame, and why the rest cannot."""
 
     observations: tuple[Observation, ...]
-    failures: tuple[ObjectFailure, ...]
+    errors: Mapping[int, Sam3dError]  # by instance id
     support: SupportPlane | None
+
+    @property
+    def failures(self) -> tuple[ObjectFailure, ...]:
+        """The errors, as reports have them."""
+        return tuple(
+            ObjectFailure(instance_id=instance_id, code=error.code, message=str(error))
+            for instance_id, error in self.errors.items()
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,17 +101,15 @@ def observe(frame: Frame, config: SceneConfig) -> FrameObservations:
     rectification = rectification_of(frame.camera)
     view = _view(frame, rectification, config)
     candidates: list[_Candidate] = []
-    failures: list[ObjectFailure] = []
+    errors: dict[int, Sam3dError] = {}
     for instance in frame.masks:
         try:
             candidates.append(_candidate(instance, rectification, view, config))
         except Sam3dError as error:
-            failures.append(
-                ObjectFailure(instance_id=instance.instance_id, code=error.code, message=str(error))
-            )
+            errors[instance.instance_id] = error
     support = _support(candidates, view, frame.up_camera)
     observations = _observations(frame, candidates, view, support, config.masks)
-    return FrameObservations(observations=observations, failures=tuple(failures), support=support)
+    return FrameObservations(observations=observations, errors=errors, support=support)
 
 
 def _view(frame: Frame, rectification: Rectification, config: SceneConfig) -> _View:

@@ -1,0 +1,260 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The Python interface without ROS: image and masks in, posed objects and files out."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+from scenes import box, camera_from_world, placed, scene
+
+import sam3d_ros
+from sam3d_ros import Reconstructor
+from sam3d_ros import api as interface
+from sam3d_ros.config import ObjectsConfig, SceneConfig
+from sam3d_ros.errors import (
+    ConfigError,
+    MaskEmptyError,
+    ShapeError,
+    WeightsError,
+    WeightsMissingError,
+)
+from sam3d_ros.geometry.measures import is_watertight
+from sam3d_ros.objects.depth_model import EstimatedPoints
+from sam3d_ros.objects.random_weights import write_random_weights
+from sam3d_ros.objects.splat_files import read_splats
+from sam3d_ros.structures import Frame, ScaleSource
+
+QUICK = SceneConfig(device="cpu", objects=ObjectsConfig(stage1_steps=2, stage2_steps=2))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def reconstructor(folder: Path) -> interface.Reconstructor:
+    return Reconstructor.from_pretrained(folder, QUICK)
+
+
+@pytest.fixture(scope="module")
+def view() -> Frame:
+    solids = [
+        placed(box(0.10, 0.10, 0.10), 0.3, (0.0, 0.0, 0.0)),
+        placed(box(0.06, 0.08, 0.12), 0.0, (0.2, 0.0, 0.0)),
+    ]
+    return scene(solids, camera_from_world(np.radians(35), 0.8), noise=0.5).frame
+
+
+def arguments(view: Frame) -> tuple[Any, Any]:
+    assert view.depth is not None
+    return view.depth.depth_m, view.camera.matrix_px
+
+
+def test_importing_the_package_does_not_import_torch() -> None:
+    code = "import sys, sam3d_ros; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert sam3d_ros.Reconstructor is interface.Reconstructor
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = sam3d_ros.Nothing
+
+
+def test_one_mask_becomes_one_object_in_metres(
+    reconstructor: interface.Reconstructor, view: Frame
+) -> None:
+    made = reconstructor(view.rgb, view.masks[0].mask, *arguments(view))
+    assert is_watertight(made.mesh)
+    assert made.camera_from_object.scale == 1.0
+    assert 0.02 < np.ptp(made.mesh.vertices, axis=0).max() < 0.4
+    assert made.reconstruction.provenance.seed == 42
+    assert made.reconstruction.provenance.scale_source == ScaleSource.DEPTH
+
+
+def test_images_of_pil_and_of_numpy_are_one(
+    reconstructor: interface.Reconstructor, view: Frame
+) -> None:
+    depth, intrinsics = arguments(view)
+    mask = view.masks[0].mask
+    given = Image.fromarray(view.rgb), Image.fromarray(mask)
+    of_pil = reconstructor(*given, depth, intrinsics, seed=3)
+    of_floats = reconstructor(view.rgb / 255.0, mask, depth, intrinsics, seed=3)
+    np.testing.assert_array_equal(of_pil.mesh.vertices, of_floats.mesh.vertices)
+
+
+def test_of_a_list_each_mask_becomes_an_object_or_an_error(
+    reconstructor: interface.Reconstructor, view: Frame
+) -> None:
+    masks = [view.masks[0].mask, np.zeros_like(view.masks[0].mask), view.masks[1].mask]
+    first, second, third = reconstructor(view.rgb, masks, *arguments(view))
+    assert isinstance(second, MaskEmptyError)
+    assert isinstance(first, interface.PosedObject)
+    assert isinstance(third, interface.PosedObject)
+    assert reconstructor(view.rgb, [], *arguments(view)) == []
+    with pytest.raises(MaskEmptyError):
+        reconstructor(view.rgb, masks[1], *arguments(view))
+
+
+def test_mesh_splats_and_files_agree_with_the_pose(
+    reconstructor: interface.Reconstructor, view: Frame, tmp_path: Path
+) -> None:
+    made = reconstructor(view.rgb, view.masks[0].mask, *arguments(view))
+    assert made.splats is not None
+    made.save(tmp_path / "z.glb")
+    made.save(tmp_path / "y.glb", up_axis="y")
+    made.save(tmp_path / "mesh.ply")
+    made.save_splats(tmp_path / "splats.ply")
+
+    in_camera = made.camera_from_object.apply(made.mesh.vertices)
+    for name in ("z.glb", "mesh.ply"):
+        vertices = np.asarray(trimesh.load(tmp_path / name, force="mesh").vertices)
+        read_in_camera = made.camera_from_object.apply(vertices)
+        np.testing.assert_allclose(read_in_camera.min(axis=0), in_camera.min(axis=0), atol=1e-5)
+    x, y, z = np.asarray(trimesh.load(tmp_path / "y.glb", force="mesh").vertices).T
+    upright = made.camera_from_object.apply(np.stack((x, -z, y), axis=1))
+    np.testing.assert_allclose(upright.max(axis=0), in_camera.max(axis=0), atol=1e-5)
+    splats = read_splats(tmp_path / "splats.ply")
+    centres = made.camera_from_object.apply(splats.means)
+    reach = np.ptp(in_camera, axis=0).max()
+    assert np.abs(centres.mean(axis=0) - in_camera.mean(axis=0)).max() < 0.5 * reach
+
+
+def test_other_formats_are_refused(
+    reconstructor: interface.Reconstructor, view: Frame, tmp_path: Path
+) -> None:
+    made = reconstructor(view.rgb, view.masks[0].mask, *arguments(view))
+    with pytest.raises(ConfigError, match="must end in"):
+        made.save(tmp_path / "mug.obj")
+    bare = interface.PosedObject(made.reconstruction, None)
+    with pytest.raises(ConfigError, match="splats=True"):
+        bare.save_splats(tmp_path / "mug.ply")
+
+
+def test_what_does_not_fit_is_refused(reconstructor: interface.Reconstructor, view: Frame) -> None:
+    depth, intrinsics = arguments(view)
+    mask = view.masks[0].mask
+    with pytest.raises(ConfigError, match="needs intrinsics"):
+        reconstructor(view.rgb, mask, depth)
+    with pytest.raises(ShapeError, match="image must have shape"):
+        reconstructor(view.rgb[..., 0], mask, depth, intrinsics)
+    with pytest.raises(ShapeError, match="mask must have shape"):
+        reconstructor(view.rgb, view.rgb, depth, intrinsics)
+    with pytest.raises(ShapeError, match="mask 1"):
+        reconstructor(view.rgb, mask[:-1], depth, intrinsics)
+    with pytest.raises(ShapeError, match="bytes or of floats"):
+        reconstructor(view.rgb.astype(np.int32), mask, depth, intrinsics)
+
+
+def test_without_depth_and_depth_model_it_says_what_to_fetch(
+    reconstructor: interface.Reconstructor, view: Frame
+) -> None:
+    with pytest.raises(WeightsMissingError, match="sam3d check --weights"):
+        reconstructor(view.rgb, view.masks[0].mask)
+
+
+def test_without_depth_the_depth_model_gives_scene_and_camera(
+    reconstructor: interface.Reconstructor, view: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth, intrinsics = arguments(view)
+    size = np.array([[view.camera.width], [view.camera.height], [1.0]])
+    rays = np.linalg.inv(intrinsics)
+    columns, rows = np.meshgrid(np.arange(view.camera.width), np.arange(view.camera.height))
+    pixels = np.stack((columns, rows, np.ones_like(rows)), axis=-1)
+    points = ((pixels @ rays.T) * depth[..., None]).astype(np.float32)
+    estimated = EstimatedPoints(points, intrinsics / size)
+    monkeypatch.setattr(interface, "estimate_points", lambda model, rgb: estimated)
+    monkeypatch.setattr(reconstructor, "_depth_model", SimpleNamespace())
+
+    guessed = reconstructor(view.rgb, view.masks[0].mask)
+    known = reconstructor(view.rgb, view.masks[0].mask, None, intrinsics)
+    measured = reconstructor(view.rgb, view.masks[0].mask, depth, intrinsics)
+    assert guessed.reconstruction.provenance.scale_source == ScaleSource.MONOCULAR
+    for made in (guessed, known):
+        np.testing.assert_allclose(
+            made.camera_from_object.translation_m,
+            measured.camera_from_object.translation_m,
+            atol=0.02,
+        )
+
+
+@pytest.mark.parametrize("source", ["no/such/folder/here", Path("owner/name")])
+def test_a_folder_that_is_none_says_so(source: str | Path) -> None:
+    with pytest.raises(WeightsMissingError, match="no folder here"):
+        Reconstructor.from_pretrained(source)
+
+
+def hub(**functions: Any) -> ModuleType:
+    """Return a stand-in for huggingface_hub."""
+    module = ModuleType("huggingface_hub")
+    missing = type("LocalEntryNotFoundError", (Exception,), {})
+    absent = type("RepositoryNotFoundError", (Exception,), {})
+    gated = type("GatedRepoError", (absent,), {})
+    module.errors = SimpleNamespace(  # type: ignore[attr-defined]
+        LocalEntryNotFoundError=missing, RepositoryNotFoundError=absent, GatedRepoError=gated
+    )
+    for name, function in functions.items():
+        setattr(module, name, function)
+    return module
+
+
+def test_a_name_of_the_hub_is_offline_unless_told_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def snapshot_download(repository: str, **options: Any) -> str:
+        calls.append((repository, options["local_files_only"]))
+        return str(folder)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub(snapshot_download=snapshot_download))
+    Reconstructor.from_pretrained("owner/name", QUICK, splats=False)
+    Reconstructor.from_pretrained("owner/name", QUICK, splats=False, allow_download=True)
+    assert calls == [("owner/name", True), ("owner/name", False)]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        ("GatedRepoError", "ask for access on https://huggingface.co/owner/name"),
+        ("RepositoryNotFoundError", "does not exist, or is hidden"),
+        ("LocalEntryNotFoundError", "allow_download=True"),
+    ],
+)
+def test_a_repository_that_cannot_be_had_says_what_to_do(
+    error: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = hub()
+
+    def snapshot_download(repository: str, **options: Any) -> str:
+        raise getattr(module.errors, error)("no")
+
+    module.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    with pytest.raises(WeightsMissingError, match=text):
+        Reconstructor.from_pretrained("owner/name")
+
+
+def test_without_the_hubs_package_it_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(WeightsError, match="pip install huggingface_hub"):
+        Reconstructor.from_pretrained("owner/name")
