@@ -132,8 +132,8 @@ def with_holes_closed(mesh: Mesh) -> Mesh:
     Each hole's rim is cut into rings that meet no vertex twice. So a mesh whose triangles agree on
     their winding becomes closed, whatever its holes look like; another one is returned as it is.
     """
-    rim = _rim(mesh.triangles)
-    if rim is None or len(rim) == 0:
+    rim = None if is_closed(mesh.triangles) else _rim(mesh.triangles)
+    if rim is None:
         return mesh
     rings = _rings(rim)
     num = len(mesh.vertices)
@@ -193,9 +193,11 @@ def _rim(triangles: Ints) -> Ints | None:
     start, end = start.ravel(), start[:, [1, 2, 0]].ravel()
     num = int(start.max()) + 1
     there, back = start * num + end, end * num + start
-    if len(np.unique(there)) < len(there):
+    ascending = np.sort(there)
+    if (np.diff(ascending) == 0).any():
         return None
-    missing = back[~np.isin(back, there)]
+    places = np.searchsorted(ascending, back).clip(max=len(ascending) - 1)
+    missing = back[ascending[places] != back]
     return np.stack((missing // num, missing % num), axis=1)
 
 
