@@ -31,7 +31,8 @@ from torch.nn import functional as F
 
 from sam3d_ros.nn.sparse.voxels import SparseTensor, Voxels, with_zero_row
 
-# Of gathered features. On a CPU about its second cache: more was up to twice as slow.
+# Of features gathered at once, or of products. On a CPU about its second cache for the former: with
+# more, a convolution was up to twice as slow.
 CPU_GATHERED_BYTES = 2 * 2**20
 GPU_GATHERED_BYTES = 256 * 2**20
 
