@@ -43,7 +43,7 @@ help:
 	@echo "make test      all tests"
 	@echo "make lint      ruff, mypy, import directions"
 	@echo "make format    let ruff format the code"
-	@echo "make bench     callback, transport and reconstruction times"
+	@echo "make bench     times, memory and loss of the running node and of the models"
 	@echo "make evaluate  compare BACKENDS=$(BACKENDS)"
 	@echo "              with the truth of DATA=$(DATA)"
 	@echo "make clean     remove what was built, and .venv"

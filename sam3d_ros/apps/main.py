@@ -27,7 +27,7 @@ COMMANDS = {
     "replay": "publish a scene folder or a bag as ROS topics",
     "evaluate": "compare reconstructions with ground truth",
     "demo": "render a scene, run the node on it over DDS, compare with the truth",
-    "bench": "measure latency, loss and reconstruction time of the running node",
+    "bench": "measure the running node, and the models beside limits and plain alternatives",
     "check": "say what is installed and which outputs are off",
 }
 DESCRIPTION = "Camera, masks and depth in; metric object meshes with 6-DoF poses out."

@@ -22,7 +22,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sam3d_ros.apps.bench_arithmetic import (
+from sam3d_ros.evaluation.benchmarks.arithmetic import (
     condition_flop,
     conditional_flop,
     context_flop,
@@ -34,7 +34,7 @@ from sam3d_ros.apps.bench_arithmetic import (
     sampling_flop,
     unconditional_flop,
 )
-from sam3d_ros.apps.bench_models import REDUCED, condition_inputs, random_model
+from sam3d_ros.evaluation.benchmarks.random_models import REDUCED, condition_inputs, random_model
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.condition import ConditionEmbedder

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_ros.apps import bench_decoders, measuring
+from sam3d_ros.evaluation.benchmarks import decoders, measuring
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 
 PARTS = [
@@ -35,14 +35,14 @@ PARTS = [
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure less, once."""
-    few = replace(bench_decoders.SIZES["reduced"], num_voxels=100)
-    monkeypatch.setitem(bench_decoders.SIZES, "reduced", few)
+    few = replace(decoders.SIZES["reduced"], num_voxels=100)
+    monkeypatch.setitem(decoders.SIZES, "reduced", few)
     monkeypatch.setattr(measuring, "MIN_ROUNDS", 1)
     monkeypatch.setattr(measuring, "PART_MS", 0.0)
 
 
 def test_every_part_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench_decoders.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)]) == 0
+    assert decoders.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)]) == 0
 
     values = json.loads((tmp_path / "decoders.json").read_text())
     assert [row["part"] for row in values["parts"]] == PARTS
@@ -51,7 +51,7 @@ def test_every_part_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_copying_features_first_takes_more_memory_for_the_same(tmp_path: Path) -> None:
-    bench_decoders.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)])
+    decoders.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)])
 
     *_, row = json.loads((tmp_path / "decoders.json").read_text())["parts"]
     assert row["plain_peak_mb"] > 1.5 * row["peak_mb"]
@@ -61,7 +61,7 @@ def test_copying_features_first_takes_more_memory_for_the_same(tmp_path: Path) -
 def test_half_precision_is_not_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--size", "reduced", "--device", "cpu", "--dtype", "bfloat16", "-o", str(tmp_path)]
 
-    assert bench_decoders.main(options) == 0
+    assert decoders.main(options) == 0
 
     assert "limit" not in capsys.readouterr().out
 
@@ -69,13 +69,13 @@ def test_half_precision_is_not_judged(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_device_that_is_not_there_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench_decoders.main(["--device", "nowhere", "-o", str(tmp_path)]) == 1
+    assert decoders.main(["--device", "nowhere", "-o", str(tmp_path)]) == 1
 
     assert "try --device cpu" in capsys.readouterr().err
 
 
 def test_the_official_sizes_are_the_released_ones() -> None:
-    official, released = bench_decoders.SIZES["official"], ObjectsArchitecture()
+    official, released = decoders.SIZES["official"], ObjectsArchitecture()
 
     assert official.num_voxels == 25_000
     assert (official.splats, official.few_splats) == (released.splats, released.few_splats)

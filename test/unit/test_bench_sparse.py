@@ -24,8 +24,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from sam3d_ros.apps import bench_sparse, measuring
-from sam3d_ros.apps.bench_sparse_cases import (
+from sam3d_ros.evaluation.benchmarks import measuring, sparse
+from sam3d_ros.evaluation.benchmarks.sparse_cases import (
     REDUCED,
     Place,
     SparseSizes,
@@ -41,8 +41,8 @@ TINY: SparseSizes = replace(REDUCED, conv_channels=4, window_dim=8, num_conditio
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure less, once."""
-    monkeypatch.setitem(bench_sparse.SIZES, "reduced", TINY)
-    monkeypatch.setattr(bench_sparse, "NUMBERS", (100, 300))
+    monkeypatch.setitem(sparse.SIZES, "reduced", TINY)
+    monkeypatch.setattr(sparse, "NUMBERS", (100, 300))
     monkeypatch.setattr(measuring, "MIN_ROUNDS", 1)
     monkeypatch.setattr(measuring, "PART_MS", 0.0)
 
@@ -51,7 +51,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_operation_is_measured_beside_plain_torch(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench_sparse.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)]) == 0
+    assert sparse.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)]) == 0
 
     rows = json.loads((tmp_path / "sparse.json").read_text())["figures"]
     assert {row["voxels"] for row in rows} == {100, 300}
@@ -65,9 +65,7 @@ def test_every_operation_is_measured_beside_plain_torch(
 
 
 def test_what_would_not_fit_is_not_computed() -> None:
-    figures = bench_sparse._line(
-        bench_sparse.Figures(case="windows", way="N x N mask", voxels=40_000)
-    )
+    figures = sparse._line(sparse.Figures(case="windows", way="N x N mask", voxels=40_000))
 
     assert "does not fit" in figures
 

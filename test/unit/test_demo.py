@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam3d_ros.apps.bench import INPUTS, node_figures, topic_figures
+from sam3d_ros.apps.bench_node import INPUTS, node_figures, topic_figures
 from sam3d_ros.apps.demo_truth import Heard, Limits, compare, table, write_result
 from sam3d_ros.errors import DatasetError, ReportCode
 from sam3d_ros.evaluation.datasets import Scene

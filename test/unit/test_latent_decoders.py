@@ -23,8 +23,8 @@ import torch
 from releases import TINY, TRUNK, random_state, write_release
 from torch import Tensor
 
-from sam3d_ros.apps.measuring import peak_bytes
 from sam3d_ros.errors import DecodingError, ReportCode, Sam3dError, ShapeError, VoxelError
+from sam3d_ros.evaluation.benchmarks.measuring import peak_bytes
 from sam3d_ros.nn.sparse.convolution import SparseConv
 from sam3d_ros.nn.sparse.voxels import SparseTensor, voxels_of_objects
 from sam3d_ros.objects import mesh_decoder as module

@@ -15,7 +15,7 @@
 
 """How fast operations on sparse voxels are, and how they grow, beside what plain torch offers.
 
-Run as ``python -m sam3d_ros.apps.bench_sparse``; needs torch and NumPy, no ROS and no weights.
+Needs torch and NumPy, no ROS and no weights.
 """
 
 import argparse
@@ -27,7 +27,18 @@ from pathlib import Path
 
 import torch
 
-from sam3d_ros.apps.bench_sparse_cases import (
+from sam3d_ros.evaluation.benchmarks.command import DTYPES, main_of
+from sam3d_ros.evaluation.benchmarks.measuring import (
+    MS_PER_S,
+    Outputs,
+    device_name,
+    growth,
+    measured,
+    peak_bytes,
+    usable_device,
+    verdict,
+)
+from sam3d_ros.evaluation.benchmarks.sparse_cases import (
     OFFICIAL,
     REDUCED,
     Alternative,
@@ -38,17 +49,6 @@ from sam3d_ros.apps.bench_sparse_cases import (
     velocity_case,
     velocity_flop,
 )
-from sam3d_ros.apps.measuring import (
-    MS_PER_S,
-    Outputs,
-    device_name,
-    growth,
-    measured,
-    peak_bytes,
-    usable_device,
-    verdict,
-)
-from sam3d_ros.errors import Sam3dError
 
 DESCRIPTION = """\
 Measure operations on sparse voxels, and one velocity of the refinement model with random weights,
@@ -56,7 +56,6 @@ on voxels along a surface. `reduced` sizes take less than a minute on a CPU, `of
 GPU. Each is measured beside the best that plain torch offers for the same. Writes sparse.json.
 """
 SIZES = {"reduced": REDUCED, "official": OFFICIAL}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 NUMBERS = (5000, 20_000, 40_000)  # of voxels
 VELOCITY_NUMBER, VELOCITY_LIMIT_MS = 25_000, 45.0  # official sizes on one H200 in bfloat16
 LIMIT_DIFFERENCE = 1e-4  # of outputs in float32, relative to the largest value
@@ -74,19 +73,6 @@ class Figures:
     peak_mb: float | None = None  # of tensors, beside the inputs
     ratio: float | None = None  # of the time to ours
     difference: float | None = None  # from ours, largest, relative to the largest value
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    has_gpu = torch.cuda.is_available()
-    parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
-    parser.add_argument(
-        "--size", choices=SIZES, default="official" if has_gpu else "reduced", help="of the layers"
-    )
-    parser.add_argument("--device", default="cuda" if has_gpu else "cpu", help="torch device")
-    parser.add_argument("--dtype", choices=DTYPES, help="bfloat16 on a GPU, else float32")
 
 
 @torch.no_grad()
@@ -202,13 +188,7 @@ def _write(rows: Sequence[Figures], settings: dict[str, object], folder: Path) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; return 1 for a failure said in one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m sam3d_ros.apps.bench_sparse")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"bench_sparse: {error}", file=sys.stderr)
-        return 1
+    return main_of("sparse", DESCRIPTION, SIZES, run, argv)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_ros.apps import bench_objects, measuring
-from sam3d_ros.apps.bench_models import REDUCED
+from sam3d_ros.evaluation.benchmarks import first_stage, measuring
+from sam3d_ros.evaluation.benchmarks.random_models import REDUCED
 from sam3d_ros.nn.flow import FlowConfig
 
 PARTS = [
@@ -41,8 +41,8 @@ PARTS = [
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure less, once."""
     tiny = replace(REDUCED, geometry=replace(REDUCED.geometry, resolution=4, num_blocks=1))
-    monkeypatch.setitem(bench_objects.SIZES, "reduced", tiny)
-    monkeypatch.setattr(bench_objects, "GUIDED", FlowConfig(num_steps=2))
+    monkeypatch.setitem(first_stage.SIZES, "reduced", tiny)
+    monkeypatch.setattr(first_stage, "GUIDED", FlowConfig(num_steps=2))
     monkeypatch.setattr(measuring, "MIN_ROUNDS", 1)
     monkeypatch.setattr(measuring, "PART_MS", 0.0)
 
@@ -50,7 +50,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_part_is_measured_beside_the_naive_path(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench_objects.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)]) == 0
+    assert first_stage.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)]) == 0
 
     values = json.loads((tmp_path / "objects.json").read_text())
     assert [row["part"] for row in values["parts"]] == PARTS
@@ -70,7 +70,7 @@ def test_rounding_of_half_precision_is_shown_but_not_judged(
 ) -> None:
     options = ["--size", "reduced", "--device", "cpu", "--dtype", "bfloat16", "-o", str(tmp_path)]
 
-    assert bench_objects.main(options) == 0
+    assert first_stage.main(options) == 0
 
     shown = capsys.readouterr().out
     assert "difference between prepared and naive" in shown
@@ -80,14 +80,14 @@ def test_rounding_of_half_precision_is_shown_but_not_judged(
 def test_a_device_that_is_not_there_is_refused_with_the_way_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert bench_objects.main(["--device", "cuda:99", "-o", str(tmp_path)]) == 1
+    assert first_stage.main(["--device", "cuda:99", "-o", str(tmp_path)]) == 1
 
     assert "try --device cpu" in capsys.readouterr().err
 
 
 def test_torch_and_numpy_are_enough() -> None:
     others = ("rclpy", "cv2", "open3d", "scipy", "trimesh", "safetensors", "skimage", "yaml")
-    code = "import sys, sam3d_ros.apps.bench_objects"
+    code = "import sys, sam3d_ros.evaluation.benchmarks.first_stage"
     code += f"; print([name for name in {others} if name in sys.modules])"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

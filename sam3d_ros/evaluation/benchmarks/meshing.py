@@ -15,7 +15,7 @@
 
 """How long meshes take, from cubes and from occupancy, and how far the two are apart.
 
-Run as ``python -m sam3d_ros.apps.bench_mesh``; needs no ROS and no weights.
+Needs no ROS and no weights.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from skimage import measure
 from torch import Tensor
 from torch.nn import functional as F
 
-from sam3d_ros.apps.measuring import (
+from sam3d_ros.evaluation.benchmarks.measuring import (
     Compute,
     Outputs,
     device_name,
@@ -155,7 +155,7 @@ def fast_figures() -> FastFigures:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, write mesh.json."""
     parser = argparse.ArgumentParser(
-        prog="python -m sam3d_ros.apps.bench_mesh", description=__doc__
+        prog="python -m sam3d_ros.evaluation.benchmarks.meshing", description=__doc__
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
     has_gpu = torch.cuda.is_available()

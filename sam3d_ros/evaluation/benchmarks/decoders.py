@@ -14,7 +14,7 @@
 
 """How fast structured latents are decoded to splats, cubes and meshes, and in how much memory.
 
-Run as ``python -m sam3d_ros.apps.bench_decoders``; needs torch and NumPy, no ROS and no weights.
+Needs torch and NumPy, no ROS and no weights.
 """
 
 import argparse
@@ -27,9 +27,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sam3d_ros.apps.bench_models import random_model
-from sam3d_ros.apps.bench_sparse_cases import CELLS, SIDE, surface_voxels
-from sam3d_ros.apps.measuring import (
+from sam3d_ros.evaluation.benchmarks.command import DTYPES, main_of
+from sam3d_ros.evaluation.benchmarks.measuring import (
     Compute,
     device_name,
     measured,
@@ -37,7 +36,8 @@ from sam3d_ros.apps.measuring import (
     usable_device,
     verdict,
 )
-from sam3d_ros.errors import Sam3dError
+from sam3d_ros.evaluation.benchmarks.random_models import random_model
+from sam3d_ros.evaluation.benchmarks.sparse_cases import CELLS, SIDE, surface_voxels
 from sam3d_ros.nn.sparse.convolution import SparseConv
 from sam3d_ros.nn.sparse.voxels import SparseTensor, Voxels
 from sam3d_ros.objects.architecture import (
@@ -54,7 +54,6 @@ DESCRIPTION = """\
 Measure the decoders of structured latents with random weights, on voxels along a surface. `reduced`
 sizes take less than half a minute on a CPU, `official` ones want a GPU. Writes decoders.json.
 """
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SPLATS, MESH = "splats", "cubes and their mesh"
 LIMITS_MS = {SPLATS: 40.0, MESH: 900.0}  # official sizes on one H200 in bfloat16
 LIMIT_DIFFERENCE = 1e-4  # of outputs in float32, relative to the largest value
@@ -115,19 +114,6 @@ class PlainSubdividingConv(SparseConv):
     def forward(self, x: SparseTensor) -> SparseTensor:
         """Map features ``(N, I)`` of voxels to ``(8 N, O)`` of their children."""
         return super().forward(x.subdivided())
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    has_gpu = torch.cuda.is_available()
-    parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
-    parser.add_argument(
-        "--size", choices=SIZES, default="official" if has_gpu else "reduced", help="of the models"
-    )
-    parser.add_argument("--device", default="cuda" if has_gpu else "cpu", help="torch device")
-    parser.add_argument("--dtype", choices=DTYPES, help="bfloat16 on a GPU, else float32")
 
 
 @torch.no_grad()
@@ -290,13 +276,7 @@ def _write(rows: Sequence[Figures], settings: dict[str, object], folder: Path) -
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; return 1 for a failure said in one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m sam3d_ros.apps.bench_decoders")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"bench_decoders: {error}", file=sys.stderr)
-        return 1
+    return main_of("decoders", DESCRIPTION, SIZES, run, argv)
 
 
 if __name__ == "__main__":

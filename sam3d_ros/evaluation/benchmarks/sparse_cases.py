@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sam3d_ros.apps import bench_arithmetic as arithmetic
-from sam3d_ros.apps.bench_models import random_model
-from sam3d_ros.apps.measuring import Compute
+from sam3d_ros.evaluation.benchmarks import arithmetic
+from sam3d_ros.evaluation.benchmarks.measuring import Compute
+from sam3d_ros.evaluation.benchmarks.random_models import random_model
 from sam3d_ros.nn.flow import schedule
 from sam3d_ros.nn.sparse.attention import full_attention, window_attention
 from sam3d_ros.nn.sparse.convolution import SparseConv

@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sam3d_ros.apps.settings import node_config
+from sam3d_ros.config import SceneConfig
 from sam3d_ros.evaluation.baselines import OpenThreeDBaseline
 from sam3d_ros.evaluation.datasets import load_scene
 from sam3d_ros.protocols import ObjectBackend, OneByOne
@@ -49,7 +49,7 @@ def one_core_environment() -> dict[str, str]:
 def measure(folder: Path) -> list[dict[str, Any]]:
     """Return per object of a scene the milliseconds of each backend, medians of three."""
     scene = load_scene(folder)
-    config = node_config()
+    config = SceneConfig()
     backends: list[ObjectBackend] = [make_object_backend(config)]
     backends += [OneByOne(OpenThreeDBaseline(name)) for name in PEERS]
     names = {truth.instance_id: truth.name for truth in scene.truth}
@@ -79,7 +79,7 @@ def _milliseconds(backend: ObjectBackend, observation: Observation) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the measurements of a scene folder as JSON."""
     parser = argparse.ArgumentParser(
-        prog="python -m sam3d_ros.apps.bench_lift", description=__doc__
+        prog="python -m sam3d_ros.evaluation.benchmarks.lift", description=__doc__
     )
     parser.add_argument("scene", type=Path, help="scene folder")
     arguments = parser.parse_args(argv)

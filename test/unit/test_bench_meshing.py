@@ -18,7 +18,7 @@
 import pytest
 import torch
 
-from sam3d_ros.apps.bench_mesh import (
+from sam3d_ros.evaluation.benchmarks.meshing import (
     FastFigures,
     cubes,
     distance,

@@ -14,7 +14,7 @@
 
 """How fast the parts of SAM 3D Objects are, and how much faster than computed without thought.
 
-Run as ``python -m sam3d_ros.apps.bench_objects``; needs torch and NumPy, no ROS and no weights.
+Needs torch and NumPy, no ROS and no weights.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sam3d_ros.apps import bench_arithmetic as arithmetic
-from sam3d_ros.apps.bench_models import REDUCED, Bench, make_bench
-from sam3d_ros.apps.measuring import (
+from sam3d_ros.evaluation.benchmarks import arithmetic
+from sam3d_ros.evaluation.benchmarks.command import DTYPES, main_of
+from sam3d_ros.evaluation.benchmarks.measuring import (
     MS_PER_S,
     Compute,
     Outputs,
@@ -40,7 +40,7 @@ from sam3d_ros.apps.measuring import (
     usable_device,
     verdict,
 )
-from sam3d_ros.errors import Sam3dError
+from sam3d_ros.evaluation.benchmarks.random_models import REDUCED, Bench, make_bench
 from sam3d_ros.nn.flow import FlowConfig, integrate, schedule
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.geometry_model import GeometryContext
@@ -53,7 +53,6 @@ Measure the parts of SAM 3D Objects with random weights. `reduced` sizes take se
 everything at every step. Writes objects.json and objects.csv.
 """
 SIZES = {"reduced": REDUCED, "official": ObjectsArchitecture()}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 GUIDED, SHORTCUT = FlowConfig(num_steps=25), FlowConfig.with_shortcut(4)
 CONDITIONAL, FOUR_STEPS, GUIDED_STEPS = (
     "conditional velocity",
@@ -90,19 +89,6 @@ class PartFigures:
     def tflops(self) -> float:
         """Arithmetic per time, TFLOP/s."""
         return MS_PER_S * self.tflop / self.ms
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    has_gpu = torch.cuda.is_available()
-    parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
-    parser.add_argument(
-        "--size", choices=SIZES, default="official" if has_gpu else "reduced", help="of the models"
-    )
-    parser.add_argument("--device", default="cuda" if has_gpu else "cpu", help="torch device")
-    parser.add_argument("--dtype", choices=DTYPES, help="bfloat16 on a GPU, else float32")
 
 
 @torch.no_grad()
@@ -268,13 +254,7 @@ def _write(rows: Sequence[PartFigures], settings: dict[str, object], folder: Pat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; return 1 for a failure said in one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m sam3d_ros.apps.bench_objects")
-    add_arguments(parser)
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"bench_objects: {error}", file=sys.stderr)
-        return 1
+    return main_of("first_stage", DESCRIPTION, SIZES, run, argv)
 
 
 if __name__ == "__main__":

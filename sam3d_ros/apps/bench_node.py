@@ -1,0 +1,338 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The running node under a camera's load, and the backend on one core."""
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sam3d_ros.apps.processes import RosProcesses
+from sam3d_ros.errors import ConfigError, ReportCode, Sam3dError
+from sam3d_ros.evaluation.benchmarks.lift import one_core_environment
+from sam3d_ros.evaluation.files import read_json
+from sam3d_ros.evaluation.synthetic import (
+    SceneSpec,
+    arrange,
+    orbit,
+    render_view,
+    write_scene_folder,
+)
+from sam3d_ros.evaluation.synthetic_render import Quality
+from sam3d_ros.scene.export import write_json
+
+OBJECTS = ("box", "can", "bowl", "mug", "bottle")
+NUM_VIEWS = 3
+SWEEP_RAD = 0.02  # a slowly moving camera
+RATE_HZ = 30.0
+CORES = 2
+START_S = 12.0  # for the node and its reconstruction process to be there
+NS_PER_MS = 1e6
+INPUTS = ("image", "depth", "masks", "camera_info", "depth/camera_info")
+NODE = ("--ros-args", "-r", "__ns:=/sam3d", "-p", "output_frame:=world")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicFigures:
+    """What happened to the messages of one topic."""
+
+    published: int
+    lost: int
+    transport_p50_ms: float  # from the call of publish to the start of the callback
+    transport_p99_ms: float
+    callback_p50_ms: float
+    callback_max_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFigures:
+    """What the node did under load."""
+
+    seconds: float
+    topics: Mapping[str, TopicFigures]
+    first_result_s: float  # from the first mask to the first object heard by another process
+    frames_done: int
+    frames_dropped: int  # for newer ones
+    refusals: Mapping[str, int]  # of other frames, by the name of the code
+    frame_s: float  # from the last message of a frame to its published result, median
+
+
+class BenchError(Sam3dError, RuntimeError):
+    """A process of the benchmark failed."""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this part."""
+    parser.add_argument("--seconds", type=float, default=20.0, help="of camera stream")
+    parser.add_argument("--domain", type=int, help="ROS domain; a private one unless given")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print, write; 0 when everything could be measured and no frame was refused.
+
+    Raises:
+        BenchError: When a process failed; ends with its last output.
+        ConfigError: When no node can be started.
+    """
+    output: Path = arguments.output
+    load = os.getloadavg()[0]
+    print(f"{_cpu_name()}, {os.cpu_count()} cores, load average {load:.1f} before the start")
+    print(f"rendering {len(OBJECTS)} objects", flush=True)
+    scene = _render(output / "input")
+    print("reconstructing them on one core", flush=True)
+    objects = _measure_backend(scene)
+    print(f"running the node for {arguments.seconds:g} s on {CORES} cores", flush=True)
+    with _limited_to_cores(CORES):
+        node = _measure_node(output, arguments.seconds, arguments.domain)
+    write_json(
+        {
+            "cpu": _cpu_name(),
+            "cores": CORES,
+            "load_before": load,
+            "objects": objects,
+            "node": asdict(node),
+        },
+        output / "bench.json",
+    )
+    print(f"\n{_node_text(node)}\n\n{_objects_text(objects)}\n\nwritten: {output / 'bench.json'}")
+    return int(bool(node.refusals))
+
+
+def _render(folder: Path) -> Path:
+    """Render the camera's frames; return the first scene folder."""
+    spec = SceneSpec(objects=OBJECTS, quality=Quality(supersampling=1))
+    world = arrange(spec, seed=0)
+    for index, pose in enumerate(orbit(spec, NUM_VIEWS, SWEEP_RAD)):
+        view = render_view(world, spec, pose, seed=index)
+        write_scene_folder(world, view, folder / f"view_{index}")
+    return folder / "view_0"
+
+
+def _measure_backend(scene: Path) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "sam3d_ros.evaluation.benchmarks.lift", str(scene)],
+        env=one_core_environment(),
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchError(f"the backend's benchmark ended with exit code {done.returncode}")
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
+
+
+def _measure_node(output: Path, seconds: float, domain: int | None) -> NodeFigures:
+    """Run node, camera and listener; return what their logs say together."""
+    sent_log, call_log = output / "published.csv", output / "callbacks.csv"
+    heard_file = output / "received" / "heard.json"
+    for old in (sent_log, call_log, heard_file):
+        old.unlink(missing_ok=True)
+    with RosProcesses(output / "logs", domain) as processes:
+        processes.start("node", "sam3d_ros.ros.bench", str(call_log), *NODE)
+        listen = ("--reports=1000000", f"--timeout={seconds + START_S + 60.0}")
+        processes.start("listener", "sam3d_ros.ros.listener", str(output / "received"), *listen)
+        time.sleep(START_S)
+        camera = ("replay", str(output / "input"), "--hz", str(RATE_HZ), "--loop")
+        options = ("--best-effort", "--log", str(sent_log), "--wait", "20")
+        processes.start("camera", "sam3d_ros.apps", *camera, *options)
+        started = time.monotonic()
+        while time.monotonic() < started + seconds + 3.0:  # some for the camera's own start
+            time.sleep(0.1)
+            _check_alive(processes)
+        for name in ("camera", "listener", "node"):  # the node hears what is still on the way
+            ended = processes.stop(name)
+            # The listener is never content here, and says so with 1.
+            if ended.exit_code != int(name == "listener"):
+                raise BenchError(f"the {name} failed\n{processes.last_lines(name)}")
+            time.sleep(0.5)
+    return node_figures(_read(sent_log), _read(call_log), read_json(heard_file))
+
+
+def _check_alive(processes: RosProcesses) -> None:
+    for name in ("node", "listener", "camera"):
+        if processes.exit_code(name) is not None:
+            raise BenchError(f"the {name} ended early\n{processes.last_lines(name)}")
+
+
+def _read(path: Path) -> dict[str, list[tuple[int, ...]]]:
+    """Read a log: rows of integers by topic."""
+    rows: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    with path.open(encoding="utf-8", newline="") as file:
+        for topic, *values in csv.reader(file):
+            rows[topic].append(tuple(int(value) for value in values))
+    return rows
+
+
+def node_figures(
+    sent: Mapping[str, Sequence[tuple[int, ...]]],
+    calls: Mapping[str, Sequence[tuple[int, ...]]],
+    heard: Mapping[str, Any],
+) -> NodeFigures:
+    """Join what was published, called and heard.
+
+    Args:
+        sent: (stamp, moment of publish) of each message in ns, by topic.
+        calls: (stamp, begin, end) of each callback in ns, by topic.
+        heard: ``heard.json`` of the listener.
+
+    Raises:
+        BenchError: When a topic stayed silent or no object came.
+    """
+    names = {f"/sam3d/{name}": name for name in INPUTS}
+    missing = [topic for topic in names if not sent.get(topic) or not calls.get(topic)]
+    if missing:
+        raise BenchError(f"nothing came through on {', '.join(missing)}")
+    first_mask_ns = sent["/sam3d/masks"][0][1]
+    first_object_ns = heard["first_object_monotonic_ns"]
+    if first_object_ns is None:
+        raise BenchError("the node published no object")
+    counts = Counter(ReportCode(report["code"]) for report in heard["reports"])
+    times = [row[1] for row in sent["/sam3d/image"]]
+    return NodeFigures(
+        seconds=(times[-1] - times[0]) / 1e9,
+        topics={name: topic_figures(sent[topic], calls[topic]) for topic, name in names.items()},
+        first_result_s=(first_object_ns - first_mask_ns) / 1e9,
+        frames_done=counts.pop(ReportCode.OK, 0),
+        frames_dropped=counts.pop(ReportCode.DROPPED, 0),
+        refusals={code.name: num for code, num in sorted(counts.items())},
+        frame_s=float(np.median([r["latency_s"] for r in heard["reports"] if not r["code"]])),
+    )
+
+
+def topic_figures(
+    sent: Sequence[tuple[int, ...]], calls: Sequence[tuple[int, ...]]
+) -> TopicFigures:
+    """Join what was sent with what was received, by stamp.
+
+    Args:
+        sent: (stamp, moment of publish) of each message, ns.
+        calls: (stamp, begin, end) of each callback, ns.
+
+    Messages from before the first one that arrived do not count: the two sides had not found each
+    other yet.
+    """
+    begins = {stamp: begin for stamp, begin, _ in calls}
+    first = next(index for index, (stamp, _) in enumerate(sent) if stamp in begins)
+    counted = sent[first:]
+    transport = [begins[stamp] - moment for stamp, moment in counted if stamp in begins]
+    durations = [end - begin for _, begin, end in calls]
+    return TopicFigures(
+        published=len(counted),
+        lost=len(counted) - len(transport),
+        transport_p50_ms=float(np.percentile(transport, 50)) / NS_PER_MS,
+        transport_p99_ms=float(np.percentile(transport, 99)) / NS_PER_MS,
+        callback_p50_ms=float(np.percentile(durations, 50)) / NS_PER_MS,
+        callback_max_ms=max(durations) / NS_PER_MS,
+    )
+
+
+def _node_text(node: NodeFigures) -> str:
+    """Lay out the node's figures."""
+    head = f"{'topic':18} {'sent':>6} {'lost':>5} {'transport p50, p99 ms':>22}"
+    head += f" {'callback p50, max ms':>21}"
+    lines = [head, "-" * len(head)]
+    lines += [
+        f"{name:18} {each.published:6} {each.lost:5} {each.transport_p50_ms:14.2f} "
+        f"{each.transport_p99_ms:7.2f} {each.callback_p50_ms:13.2f} {each.callback_max_ms:7.2f}"
+        for name, each in node.topics.items()
+    ]
+    every = node.topics.values()
+    longest = max(each.callback_max_ms for each in every)
+    slowest = max(each.transport_p50_ms for each in every)
+    lost = sum(each.lost for each in every)
+    rate = node.frames_done / node.seconds
+    refused = ", ".join(f"{num} x {code}" for code, num in node.refusals.items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            _verdict("longest input callback", longest, 5.0, "ms"),
+            _verdict("transport, p50 of the slowest topic", slowest, 8.0, "ms"),
+            _verdict("messages lost", lost, 0, ""),
+            _verdict("first result after the first mask", node.first_result_s, 2.0, "s"),
+            f"frames done: {node.frames_done} ({rate:.2f} per s, {node.frame_s:.2f} s each), newer "
+            f"ones preferred to {node.frames_dropped}",
+            f"frames refused: {refused or 'none'}",
+        ]
+    )
+
+
+def _objects_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Lay out the backend's figures."""
+    names = list(rows[0]["ms"])
+    head = f"{'object, one core':18} {'points':>7} " + " ".join(
+        f"{name + ' ms':>12}" for name in names
+    )
+    lines = [head, "-" * len(head)]
+    for row in rows:
+        cells = " ".join(f"{row['ms'][name]:12.0f}" for name in names)
+        lines.append(f"{row['object']:18} {row['points']:7} {cells}")
+    own = float(np.median([row["ms"][names[0]] for row in rows]))
+    ratios = [
+        f"{own / float(np.median([row['ms'][name] for row in rows])):.2f} x Open3D {name}"
+        for name in names[1:]
+    ]
+    slowest = max(row["ms"][names[0]] for row in rows)
+    return "\n".join(
+        [
+            *lines,
+            "",
+            _verdict(f"{names[0]}, slowest object", slowest, 400.0, "ms"),
+            f"{names[0]}, median: {own:.0f} ms = {', '.join(ratios)}",
+        ]
+    )
+
+
+def _verdict(name: str, value: float, limit: float, unit: str) -> str:
+    state = "kept" if value <= limit else "BROKEN"
+    return (
+        f"{name}: {value:.3g} {unit}".rstrip()
+        + f"  (limit {limit:g} {unit}".rstrip()
+        + f": {state})"
+    )
+
+
+@contextmanager
+def _limited_to_cores(num: int) -> Iterator[None]:
+    """Let the processes started meanwhile run on ``num`` cores, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    if len(before) < num:
+        raise ConfigError(f"the benchmark needs {num} cores, this process may use {len(before)}")
+    os.sched_setaffinity(0, sorted(before)[:num])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _cpu_name() -> str:
+    """Return the processor's name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")
