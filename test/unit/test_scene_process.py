@@ -23,8 +23,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import CancelledError, DistortionError, ReconstructionError
+from sam3d_ros.config import ObjectsConfig, SceneConfig, WeightsConfig
+from sam3d_ros.errors import (
+    CancelledError,
+    DistortionError,
+    ReconstructionError,
+    WeightsError,
+    WeightsMissingError,
+)
+from sam3d_ros.objects.files import NEEDED
 from sam3d_ros.scene.local import local_reconstructor
 from sam3d_ros.scene.process import ReconstructorProcess
 from sam3d_ros.structures import Camera, DepthImage, Frame, InstanceMask
@@ -87,6 +94,35 @@ def test_an_error_of_the_input_arrives_as_itself(
     )
     with pytest.raises(DistortionError, match="fancy"):
         process.reconstruct(step_frame(unknown))
+
+
+def sam3d(folder: Path) -> SceneConfig:
+    return SceneConfig(
+        device="cpu",
+        objects=ObjectsConfig(backend="sam3d"),
+        weights=WeightsConfig(objects=str(folder)),
+    )
+
+
+def test_weights_that_are_not_there_are_missed_before_the_process_starts(tmp_path: Path) -> None:
+    before = child_pids()
+    process = ReconstructorProcess(sam3d(tmp_path))
+    with pytest.raises(WeightsMissingError, match="sam3d check --weights"):
+        process.start()
+    assert child_pids() == before
+
+
+def test_a_backend_that_cannot_be_loaded_answers_every_frame_with_why(
+    vga: Camera, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in NEEDED["full"]:
+        (tmp_path / name).write_bytes(b"<html>not found</html>")
+    process = ReconstructorProcess(sam3d(tmp_path))
+    for _ in range(2):
+        with pytest.raises(WeightsError, match=r"neither a torch\.save archive nor"):
+            process.reconstruct(step_frame(vga))
+    process.close()
+    assert "nothing can be reconstructed" in caplog.text  # logged there, heard here
 
 
 def test_a_cancelled_frame_says_so_and_the_next_one_is_answered(
