@@ -68,7 +68,11 @@ ARGUMENTS = (
         choices=("", "raw", "compressedDepth"),
     ),
     argument("output_frame", "", "Parent of the object frames; empty: what params_file says"),
-    argument("backend", "", "What reconstructs objects (auto, lift); empty: what params_file says"),
+    argument(
+        "backend", "", "What reconstructs objects (auto, sam3d, lift); empty: what params_file says"
+    ),
+    argument("weights", "", "Folder of the weights of sam3d; empty: what params_file says"),
+    argument("device", "", "Where sam3d runs (auto, cpu, cuda:0); empty: what params_file says"),
     argument(
         "use_sim_time",
         "",
@@ -121,6 +125,8 @@ def overrides(given: dict[str, str]) -> dict[str, str | bool]:
         "depth_transport": given["depth_transport"],
         "output_frame": given["output_frame"],
         "objects.backend": given["backend"],
+        "weights.objects": given["weights"],
+        "device": given["device"],
         "use_sim_time": use_sim_time and use_sim_time == "true",
     }
     return {name: value for name, value in wanted.items() if value != ""}

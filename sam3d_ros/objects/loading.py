@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from sam3d_ros.config import ObjectsConfig, SceneConfig
-from sam3d_ros.nn.devices import device_named, dtype_named
+from sam3d_ros.nn.devices import device_named, dtype_named, release_unused
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.architecture_file import read_architecture
@@ -48,6 +49,34 @@ class LoadedStages:
     second: SecondStage | None  # where fine meshes or splats are wanted
     architecture: ObjectsArchitecture
     device: torch.device  # where it runs; weights may wait elsewhere
+
+    @property
+    def modules(self) -> list[nn.Module]:
+        """All networks."""
+        first = self.first.networks
+        modules: list[nn.Module] = [first.condition, first.geometry, first.occupancy]
+        if self.second is not None:
+            modules += [self.second.networks.condition, self.second.networks.refinement]
+            modules += filter(None, (self.second.mesh, self.second.splats))
+        return modules
+
+    def park(self) -> bool:
+        """Let weights wait on the CPU from now on; return whether that makes room elsewhere."""
+        resident = [
+            module
+            for module in self.modules
+            if any(each.device.type != "cpu" for each in module.parameters())
+        ]
+        for module in resident:
+            module.cpu()
+        if resident:
+            release_unused(self.device)
+            logger.warning(
+                "%s ran out of memory: from now on weights are there only while they are used, as "
+                "with low_memory",
+                self.device,
+            )
+        return bool(resident)
 
 
 def load_stages(config: SceneConfig, *, splats: bool) -> LoadedStages:

@@ -101,7 +101,7 @@ class Reconstructor:
         peak = PeakMemory(self._stages.device)
         views = [View(observation=observation) for observation in observations]
         samples = [Sample(view=view, seed=seed) for view in views for seed in seeds]
-        runner = StageRunner(self._stages.device, cancelled)
+        runner = StageRunner(self._stages.device, cancelled, self._stages.park)
         self._run_first(runner, views, samples, cancelled)
         if self._stages.second is not None:
             self._run_second(runner, self._stages.second, views, samples, cancelled)

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
@@ -41,12 +41,28 @@ class Work:
 WorkT = TypeVar("WorkT", bound=Work)
 
 
-class StageRunner:
-    """Runs one stage after the other on one device."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Stage(Generic[WorkT]):
+    name: str
+    function: Callable[[list[WorkT]], None]
+    modules: Sequence[nn.Module]
 
-    def __init__(self, device: torch.device, cancelled: Cancelled) -> None:
+
+class StageRunner:
+    """Runs one stage after the other on one device.
+
+    Args:
+        device: Where everything runs.
+        cancelled: Asked before every batch.
+        make_room: Frees memory of the device where it can, and says whether it could.
+    """
+
+    def __init__(
+        self, device: torch.device, cancelled: Cancelled, make_room: Callable[[], bool]
+    ) -> None:
         self._device = device
         self._cancelled = cancelled
+        self._make_room = make_room
 
     def run(
         self,
@@ -58,8 +74,9 @@ class StageRunner:
     ) -> None:
         """Let a function work on all that have no error yet, in batches.
 
-        A batch that fails is tried again one by one, so the function may be called twice for the
-        same work. What fails alone keeps its error.
+        A batch that fails is tried again one by one, and what memory does not suffice for again
+        once ``make_room`` has made some; so the function may be called several times for the same
+        work. What fails alone keeps its error.
 
         Args:
             name: Of the stage.
@@ -74,40 +91,42 @@ class StageRunner:
         waiting = [work for work in works if work.error is None]
         if not waiting:
             return
+        stage = _Stage(name=name, function=function, modules=modules)
         started = time.perf_counter()
-        error = self._failure(lambda: self._run_all(name, waiting, function, batch_size, modules))
+        self._run(stage, waiting, batch_size)
+        starved = [work for work in waiting if isinstance(work.error, OutOfMemoryError)]
+        if starved and self._make_room():
+            for work in starved:
+                work.error = None
+            self._run(stage, starved, 1)
+        share_s = (time.perf_counter() - started) / len(waiting)
         for work in waiting:
-            work.error = work.error or error
-            work.stage_s[name] = (time.perf_counter() - started) / len(waiting)
+            work.stage_s[name] = share_s
 
-    def _run_all(
-        self,
-        name: str,
-        waiting: list[WorkT],
-        function: Callable[[list[WorkT]], None],
-        batch_size: int,
-        modules: Sequence[nn.Module],
-    ) -> None:
+    def _run(self, stage: "_Stage[WorkT]", works: list[WorkT], batch_size: int) -> None:
+        error = self._failure(lambda: self._run_batches(stage, works, batch_size))
+        for work in works:
+            work.error = work.error or error
+
+    def _run_batches(self, stage: "_Stage[WorkT]", works: list[WorkT], batch_size: int) -> None:
         with ExitStack() as loans:
-            for module in modules:
+            for module in stage.modules:
                 loans.enter_context(lent_to(module, self._device))
-            for start in range(0, len(waiting), batch_size):
-                self._attempt(name, waiting[start : start + batch_size], function)
+            for start in range(0, len(works), batch_size):
+                self._attempt(stage, works[start : start + batch_size])
             finish(self._device)
 
-    def _attempt(
-        self, name: str, batch: list[WorkT], function: Callable[[list[WorkT]], None]
-    ) -> None:
+    def _attempt(self, stage: "_Stage[WorkT]", batch: list[WorkT]) -> None:
         if self._cancelled():
-            raise CancelledError(f"stopped before stage {name} of {len(batch)} objects")
-        error = self._failure(lambda: function(batch))
+            raise CancelledError(f"stopped before stage {stage.name} of {len(batch)} objects")
+        error = self._failure(lambda: stage.function(batch))
         if error is None:
             return
         if len(batch) == 1:
             batch[0].error = error
             return
         for work in batch:
-            self._attempt(name, [work], function)
+            self._attempt(stage, [work])
 
     def _failure(self, action: Callable[[], None]) -> Sam3dError | None:
         """Return what is wrong with an action's input, or that there is too little memory."""

@@ -157,6 +157,21 @@ def test_equal_seeds_give_equal_results_and_others_do_not(
     np.testing.assert_array_equal(results[0].mesh_object.vertices, results[1].mesh_object.vertices)
 
 
+def test_half_precision_and_shortcuts_change_little(
+    folder: Path, fast: Reconstructor, observations: tuple[Observation, ...]
+) -> None:
+    config = config_of(folder, mesh_detail="fast", shortcut=True)
+    others = [
+        Reconstructor.load(replace(config, precision="bf16")),
+        Reconstructor.load(replace(config, precision="fp32")),
+    ]
+    expected = made(fast.reconstruct(observations[:1])[0]).camera_from_object
+    for other in others:
+        pose = made(other.reconstruct(observations[:1])[0]).camera_from_object
+        np.testing.assert_allclose(pose.translation_m, expected.translation_m, atol=0.01)
+        assert pose.scale == pytest.approx(expected.scale, rel=0.05)
+
+
 def test_all_seeds_of_an_object_come_before_the_next_object(
     fast: Reconstructor, observations: tuple[Observation, ...]
 ) -> None:
