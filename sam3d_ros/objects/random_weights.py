@@ -21,7 +21,7 @@ object's size. The rest of every network runs as it always does, and moves all t
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -92,6 +92,53 @@ def tiny_architecture() -> ObjectsArchitecture:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RandomWeights:
+    """The tensors of all networks that reconstruct, under the names that their modules give them.
+
+    The image encoders of both condition embedders are one, as those of the release probably are.
+    """
+
+    geometry_condition: State
+    geometry: State
+    occupancy: State
+    refinement_condition: State
+    refinement: State
+    mesh: State
+    splats: State
+
+
+def random_weights(
+    architecture: ObjectsArchitecture, generator: torch.Generator, dtype: torch.dtype
+) -> RandomWeights:
+    """Draw and plant weights on the generator's device."""
+
+    def drawn(build: Callable[[], nn.Module]) -> State:
+        return random_state(build, generator, dtype)
+
+    condition = drawn(lambda: ConditionEmbedder(architecture.geometry_condition))
+    refinement_condition = drawn(lambda: ConditionEmbedder(architecture.refinement_condition))
+    for state in (condition, refinement_condition):
+        for name in filter(lambda name: name.startswith("module_list.1."), list(state)):
+            state[name] = state[name.replace(".1.", ".0.", 1)]
+    for name in filter(lambda name: name.startswith("module_list."), list(refinement_condition)):
+        refinement_condition[name] = condition[name]
+    weights = RandomWeights(
+        geometry_condition=condition,
+        geometry=drawn(lambda: GeometryModel(architecture.geometry)),
+        occupancy=drawn(lambda: OccupancyDecoder(architecture.occupancy)),
+        refinement_condition=refinement_condition,
+        refinement=drawn(lambda: RefinementModel(architecture.refinement)),
+        mesh=drawn(lambda: MeshDecoder(architecture.mesh)),
+        splats=drawn(lambda: SplatDecoder(architecture.splats)),
+    )
+    plant_ball(weights.geometry, architecture.geometry)
+    plant_pose(weights.geometry)
+    plant_occupancy(weights.occupancy)
+    plant_surface(weights.mesh, architecture.mesh)
+    return weights
+
+
 def write_random_weights(
     folder: Path, architecture: ObjectsArchitecture | None = None, seed: int = 0
 ) -> Path:
@@ -99,43 +146,30 @@ def write_random_weights(
     architecture = architecture or tiny_architecture()
     folder.mkdir(parents=True, exist_ok=True)
     write_architecture(architecture, folder)
-    generator = torch.Generator().manual_seed(seed)
-    condition = random_state(lambda: ConditionEmbedder(architecture.geometry_condition), generator)
-    geometry = random_state(lambda: GeometryModel(architecture.geometry), generator)
-    plant_ball(geometry, architecture.geometry)
-    plant_pose(geometry)
-    state = _named(condition, EMBEDDER_PREFIX) | _named(geometry, GENERATOR_PREFIX)
-    torch.save({"state_dict": state}, folder / GEOMETRY_FILE)
-    occupancy = random_state(lambda: OccupancyDecoder(architecture.occupancy), generator)
-    plant_occupancy(occupancy)
-    torch.save(occupancy, folder / OCCUPANCY_FILE)
-    _write_second_stage(folder, architecture, generator)
+    weights = random_weights(architecture, torch.Generator().manual_seed(seed), torch.float32)
+    first = _named(weights.geometry_condition, EMBEDDER_PREFIX)
+    second = _named(weights.refinement_condition, EMBEDDER_PREFIX)
+    first |= _named(weights.geometry, GENERATOR_PREFIX)
+    second |= _named(weights.refinement, GENERATOR_PREFIX)
+    torch.save({"state_dict": first}, folder / GEOMETRY_FILE)
+    torch.save({"state_dict": second}, folder / REFINEMENT_FILE)
+    torch.save(weights.occupancy, folder / OCCUPANCY_FILE)
+    torch.save(weights.mesh, folder / MESH_FILE)
+    torch.save(weights.splats, folder / SPLATS_FILE)
     return folder
 
 
-def _write_second_stage(
-    folder: Path, architecture: ObjectsArchitecture, generator: torch.Generator
-) -> None:
-    condition = random_state(
-        lambda: ConditionEmbedder(architecture.refinement_condition), generator
-    )
-    refinement = random_state(lambda: RefinementModel(architecture.refinement), generator)
-    state = _named(condition, EMBEDDER_PREFIX) | _named(refinement, GENERATOR_PREFIX)
-    torch.save({"state_dict": state}, folder / REFINEMENT_FILE)
-    mesh = random_state(lambda: MeshDecoder(architecture.mesh), generator)
-    plant_surface(mesh, architecture.mesh)
-    torch.save(mesh, folder / MESH_FILE)
-    torch.save(
-        random_state(lambda: SplatDecoder(architecture.splats), generator), folder / SPLATS_FILE
-    )
-
-
-def random_state(build: Callable[[], nn.Module], generator: torch.Generator) -> State:
-    """Return small random weights of a module; scales of norms stay about one."""
+def random_state(
+    build: Callable[[], nn.Module], generator: torch.Generator, dtype: torch.dtype
+) -> State:
+    """Return small random weights of a module; scales of norms are about one."""
+    with torch.device("meta"):
+        expected = build().state_dict()
     state: State = {}
-    for name, tensor in build().state_dict().items():
-        starts_as_one = bool((tensor == 1.0).all())
-        state[name] = starts_as_one + SPREAD * torch.randn(tensor.shape, generator=generator)
+    for name, tensor in expected.items():
+        is_scale = name.endswith("gamma") or (name.endswith("weight") and tensor.ndim == 1)
+        drawn = torch.randn(tensor.shape, generator=generator, device=generator.device, dtype=dtype)
+        state[name] = drawn.mul_(SPREAD).add_(float(is_scale))
     return state
 
 
@@ -146,6 +180,9 @@ def plant_ball(state: State, config: GeometryConfig) -> None:
     _plant_channel(state, "shape", (BALL_RADIUS - distance).clamp(-0.1, 0.1) * 10 * SIGNAL)
     out = state["latent_mapping.shape.out_layer.weight"]
     out[0, 0], out[0, 1] = 0.5, -0.5
+    for name in state:  # guidance multiplies what the condition does by eight
+        if "cross_attn" in name and "to_out" in name:
+            state[name] *= 0.1
 
 
 def plant_pose(state: State) -> None:

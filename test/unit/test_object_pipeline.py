@@ -356,6 +356,19 @@ def test_one_voxel_is_an_object_too(
         assert np.ptp(second.mesh_object.vertices, axis=0).max() < 2 / 16
 
 
+def test_an_object_out_of_sight_has_a_result_that_nobody_saw(
+    fast: Reconstructor, observations: tuple[Observation, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behind(sample: Sample) -> None:
+        pose = sample.camera_from_object
+        sample.camera_from_object = replace(pose, translation_m=np.array([0.0, 0.0, -1.0]))
+
+    monkeypatch.setattr(FirstStage, "place", spoiling(FirstStage.place, behind))
+    result = made(fast.reconstruct(observations)[1])
+    assert result.quality.silhouette_iou == 0
+    assert result.quality.observed_fraction == 0
+
+
 def test_an_observation_without_points_fails_alone(
     fast: Reconstructor, observations: tuple[Observation, ...]
 ) -> None:
