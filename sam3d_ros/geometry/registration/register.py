@@ -1,0 +1,252 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Registration: from a start pose to the pose that agrees best with a view, or to a refusal."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from sam3d_ros.geometry.registration.agreement import Agreement, agreement
+from sam3d_ros.geometry.registration.model import RegistrationModel
+from sam3d_ros.geometry.registration.poses import Poses, joined
+from sam3d_ros.geometry.registration.solving import normal_equations, pivots_m, stepped
+from sam3d_ros.geometry.registration.starts import StartsConfig, starts
+from sam3d_ros.geometry.registration.terms import (
+    Outlining,
+    Rendered,
+    Rows,
+    depth_rows,
+    joined_rows,
+    nearest_rows,
+    outline_rows,
+    rendered,
+    support_rows,
+)
+from sam3d_ros.geometry.registration.view import RegistrationView
+from sam3d_ros.structures import Floats, Similarity
+
+
+class RegistrationStatus(IntEnum):
+    """What became of a registration; equal to the constants of ``Object.msg``."""
+
+    NOT_RUN = 0
+    ACCEPTED = 1
+    REJECTED = 2
+    OCCLUDED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationConfig:
+    """How far to search, and what to accept."""
+
+    starts: StartsConfig = field(default_factory=StartsConfig)
+    num_coarse: int = 6  # hypotheses that are moved at all
+    num_fine: int = 2  # of which so many to the end
+    max_iterations: int = 8  # fine steps
+    with_scale: bool = True
+    min_points: int = 30  # measured; fewer say nothing
+    min_shown: float = 0.1  # share of the object that nothing else hides
+    min_score: float = 0.65
+    min_iou: float = 0.75
+    min_inliers: float = 0.7
+    max_growth: float = 0.4  # of the logarithm of the scale, from the start
+    max_shift_m: float = 0.1  # of the centre, from the start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Registration:
+    """A pose and how much to trust it."""
+
+    camera_from_object: Similarity  # refined where ACCEPTED, else the start
+    status: RegistrationStatus
+    score_before: float
+    score_after: float  # of the best pose found, accepted or not
+    silhouette_iou: float  # of ``camera_from_object``, as all that follow
+    residual_m: float
+    inlier_fraction: float
+    covariance: Floats  # (7, 7) of position, turn about the camera's axes, logarithm of the scale
+
+
+PRIOR_SIGMA = np.array([0.05] * 3 + [0.5] * 3 + [0.15])  # of a pose that nothing is known of
+# Coarse steps: widths of the kernels of depth (m) and of outlines, which weigh less than they will.
+COARSE = (
+    (0.03, Outlining(3.0, 40.0)),
+    (0.03, Outlining(3.0, 25.0)),
+    (0.02, Outlining(3.0, 15.0)),
+    (0.015, Outlining(3.0, 8.0)),
+)
+FINE = (0.004, Outlining(1.0, 3.0))
+ROUGH_STRIDE = 4  # of the pixels in which starts are compared
+
+
+def register(
+    model: RegistrationModel,
+    view: RegistrationView,
+    start: Similarity,
+    config: RegistrationConfig | None = None,
+) -> Registration:
+    """Find the pose near a start that agrees best with a view."""
+    config = config or RegistrationConfig()
+    given = Poses.of([start])
+    if pivots_m(model, given)[0, 2] <= 0:
+        return _unmoved(start, RegistrationStatus.NOT_RUN, None)
+    before = _agreement(model, given, view)
+    if view.num_measured < config.min_points:
+        return _unmoved(start, RegistrationStatus.OCCLUDED, before)
+    found, after = _searched(model, view, start, config)
+    if after.shown_fraction[0] < config.min_shown:
+        return _unmoved(start, RegistrationStatus.OCCLUDED, before)
+    if not (_agrees(after, config) and _is_near(model, found, given, config)):
+        return _unmoved(start, RegistrationStatus.REJECTED, before, float(after.score[0]))
+    return Registration(
+        camera_from_object=found.similarity(0),
+        status=RegistrationStatus.ACCEPTED,
+        score_before=float(before.score[0]),
+        score_after=float(after.score[0]),
+        silhouette_iou=float(after.silhouette_iou[0]),
+        residual_m=after.residual_m(0),
+        inlier_fraction=float(after.inlier_fraction[0]),
+        covariance=_covariance(model, found, view),
+    )
+
+
+def _searched(
+    model: RegistrationModel, view: RegistrationView, start: Similarity, config: RegistrationConfig
+) -> tuple[Poses, Agreement]:
+    """Return the best pose found, and how it agrees; the start itself is a candidate."""
+    poses = starts(model, view, start, config.starts)
+    given = poses[np.array([0])]
+    rough = view.thinned(ROUGH_STRIDE)
+    scores = _agreement(model, poses, rough).score
+    poses = poses[np.argsort(-scores, kind="stable")[: config.num_coarse]]
+    for kernel_m, outlining in COARSE:
+        rows = joined_rows(
+            nearest_rows(model, poses, view, kernel_m),
+            outline_rows(model, poses, view, outlining),
+            support_rows(model, poses, view),
+        )
+        poses = stepped(model, poses, rows, with_scale=config.with_scale)
+    poses = joined(given, poses)
+    return _refined(model, view, poses, config)
+
+
+def _refined(
+    model: RegistrationModel, view: RegistrationView, poses: Poses, config: RegistrationConfig
+) -> tuple[Poses, Agreement]:
+    """Move the best hypotheses on with what is visible at each step; return the best pose met."""
+    seen = rendered(model, poses, view.pixels.rays)
+    scores = _compared(model, poses, view, seen)
+    met, met_scores = [poses], [scores.score]
+    for number in range(config.max_iterations):
+        # Halfway it is clear which hypothesis wins.
+        num = config.num_fine if 2 * number < config.max_iterations else 1
+        chosen = np.argsort(-scores.score, kind="stable")[:num]
+        poses = _fine_step(model, poses[chosen], view, seen[chosen], config)
+        seen = rendered(model, poses, view.pixels.rays)
+        scores = _compared(model, poses, view, seen)
+        met.append(poses)
+        met_scores.append(scores.score)
+    best = np.array([np.concatenate(met_scores).argmax()])
+    found = joined(*met)[best]
+    return found, _agreement(model, found, view)
+
+
+def _fine_step(
+    model: RegistrationModel,
+    poses: Poses,
+    view: RegistrationView,
+    seen: Rendered,
+    config: RegistrationConfig,
+) -> Poses:
+    rows = _fine_rows(model, poses, view, seen)
+    return stepped(model, poses, rows, with_scale=config.with_scale)
+
+
+def _fine_rows(
+    model: RegistrationModel, poses: Poses, view: RegistrationView, seen: Rendered
+) -> Rows:
+    return joined_rows(
+        depth_rows(view, seen, FINE[0]),
+        outline_rows(model, poses, view, FINE[1]),
+        support_rows(model, poses, view),
+    )
+
+
+def _agreement(model: RegistrationModel, poses: Poses, view: RegistrationView) -> Agreement:
+    return _compared(model, poses, view, rendered(model, poses, view.pixels.rays))
+
+
+def _compared(
+    model: RegistrationModel, poses: Poses, view: RegistrationView, seen: Rendered
+) -> Agreement:
+    return agreement(view, seen, model.radius * poses.scale)
+
+
+def _agrees(after: Agreement, config: RegistrationConfig) -> bool:
+    """Tell whether a pose explains the view: another object's mask is never explained."""
+    return bool(
+        after.score[0] >= config.min_score
+        and after.silhouette_iou[0] >= config.min_iou
+        and after.inlier_fraction[0] >= config.min_inliers
+    )
+
+
+def _is_near(
+    model: RegistrationModel, found: Poses, given: Poses, config: RegistrationConfig
+) -> bool:
+    """Tell whether a pose is as near to the start as a start may be wrong."""
+    shift_m = np.linalg.norm(pivots_m(model, found) - pivots_m(model, given), axis=1)
+    growth = np.abs(np.log(found.scale / given.scale))
+    return bool(shift_m[0] <= config.max_shift_m and growth[0] <= config.max_growth)
+
+
+def _unmoved(
+    start: Similarity,
+    status: RegistrationStatus,
+    before: Agreement | None,
+    score_after: float = float("nan"),
+) -> Registration:
+    """Return the start with what is known of it, and the uncertainty of one not confirmed."""
+    nan = float("nan")
+    return Registration(
+        camera_from_object=start,
+        status=status,
+        score_before=float(before.score[0]) if before else nan,
+        score_after=score_after,
+        silhouette_iou=float(before.silhouette_iou[0]) if before else nan,
+        residual_m=before.residual_m(0) if before else nan,
+        inlier_fraction=float(before.inlier_fraction[0]) if before else nan,
+        covariance=np.diag(np.square(PRIOR_SIGMA)),
+    )
+
+
+def _covariance(model: RegistrationModel, poses: Poses, view: RegistrationView) -> Floats:
+    """Return the inverse Hessian, with the prior's where nothing was observed.
+
+    It is that of the object frame's origin, while steps are about the centre of the object:
+    ``origin' = origin + shift + turn x arm + growth arm``.
+    """
+    rows = _fine_rows(model, poses, view, rendered(model, poses, view.pixels.rays))
+    pivots = pivots_m(model, poses)
+    hessian, _ = normal_equations(rows, pivots)
+    free = np.linalg.inv(hessian[0] + np.diag(1.0 / np.square(PRIOR_SIGMA)))
+    x, y, z = poses.translation_m[0] - pivots[0]
+    to_origin = np.eye(7)
+    to_origin[:3, 3:6] = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
+    to_origin[:3, 6] = (x, y, z)
+    covariance: Floats = to_origin @ free @ to_origin.T
+    return covariance

@@ -1,0 +1,287 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Registration by its laws: known answers are found, wrong questions are refused."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from sam3d_ros.errors import ShapeError
+from sam3d_ros.evaluation.benchmarks.registration_cases import (
+    CaseSpec,
+    RegistrationCase,
+    Shape,
+    case,
+    pose_errors,
+    shape_of,
+)
+from sam3d_ros.evaluation.synthetic_objects import model
+from sam3d_ros.geometry.registration.model import RegistrationModel, prepared
+from sam3d_ros.geometry.registration.register import (
+    Registration,
+    RegistrationConfig,
+    RegistrationStatus,
+    register,
+)
+from sam3d_ros.geometry.registration.starts import StartsConfig
+from sam3d_ros.geometry.registration.view import Seen, prepared_view
+from sam3d_ros.geometry.transforms import rotation_from_axis_angle
+from sam3d_ros.structures import Mesh, Similarity, SupportPlane
+
+CLEAN = CaseSpec(noise=0.001, hidden=0.0)
+HALF = CaseSpec(noise=0.005, hidden=0.5)
+UP = np.array([0.0, 0.0, 1.0])
+
+
+@cache
+def shape(name: str) -> Shape:
+    return shape_of(name, model(name).mesh(0.003))
+
+
+@cache
+def known(name: str) -> RegistrationModel:
+    return prepared(shape(name).mesh)
+
+
+def seen(view: RegistrationCase) -> Seen:
+    return Seen(
+        points_camera=view.points_camera, mask=view.mask, silhouette=view.mask, camera=view.camera
+    )
+
+
+def registered(
+    name: str, view: RegistrationCase, config: RegistrationConfig | None = None
+) -> Registration:
+    return register(known(name), prepared_view(seen(view)), view.start, config)
+
+
+def look(name: str, spec: CaseSpec, seed: int = 0) -> RegistrationCase:
+    return case(shape(name), spec, np.random.default_rng(seed))
+
+
+def misplaced(pose: Similarity, shift_m: tuple[float, float, float], scale: float) -> Similarity:
+    return Similarity(pose.rotation, pose.translation_m + shift_m, pose.scale * scale)
+
+
+@pytest.mark.parametrize("name", ["drill", "mug", "box"])
+def test_the_true_pose_stays(name: str) -> None:
+    view = look(name, CLEAN)
+    view = replace(view, start=view.truth)
+
+    found = registered(name, view)
+
+    errors = pose_errors(view.shape, found.camera_from_object, view.truth)
+    assert found.status is RegistrationStatus.ACCEPTED
+    assert errors.add_s < 0.004
+    assert errors.scale < 0.01
+    assert found.score_after >= found.score_before > 0.8
+
+
+@pytest.mark.parametrize("name", ["drill", "mug", "box", "can", "bottle", "bowl"])
+@pytest.mark.parametrize("spec", [CLEAN, HALF], ids=["open", "half hidden"])
+def test_a_misplaced_mesh_is_put_in_place(name: str, spec: CaseSpec) -> None:
+    for seed in (1, 2):
+        view = look(name, spec, seed)
+
+        found = registered(name, view)
+
+        errors = pose_errors(view.shape, found.camera_from_object, view.truth)
+        before = pose_errors(view.shape, view.start, view.truth)
+        assert found.status is RegistrationStatus.ACCEPTED
+        assert found.score_after > found.score_before
+        assert errors.add_s < min(0.03, before.add_s)
+        assert errors.scale < 0.04
+
+
+@pytest.mark.parametrize("scale", [0.85, 1.15])
+def test_the_size_is_found(scale: float) -> None:
+    view = look("drill", CLEAN)
+    view = replace(view, start=misplaced(view.truth, (0.0, 0.0, 0.0), scale))
+
+    found = registered("drill", view)
+
+    assert found.camera_from_object.scale == pytest.approx(1.0, abs=0.01)
+
+
+def test_the_size_stays_where_it_is_said_to_be_right() -> None:
+    view = look("drill", CLEAN)
+    view = replace(view, start=misplaced(view.truth, (0.02, 0.0, 0.01), 1.0))
+
+    found = registered("drill", view, RegistrationConfig(with_scale=False))
+
+    assert found.camera_from_object.scale == 1.0
+    assert pose_errors(view.shape, found.camera_from_object, view.truth).add_s < 0.01
+
+
+def test_it_does_not_matter_where_the_object_has_its_frame() -> None:
+    view = look("mug", CLEAN, 3)
+    object_from_other = Similarity(rotation_from_axis_angle(np.ones(3), 1.0), UP * 0.1, 2.0)
+    mesh: Mesh = view.shape.mesh.transformed(object_from_other.inverse())
+
+    found = registered("mug", view).camera_from_object
+    start = view.start @ object_from_other
+    other = register(prepared(mesh), prepared_view(seen(view)), start).camera_from_object
+
+    expected = (found @ object_from_other).matrix
+    np.testing.assert_allclose(other.matrix, expected, atol=6e-3)
+
+
+def test_when_the_scene_moves_the_answer_moves_with_it() -> None:
+    view = look("drill", CLEAN, 4)
+    # Half a turn about the optical axis maps pixels to pixels, for a camera centred in its image.
+    half_turn = Similarity(rotation_from_axis_angle(UP, np.pi), np.zeros(3))
+    turned = replace(
+        view,
+        points_camera=half_turn.apply(view.points_camera[::-1, ::-1]),
+        mask=view.mask[::-1, ::-1].copy(),
+        start=half_turn @ view.start,
+    )
+
+    found = half_turn @ registered("drill", view).camera_from_object
+
+    np.testing.assert_allclose(
+        registered("drill", turned).camera_from_object.matrix, found.matrix, atol=3e-3
+    )
+
+
+def test_the_same_question_has_the_same_answer() -> None:
+    view = look("mug", HALF, 5)
+
+    first, second = registered("mug", view), registered("mug", view)
+
+    np.testing.assert_array_equal(first.camera_from_object.matrix, second.camera_from_object.matrix)
+    np.testing.assert_array_equal(first.covariance, second.covariance)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("mug", "drill"), ("drill", "box"), ("bowl", "bottle"), ("box", "mug")]
+)
+def test_the_mask_of_another_object_is_refused(name: str, other: str) -> None:
+    view = look(other, CLEAN, 6)
+
+    found = registered(name, view)
+
+    assert found.status is RegistrationStatus.REJECTED
+    np.testing.assert_array_equal(found.camera_from_object.matrix, view.start.matrix)
+    assert found.score_after < 0.75
+    assert found.covariance[0, 0] > 0.03**2
+
+
+def test_the_mask_of_an_equal_object_elsewhere_is_refused() -> None:
+    view = look("mug", CLEAN, 7)
+    view = replace(view, start=misplaced(view.truth, (0.3, 0.0, 0.0), 1.0))
+
+    assert registered("mug", view).status is RegistrationStatus.REJECTED
+
+
+def test_what_is_not_seen_at_all_is_said_to_be_occluded() -> None:
+    view = look("mug", CLEAN)
+    nothing = replace(view, mask=np.zeros_like(view.mask))
+
+    found = registered("mug", nothing)
+
+    assert found.status is RegistrationStatus.OCCLUDED
+    np.testing.assert_array_equal(found.camera_from_object.matrix, view.start.matrix)
+    assert np.isnan(found.score_after)
+
+
+def test_an_object_behind_the_camera_is_not_registered() -> None:
+    view = look("mug", CLEAN)
+    behind = replace(view, start=Similarity(np.eye(3), -UP))
+
+    assert registered("mug", behind).status is RegistrationStatus.NOT_RUN
+
+
+def test_what_hides_an_object_is_no_evidence_against_it() -> None:
+    view = look("box", HALF, 8)
+    view = replace(view, start=view.truth)
+
+    found = registered("box", view)
+
+    # Half of its pixels show something else, but something nearer.
+    assert found.silhouette_iou > 0.95
+    assert found.inlier_fraction > 0.95
+
+
+def test_a_turn_that_cannot_be_seen_is_uncertain() -> None:
+    can, drill = look("can", CLEAN), look("drill", CLEAN)
+
+    about_axes = [
+        view.truth.rotation.T
+        @ registered(view.shape.name, view).covariance[3:6, 3:6]
+        @ view.truth.rotation
+        for view in (can, drill)
+    ]
+
+    assert about_axes[0][2, 2] > 30 * about_axes[0][0, 0]
+    assert about_axes[0][2, 2] > 50 * about_axes[1][2, 2]
+
+
+def test_covariances_are_symmetric_and_positive_and_grow_with_the_noise() -> None:
+    quiet, loud = (
+        registered("drill", look("drill", CaseSpec(noise=noise, hidden=0.0))).covariance
+        for noise in (0.001, 0.02)
+    )
+
+    np.testing.assert_allclose(quiet, quiet.T, atol=1e-12)
+    assert np.linalg.eigvalsh(quiet).min() > 0
+    assert np.trace(loud[:3, :3]) > np.trace(quiet[:3, :3])
+
+
+def test_a_half_turn_is_found_among_the_turns_that_are_asked_for() -> None:
+    view = look("drill", CLEAN, 9)
+    half_turn = Similarity(rotation_from_axis_angle(UP, np.pi), np.zeros(3))
+    view = replace(view, start=view.truth @ half_turn)
+    config = RegistrationConfig(starts=StartsConfig(tilt_rad=0.0, yaws=8))
+
+    found = registered("drill", view, config)
+
+    errors = pose_errors(view.shape, found.camera_from_object, view.truth)
+    assert found.status is RegistrationStatus.ACCEPTED
+    assert errors.turn_deg < 2.0
+
+
+def test_a_support_pulls_the_lowest_point_onto_it() -> None:
+    view = look("box", HALF, 10)
+    normal = view.truth.rotation @ UP
+    plane = SupportPlane(
+        normal_camera=normal, offset_m=-float(normal @ view.truth.translation_m), confidence=1.0
+    )
+
+    free, standing = (
+        register(known("box"), prepared_view(replace(seen(view), support=support)), view.start)
+        for support in (None, plane)
+    )
+
+    def lowest_m(found: Registration) -> float:
+        vertices = found.camera_from_object.apply(view.shape.mesh.vertices)
+        return abs(float(plane.height_m(vertices).min()))
+
+    assert lowest_m(standing) < max(0.002, lowest_m(free))
+
+
+def test_a_mesh_without_area_is_refused() -> None:
+    line = Mesh(
+        vertices=np.zeros((3, 3), dtype=np.float32),
+        triangles=np.array([[0, 1, 2]], dtype=np.int32),
+        colors=np.zeros((3, 3), dtype=np.uint8),
+        observed=np.zeros(3, dtype=np.float32),
+    )
+
+    with pytest.raises(ShapeError, match="must have area"):
+        prepared(line)
