@@ -24,7 +24,7 @@ from sam3d_ros.errors import ConfigError
 
 NODE = "node"
 # Modules of evaluation.benchmarks. On a machine with a GPU they measure the released sizes there.
-MODELS = ("first_stage", "sparse", "decoders", "meshing")
+MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline")
 DESCRIPTION = """\
 Measure the node under a camera's load and the backend on one core beside Open3D (part node), and
 the models with random weights beside their arithmetic, plain alternatives and limits (the other

@@ -59,7 +59,7 @@ from sam3d_ros.objects.weights import EMBEDDER_PREFIX, GENERATOR_PREFIX
 
 SPREAD = 0.02  # standard deviation of what is random
 SIGNAL = 10.0  # of the planted channels, so large that a norm is hardly moved by the others
-BALL_RADIUS = 0.6  # of half the cube
+BALL = (-1.0, 0.6)  # inner and outer radius in halves of the cube; below 0 there is no cavity
 PULL = 2.0  # of the layout towards its pose: velocity over distance
 LOG_SCALE = -0.6  # of the object, in units of its scene
 
@@ -109,9 +109,12 @@ class RandomWeights:
 
 
 def random_weights(
-    architecture: ObjectsArchitecture, generator: torch.Generator, dtype: torch.dtype
+    architecture: ObjectsArchitecture,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+    radii: tuple[float, float] = BALL,
 ) -> RandomWeights:
-    """Draw and plant weights on the generator's device."""
+    """Draw and plant weights on the generator's device; they see a ball with these radii."""
 
     def drawn(build: Callable[[], nn.Module]) -> State:
         return random_state(build, generator, dtype)
@@ -132,7 +135,7 @@ def random_weights(
         mesh=drawn(lambda: MeshDecoder(architecture.mesh)),
         splats=drawn(lambda: SplatDecoder(architecture.splats)),
     )
-    plant_ball(weights.geometry, architecture.geometry)
+    plant_ball(weights.geometry, architecture.geometry, radii)
     plant_pose(weights.geometry)
     plant_occupancy(weights.occupancy)
     plant_surface(weights.mesh, architecture.mesh)
@@ -173,11 +176,12 @@ def random_state(
     return state
 
 
-def plant_ball(state: State, config: GeometryConfig) -> None:
+def plant_ball(state: State, config: GeometryConfig, radii: tuple[float, float]) -> None:
     """Lead the first channel of the shape latent to +4 within a ball and to -4 around it."""
     middle = (config.resolution - 1) / 2
     distance = (grid_positions(config.resolution) - middle).norm(dim=1) / (middle + 0.5)
-    _plant_channel(state, "shape", (BALL_RADIUS - distance).clamp(-0.1, 0.1) * 10 * SIGNAL)
+    inside = torch.minimum(radii[1] - distance, distance - radii[0])
+    _plant_channel(state, "shape", inside.clamp(-0.1, 0.1) * 10 * SIGNAL)
     out = state["latent_mapping.shape.out_layer.weight"]
     out[0, 0], out[0, 1] = 0.5, -0.5
     for name in state:  # guidance multiplies what the condition does by eight
