@@ -15,7 +15,7 @@
 
 """Cases of registration with known answers: a mesh, half of it hidden, a pose that is off."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def shape_of(name: str, mesh: Mesh) -> Shape:
     )
 
 
-def cases(all_shapes: list[Shape], num: int, spec: CaseSpec) -> Iterator[RegistrationCase]:
+def cases(all_shapes: Sequence[Shape], num: int, spec: CaseSpec) -> Iterator[RegistrationCase]:
     """Yield seeded cases; the shapes take turns."""
     for number in range(num):
         yield case(all_shapes[number % len(all_shapes)], spec, np.random.default_rng(number))

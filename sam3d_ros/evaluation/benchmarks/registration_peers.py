@@ -15,8 +15,9 @@
 
 """What one would do by hand with Open3D to register a mesh to masked points.
 
-Each is a few documented calls, given the same mesh, points and start. A part of a surface is
-registered to all of it, never the other way round, which would pull unseen sides to the camera.
+Each is a few documented calls, given the same mesh, points and start. ICP runs both ways: the mesh
+to the points, as models are registered to scenes by habit, and the points to the mesh, which does
+not pull unseen sides to the camera.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +31,10 @@ from sam3d_ros.geometry.meshes import sample_surface
 from sam3d_ros.structures import Floats, Mesh, Similarity
 
 REACHES_M = (0.03, 0.01)  # of correspondences, first far, then near
-NUM_SAMPLES = 4000  # of the mesh
-MAX_POINTS = 4000  # measured
-ITERATIONS = 40
+NUM_SAMPLES = 2000  # of the mesh
+MAX_POINTS = 2000  # measured
+ITERATIONS = 30  # Open3D's default
+NORMAL_NEIGHBOURS = 30
 VOXEL_SHARE = 0.04  # of the diameter, for features
 NORMAL_VOXELS, FEATURE_VOXELS, RANSAC_VOXELS = 2.0, 5.0, 1.5  # radii, as Open3D's tutorial does
 RANSAC_ITERATIONS, RANSAC_CONFIDENCE = 20_000, 0.999
@@ -44,14 +46,14 @@ _icp = o3d.pipelines.registration
 class PeerInput:
     """What a peer prepared of a mesh and gets of a view."""
 
-    mesh: Mesh  # in the object frame
-    cloud: o3d.geometry.PointCloud  # samples of it, with normals
+    cloud: o3d.geometry.PointCloud  # samples of the mesh in its frame, with normals
     diameter_m: float
     points_camera: Floats  # (N, 3), of the object alone
     start: Similarity
 
 
 Peer = Callable[[PeerInput], Similarity]
+Estimate = Callable[[], o3d.pipelines.registration.TransformationEstimation]
 
 
 def peer_cloud(mesh: Mesh) -> o3d.geometry.PointCloud:
@@ -71,19 +73,9 @@ def start_only(given: PeerInput) -> Similarity:
     return given.start
 
 
-def point_to_point(given: PeerInput) -> Similarity:
-    """Run ICP with Open3D's point-to-point estimate, rigid."""
-    return _refined(given, _icp.TransformationEstimationPointToPoint())
-
-
-def point_to_point_scaled(given: PeerInput) -> Similarity:
-    """Run ICP with Open3D's point-to-point estimate, scale included."""
-    return _refined(given, _icp.TransformationEstimationPointToPoint(with_scaling=True))
-
-
-def point_to_plane(given: PeerInput) -> Similarity:
-    """Run ICP with Open3D's point-to-plane estimate, which is rigid."""
-    return _refined(given, _icp.TransformationEstimationPointToPlane())
+def icp(estimate: Estimate, *, to_mesh: bool) -> Peer:
+    """Return ICP with one of Open3D's estimates, of the points to the mesh or the other way."""
+    return lambda given: _refined(given, estimate(), to_mesh=to_mesh)
 
 
 def ransac_features(given: PeerInput) -> Similarity:
@@ -112,20 +104,32 @@ def ransac_features(given: PeerInput) -> Similarity:
     if not np.linalg.det(matrix[:3, :3]) > 1e-9:
         return given.start
     start = Similarity.from_matrix(matrix).inverse()
-    return _refined(_restarted(given, start), _icp.TransformationEstimationPointToPlane())
+    restarted = PeerInput(given.cloud, given.diameter_m, given.points_camera, start)
+    return _refined(restarted, _plane(), to_mesh=True)
+
+
+def _point() -> o3d.pipelines.registration.TransformationEstimation:
+    return _icp.TransformationEstimationPointToPoint()
+
+
+def _scaled_point() -> o3d.pipelines.registration.TransformationEstimation:
+    return _icp.TransformationEstimationPointToPoint(with_scaling=True)
+
+
+def _plane() -> o3d.pipelines.registration.TransformationEstimation:
+    return _icp.TransformationEstimationPointToPlane()
 
 
 PEERS: Mapping[str, Peer] = {
     "start": start_only,
-    "o3d point": point_to_point,
-    "o3d point, scale": point_to_point_scaled,
-    "o3d plane": point_to_plane,
-    "o3d RANSAC+FPFH+ICP": ransac_features,
+    "o3d point, mesh to points": icp(_point, to_mesh=False),
+    "o3d point, points to mesh": icp(_point, to_mesh=True),
+    "o3d point+scale, mesh to points": icp(_scaled_point, to_mesh=False),
+    "o3d point+scale, points to mesh": icp(_scaled_point, to_mesh=True),
+    "o3d plane, mesh to points": icp(_plane, to_mesh=False),
+    "o3d plane, points to mesh": icp(_plane, to_mesh=True),
+    "o3d RANSAC+FPFH+scale, then plane": ransac_features,
 }
-
-
-def _restarted(given: PeerInput, start: Similarity) -> PeerInput:
-    return PeerInput(given.mesh, given.cloud, given.diameter_m, given.points_camera, start)
 
 
 def _measured(given: PeerInput) -> o3d.geometry.PointCloud:
@@ -135,19 +139,28 @@ def _measured(given: PeerInput) -> o3d.geometry.PointCloud:
 
 
 def _refined(
-    given: PeerInput, estimate: o3d.pipelines.registration.TransformationEstimation
+    given: PeerInput,
+    estimate: o3d.pipelines.registration.TransformationEstimation,
+    *,
+    to_mesh: bool,
 ) -> Similarity:
-    """Register the measured points to the mesh; return the inverse."""
-    matrix = given.start.inverse().matrix
-    cloud = _measured(given)
+    """Run ICP, far and then near."""
+    mesh, points = given.cloud, _measured(given)
+    if to_mesh:
+        source, target, matrix = points, mesh, given.start.inverse().matrix
+    else:
+        source, target, matrix = mesh, points, given.start.matrix
+        target.estimate_normals(o3d.geometry.KDTreeSearchParamKNN(NORMAL_NEIGHBOURS))
+        target.orient_normals_towards_camera_location(np.zeros(3))
     for reach_m in REACHES_M:
         criteria = _icp.ICPConvergenceCriteria(max_iteration=ITERATIONS)
-        result = _icp.registration_icp(cloud, given.cloud, reach_m, matrix, estimate, criteria)
+        result = _icp.registration_icp(source, target, reach_m, matrix, estimate, criteria)
         matrix = np.asarray(result.transformation)
     try:
-        return Similarity.from_matrix(matrix).inverse()
+        found = Similarity.from_matrix(matrix)
     except ShapeError:  # scaled to nothing
         return given.start
+    return found.inverse() if to_mesh else found
 
 
 def _features(

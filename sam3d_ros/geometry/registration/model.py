@@ -26,7 +26,7 @@ from sam3d_ros.geometry.raycasting import MeshLike, raycasting_scene
 from sam3d_ros.structures import Bools, Floats, Ints
 
 NUM_SAMPLES = 1600  # of the surface, for coarse association
-NUM_RIM_POINTS = 6000  # on edges, of which few are on the rim at once
+NUM_RIM_POINTS = 4000  # on edges, of which few are on the rim at once
 RIM_SPACING = 0.02  # of points on one edge, as share of the diameter
 FLAT_COSINE = 0.999999  # edges between coplanar triangles are never on a rim
 NUM_DIRECTIONS = 128  # in which a lowest point is looked up
@@ -40,6 +40,7 @@ class RimCandidates:
     points: Floats  # (E, 3)
     first: Floats  # (E, 3) unit normal of one triangle
     second: Floats  # (E, 3) of the other one; its opposite where there is no other one
+    planes: Floats  # (2, E, 4) float32, of both triangles: normal @ x + offset = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,7 +116,12 @@ def _rim_candidates(
         kept = np.random.default_rng(0).permutation(len(index))[:NUM_RIM_POINTS]
         index, fraction = index[kept], fraction[kept]
     points = start[index] + fraction * (end[index] - start[index])
-    return RimCandidates(points=points, first=first[index], second=second[index])
+    first, second = first[index], second[index]
+    offsets = -np.stack([(first * points).sum(axis=1), (second * points).sum(axis=1)])
+    planes = np.concatenate((np.stack((first, second)), offsets[..., None]), axis=2)
+    return RimCandidates(
+        points=points, first=first, second=second, planes=planes.astype(np.float32)
+    )
 
 
 def _welded(vertices: Floats, triangles: Ints, radius: float) -> Ints:

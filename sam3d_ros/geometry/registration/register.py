@@ -54,9 +54,9 @@ class RegistrationConfig:
     """How far to search, and what to accept."""
 
     starts: StartsConfig = field(default_factory=StartsConfig)
-    num_coarse: int = 6  # hypotheses that are moved at all
+    num_coarse: int = 5  # hypotheses that are moved at all
     num_fine: int = 2  # of which so many to the end
-    max_iterations: int = 8  # fine steps
+    max_iterations: int = 7  # fine steps
     with_scale: bool = True
     min_points: int = 30  # measured; fewer say nothing
     min_shown: float = 0.1  # share of the object that nothing else hides

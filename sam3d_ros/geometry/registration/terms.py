@@ -160,10 +160,9 @@ class _Rims:
 def _rims(model: RegistrationModel, poses: Poses, view: RegistrationView) -> _Rims:
     """Find the points on edges of which the camera sees one triangle only."""
     rims, eyes = model.rims, poses.unapply(np.zeros((1, 3)))
-    # Which side of a triangle's plane the eye is on; linear in the eye.
-    first = (rims.first @ eyes[:, 0].T).T - (rims.first * rims.points).sum(axis=1)
-    second = (rims.second @ eyes[:, 0].T).T - (rims.second * rims.points).sum(axis=1)
-    chosen = np.stack([_some(flags) for flags in first * second <= 0])
+    homogeneous = np.concatenate((eyes[:, 0], np.ones((len(poses), 1))), axis=1)
+    sides = rims.planes @ homogeneous.T.astype(np.float32)  # of the triangles' planes, (2, E, K)
+    chosen = np.stack([_some(flags) for flags in (sides[0] * sides[1] <= 0).T])
     points = poses.apply(rims.points[chosen])
     outwards = poses.turn(rims.first[chosen] + rims.second[chosen])
     depth_m = np.maximum(points[..., 2:], NEAREST_M)

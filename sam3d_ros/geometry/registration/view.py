@@ -25,9 +25,9 @@ from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, SupportPlane
 
-NUM_RAYS = 1400  # over the crop
-NUM_POINTS = 160  # measured points in coarse association
-NUM_CONTOUR = 110
+NUM_RAYS = 1200  # over the crop
+NUM_POINTS = 140  # measured points in coarse association
+NUM_CONTOUR = 100
 MARGIN_SHARE = 0.35  # of the mask's box, seen around it
 MIN_MARGIN_PX = 12
 OCCLUDER_GAP_M = 0.005  # what hides the object is nearer than it by this and the noise
