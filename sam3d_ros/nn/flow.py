@@ -25,6 +25,7 @@ from typing import Protocol, Self, TypeVar
 import torch
 
 from sam3d_ros.errors import CancelledError, ConfigError
+from sam3d_ros.protocols import Cancelled, never
 
 TIME_SCALE = 1000.0  # of the times that models get
 
@@ -42,7 +43,6 @@ class FlowState(Protocol):
 
 
 StateT = TypeVar("StateT", bound=FlowState)
-Cancelled = Callable[[], bool]
 Progress = Callable[[int, int], None]  # steps done, steps in total
 
 
@@ -129,11 +129,6 @@ def schedule(config: FlowConfig, dtype: torch.dtype = torch.float64) -> tuple[Fl
 def guided(conditional: StateT, unconditional: StateT, strength: float) -> StateT:
     """Push a velocity away from the one without condition: ``(1 + s) c - s u``."""
     return conditional * (1.0 + strength) + unconditional * -strength
-
-
-def never() -> bool:
-    """Answer "was this cancelled?" for callers that do not cancel."""
-    return False
 
 
 def unheard(done: int, total: int) -> None:

@@ -26,7 +26,7 @@ import trimesh
 
 from sam3d_ros.errors import ConfigError, ReconstructionError
 from sam3d_ros.geometry.measures import is_closed, is_watertight, volume_m3
-from sam3d_ros.geometry.meshes import decimate, occupancy, triangle_areas
+from sam3d_ros.geometry.meshes import bounds, decimate, occupancy, triangle_areas
 from sam3d_ros.objects.colored_points import bytes_from_colors
 from sam3d_ros.objects.flexicubes import CubeSurface
 from sam3d_ros.structures import Bools, Ints, Mesh
@@ -172,6 +172,9 @@ def _parts(mesh: Mesh) -> Ints:
 
 
 def _encloses(big: Mesh, small: Mesh) -> bool:
+    (low, high), (small_low, small_high) = bounds(big), bounds(small)
+    if not ((low <= small_low) & (small_high <= high)).all():
+        return False  # cheaper than asking where its vertices are
     step = max(1, len(small.vertices) // NUM_WITNESSES)
     return bool(occupancy(big, small.vertices[::step]).all())
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from sam3d_ros.errors import DecodingError
-from sam3d_ros.nn.flow import Cancelled, FlowConfig
+from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.batches import stack_objects
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.pose import cameras_from_objects, decode_pose
@@ -30,6 +30,7 @@ from sam3d_ros.objects.samples import Sample, View
 from sam3d_ros.objects.sampling import initial_noise, sample_geometry
 from sam3d_ros.objects.voxels import surface_voxels
 from sam3d_ros.objects.weights import GeometryStage
+from sam3d_ros.protocols import Cancelled
 
 
 class FirstStage:

@@ -22,19 +22,18 @@ from torch import Tensor
 
 from sam3d_ros.errors import ShapeError
 from sam3d_ros.nn.flow import (
-    Cancelled,
     FlowConfig,
     FlowStep,
     Progress,
     guided,
     integrate,
-    never,
     schedule,
     unheard,
 )
 from sam3d_ros.nn.sparse.voxels import SparseTensor, Voxels, check_occupied
 from sam3d_ros.objects.architecture import RefinementConfig
 from sam3d_ros.objects.refinement_model import RefinementModel
+from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.shapes import check_shape
 
 TIMES_DTYPE = torch.float32  # in which the reference computes this model's times

@@ -22,13 +22,11 @@ from torch import Tensor
 
 from sam3d_ros.errors import ShapeError
 from sam3d_ros.nn.flow import (
-    Cancelled,
     FlowConfig,
     FlowStep,
     Progress,
     guided,
     integrate,
-    never,
     schedule,
     unheard,
 )
@@ -36,6 +34,7 @@ from sam3d_ros.objects.architecture import GeometryConfig
 from sam3d_ros.objects.geometry_model import GeometryContext, GeometryModel
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.streams import LATENT_NAMES, latent_sizes
+from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.shapes import check_shape
 
 MANY_VALUES = 2**15  # for a CPU's calls to cost less than its arithmetic

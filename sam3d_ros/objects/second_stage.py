@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import torch
 
-from sam3d_ros.nn.flow import Cancelled, FlowConfig
+from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.nn.sparse.voxels import SparseTensor, voxels_of_objects
 from sam3d_ros.objects.batches import stack_objects
 from sam3d_ros.objects.finishing import mesh_from_surface
@@ -29,6 +29,7 @@ from sam3d_ros.objects.preprocess import without_points
 from sam3d_ros.objects.refinement_sampling import initial_noise, sample_refinement
 from sam3d_ros.objects.samples import Sample, View
 from sam3d_ros.objects.weights import RefinementStage
+from sam3d_ros.protocols import Cancelled
 
 
 class SecondStage:
