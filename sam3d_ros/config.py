@@ -245,6 +245,19 @@ class LiftConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefineConfig(Checked):
+    """How poses and sizes of backends are fitted to what was measured."""
+
+    enabled: bool = setting(
+        False, "Fit pose and size to depth and mask, and estimate covariances; lift needs it least"
+    )
+    min_iou: float = setting(
+        0.5, "Silhouettes that overlap less after the fit are REJECTED", 0.0, 1.0
+    )
+    max_iterations: int = setting(7, "Steps of the fit", 1, 1000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SceneConfig(Checked):
     """Everything between a frame and a scene; what the node and ``sam3d offline`` share."""
 
@@ -267,6 +280,7 @@ class SceneConfig(Checked):
     objects: ObjectsConfig = field(default_factory=ObjectsConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
     markers: MarkersConfig = field(default_factory=MarkersConfig)
 
 

@@ -57,6 +57,19 @@ class ObjectState(IntEnum):
     LOCKED = 3
 
 
+class RefinementStatus(IntEnum):
+    """What became of fitting a pose to what was measured; equal to the constants of ``Object.msg``.
+
+    A pose is refined where ``ACCEPTED``, otherwise it is the one that there was before.
+    """
+
+    NOT_RUN = 0
+    ACCEPTED = 1
+    REJECTED = 2  # no pose near the given one explains the view
+    OCCLUDED = 3  # too little of the object is visible
+    FAILED = 4
+
+
 class ObjectFlag(IntEnum):
     """Bits of ``Object.flags``: what to know before trusting an object."""
 
@@ -289,6 +302,33 @@ class Quality:
     observed_fraction: float = float("nan")  # of the mesh's area that the camera saw
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Refinement:
+    """How a pose was fitted to what was measured, and how far it may be off."""
+
+    status: RefinementStatus = RefinementStatus.NOT_RUN
+    score_before: float = float("nan")  # 0..1, of silhouette and depth
+    score_after: float = float("nan")  # of the best pose found, accepted or not
+    # (7, 7) of the origin (m), a turn about the camera's axes (rad) and the logarithm of the scale,
+    # all in the camera frame; zero is "not estimated".
+    covariance: Floats = field(default_factory=lambda: np.zeros((7, 7)))
+
+    def __post_init__(self) -> None:
+        check_shape(self.covariance, "7 7", "covariance")
+
+    def with_origin_moved(self, arm_m: Floats) -> "Refinement":
+        """Give the covariance of a point that lies ``arm_m`` (3,) from the origin.
+
+        It moves by ``shift + turn x arm + growth arm``.
+        """
+        x, y, z = arm_m
+        moved_from_origin = np.eye(7)
+        moved_from_origin[:3, 3:6] = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
+        moved_from_origin[:3, 6] = arm_m
+        covariance = moved_from_origin @ self.covariance @ moved_from_origin.T
+        return replace(self, covariance=covariance)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where a reconstruction comes from."""
@@ -308,6 +348,7 @@ class ObjectReconstruction:
     camera_from_object: Similarity
     quality: Quality
     provenance: Provenance
+    refinement: Refinement = field(default_factory=Refinement)
     preview: Mesh | None = None  # the mesh again, light enough to look at
     volume_m3: float = float("nan")  # that the mesh encloses; NaN unless it is watertight
     stage_s: Mapping[str, float] = field(default_factory=dict)  # seconds per stage
@@ -316,11 +357,14 @@ class ObjectReconstruction:
     def reframed(self, object_from_new: Similarity) -> "ObjectReconstruction":
         """Express the object in another frame of its own; nothing moves in the camera frame."""
         new_from_object = object_from_new.inverse()
+        camera_from_new = self.camera_from_object @ object_from_new
+        arm_m = camera_from_new.translation_m - self.camera_from_object.translation_m
         return replace(
             self,
+            refinement=self.refinement.with_origin_moved(arm_m),
             mesh_object=self.mesh_object.transformed(new_from_object),
             preview=self.preview.transformed(new_from_object) if self.preview else None,
-            camera_from_object=self.camera_from_object @ object_from_new,
+            camera_from_object=camera_from_new,
             volume_m3=self.volume_m3 * new_from_object.scale**3,
         )
 

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from sam3d_ros.apps.drawing import write_image
 from sam3d_ros.apps.pictures import Pictured, in_camera
 from sam3d_ros.apps.sheets import Compared, comparison_sheet
-from sam3d_ros.config import SceneConfig, WeightsConfig
+from sam3d_ros.config import RefineConfig, SceneConfig, WeightsConfig
 from sam3d_ros.errors import Sam3dError
 from sam3d_ros.evaluation.datasets import Scene, load_scene, scene_folders
 from sam3d_ros.evaluation.evaluate import (
@@ -65,12 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="depth image in each scene folder (default: depth_noisy.png, else depth.png)",
     )
     parser.add_argument("--lidar", action="store_true", help="use LiDAR points instead of depth")
+    parser.add_argument(
+        "--refine", action="store_true", help="fit poses of lift and sam3d to depth and mask"
+    )
     parser.add_argument("--no-pictures", action="store_true", help="write report.json alone")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate, print the table, write the report; 1 when an object failed or there was none."""
-    config = SceneConfig(weights=WeightsConfig(objects=arguments.weights))
+    config = SceneConfig(
+        weights=WeightsConfig(objects=arguments.weights),
+        refine=RefineConfig(enabled=arguments.refine),
+    )
     names = [name.strip() for name in arguments.backend.split(",")]
     backends = [make_backend(name, config) for name in dict.fromkeys(names)]
     folders = [found for path in arguments.inputs for found in scene_folders(path)]

@@ -28,6 +28,7 @@ from sam3d_ros.evaluation.report import Row
 from sam3d_ros.protocols import ObjectBackend, OneByOne
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.scene.observe import observe
+from sam3d_ros.scene.refining import refining
 from sam3d_ros.structures import (
     InstanceMask,
     Mesh,
@@ -60,7 +61,8 @@ def make_backend(name: str, config: SceneConfig) -> ObjectBackend:
     if name in SURFACES:
         return OneByOne(OpenThreeDBaseline(name))
     if name in MODEL_BACKENDS:
-        return make_object_backend(replace(config, objects=replace(config.objects, backend=name)))
+        named = replace(config, objects=replace(config.objects, backend=name))
+        return refining(make_object_backend(named), config.refine)
     raise ConfigError(f"backend must be one of {', '.join(ALL_BACKENDS)}, got {name!r}")
 
 

@@ -100,7 +100,7 @@ def vector_msg(vector: Floats) -> Vector3:
 
 
 def object_msg(known: SceneObject, name: str, frame_id: str, pose: Similarity) -> Object:
-    """Return one object without its geometry; covariance is zero, which means not estimated."""
+    """Return one object without its geometry; a covariance of zeros means "not estimated"."""
     quality = known.reconstruction.quality
     message = Object(
         header=header_of(frame_id, known.last_seen_ns),
@@ -111,7 +111,7 @@ def object_msg(known: SceneObject, name: str, frame_id: str, pose: Similarity) -
         size=vector_msg(known.size_m),
         state=int(known.state),
         scale_source=int(known.reconstruction.provenance.scale_source),
-        refinement=Object.NOT_RUN,
+        refinement=int(known.reconstruction.refinement.status),
         flags=int(known.flags),
         mask_iou=float(quality.silhouette_iou),
         depth_residual=float(quality.depth_residual_m),
@@ -122,7 +122,17 @@ def object_msg(known: SceneObject, name: str, frame_id: str, pose: Similarity) -
         last_seen=time_from_ns(known.last_seen_ns),
     )
     message.pose.pose = pose_msg(pose)
+    message.pose.covariance = _covariance(known, pose).ravel()
     return message
+
+
+def _covariance(known: SceneObject, pose: Similarity) -> Floats:
+    """Return the covariance ``(6, 6)`` of position and turn about the axes of the pose's frame."""
+    reconstruction = known.reconstruction
+    frame_from_camera = pose.rotation @ reconstruction.camera_from_object.rotation.T
+    both = np.kron(np.eye(2), frame_from_camera)
+    covariance: Floats = both @ reconstruction.refinement.covariance[:6, :6] @ both.T
+    return covariance
 
 
 def mesh_msg(known: SceneObject, name: str) -> ObjectMesh:

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from sam3d_ros.errors import ReportCode
-from sam3d_ros.structures import ObjectFlag, ObjectState, ScaleSource
+from sam3d_ros.structures import ObjectFlag, ObjectState, RefinementStatus, ScaleSource
 
 MESSAGES = Path(__file__).parents[2] / "msg"
 CONSTANT = re.compile(r"^\w+ ([A-Z_]+) *= *(\d+)", re.MULTILINE)
@@ -36,6 +36,6 @@ def test_a_report_has_the_codes_of_the_errors() -> None:
     assert constants_of("FrameReport") == {code.name: code.value for code in ReportCode}
 
 
-@pytest.mark.parametrize("values", [ScaleSource, ObjectState, ObjectFlag])
+@pytest.mark.parametrize("values", [ScaleSource, ObjectState, RefinementStatus, ObjectFlag])
 def test_an_object_has_the_constants_of_the_structures(values: type[IntEnum]) -> None:
     assert {value.name: value.value for value in values}.items() <= constants_of("Object").items()

@@ -44,9 +44,9 @@ from sam3d_ros.evaluation.benchmarks.registration_cases import (
 )
 from sam3d_ros.evaluation.benchmarks.registration_peers import PEERS, PeerInput, peer_cloud
 from sam3d_ros.geometry.registration.model import RegistrationModel, prepared
-from sam3d_ros.geometry.registration.register import RegistrationStatus, register
+from sam3d_ros.geometry.registration.register import register
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
-from sam3d_ros.structures import Similarity
+from sam3d_ros.structures import RefinementStatus, Similarity
 
 DESCRIPTION = """\
 Register meshes whose pose is off by up to 30 degrees, 3 cm and 15 % to objects half of which is
@@ -112,18 +112,18 @@ def measure(
     """Return the figures of all methods, ours first, and what else is to be known of ours."""
     bench = _Bench.of(all_shapes)
     results = {name: _Results([], []) for name in (OURS, *PEERS)}
-    statuses: list[RegistrationStatus] = []
+    statuses: list[RefinementStatus] = []
     for case in cases(all_shapes, num, spec):
         results[OURS].add(case, lambda case=case: _ours(case, bench, statuses))  # type: ignore[misc]
         for name, peer in PEERS.items():
             given = _peer_input(case, bench)
             results[name].add(case, lambda peer=peer, given=given: peer(given))  # type: ignore[misc]
-    accepted = np.mean([status is RegistrationStatus.ACCEPTED for status in statuses])
+    accepted = np.mean([status is RefinementStatus.ACCEPTED for status in statuses])
     extra = {"accepted": float(accepted), "prepare_ms": bench.prepare_ms}
     return [_figures(name, result) for name, result in results.items()], extra
 
 
-def _ours(case: RegistrationCase, bench: _Bench, statuses: list[RegistrationStatus]) -> Similarity:
+def _ours(case: RegistrationCase, bench: _Bench, statuses: list[RefinementStatus]) -> Similarity:
     """Register from the arrays of a view, whose preparation counts."""
     seen = Seen(
         points_camera=case.points_camera,

@@ -16,7 +16,6 @@
 """Registration: from a start pose to the pose that agrees best with a view, or to a refusal."""
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 
 import numpy as np
 
@@ -37,16 +36,7 @@ from sam3d_ros.geometry.registration.terms import (
     support_rows,
 )
 from sam3d_ros.geometry.registration.view import RegistrationView
-from sam3d_ros.structures import Floats, Similarity
-
-
-class RegistrationStatus(IntEnum):
-    """What became of a registration; equal to the constants of ``Object.msg``."""
-
-    NOT_RUN = 0
-    ACCEPTED = 1
-    REJECTED = 2
-    OCCLUDED = 3
+from sam3d_ros.structures import Floats, Refinement, RefinementStatus, Similarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +61,16 @@ class RegistrationConfig:
 class Registration:
     """A pose and how much to trust it."""
 
-    camera_from_object: Similarity  # refined where ACCEPTED, else the start
-    status: RegistrationStatus
-    score_before: float
-    score_after: float  # of the best pose found, accepted or not
-    silhouette_iou: float  # of ``camera_from_object``, as all that follow
-    residual_m: float
+    camera_from_object: Similarity  # refined where accepted, else the start
+    refinement: Refinement
+    silhouette_iou: float  # of ``camera_from_object``, as all that follow; NaN is "not measured"
+    residual_m: float  # median |rendered - measured| on the visible surface
     inlier_fraction: float
-    covariance: Floats  # (7, 7) of position, turn about the camera's axes, logarithm of the scale
+
+    @property
+    def status(self) -> RefinementStatus:
+        """Whether the pose was refined, and why not."""
+        return self.refinement.status
 
 
 PRIOR_SIGMA = np.array([0.05] * 3 + [0.5] * 3 + [0.15])  # of a pose that nothing is known of
@@ -103,25 +95,22 @@ def register(
     config = config or RegistrationConfig()
     given = Poses.of([start])
     if pivots_m(model, given)[0, 2] <= 0:
-        return _unmoved(start, RegistrationStatus.NOT_RUN, None)
+        return _unmoved(start, RefinementStatus.NOT_RUN, None)
     before = _agreement(model, given, view)
     if view.num_measured < config.min_points:
-        return _unmoved(start, RegistrationStatus.OCCLUDED, before)
+        return _unmoved(start, RefinementStatus.OCCLUDED, before)
     found, after = _searched(model, view, start, config)
     if after.shown_fraction[0] < config.min_shown:
-        return _unmoved(start, RegistrationStatus.OCCLUDED, before)
+        return _unmoved(start, RefinementStatus.OCCLUDED, before)
     if not (_agrees(after, config) and _is_near(model, found, given, config)):
-        return _unmoved(start, RegistrationStatus.REJECTED, before, float(after.score[0]))
-    return Registration(
-        camera_from_object=found.similarity(0),
-        status=RegistrationStatus.ACCEPTED,
+        return _unmoved(start, RefinementStatus.REJECTED, before, float(after.score[0]))
+    refinement = Refinement(
+        status=RefinementStatus.ACCEPTED,
         score_before=float(before.score[0]),
         score_after=float(after.score[0]),
-        silhouette_iou=float(after.silhouette_iou[0]),
-        residual_m=after.residual_m(0),
-        inlier_fraction=float(after.inlier_fraction[0]),
         covariance=_covariance(model, found, view),
     )
+    return _judged(found.similarity(0), refinement, after)
 
 
 def _searched(
@@ -216,37 +205,39 @@ def _is_near(
 
 def _unmoved(
     start: Similarity,
-    status: RegistrationStatus,
+    status: RefinementStatus,
     before: Agreement | None,
     score_after: float = float("nan"),
 ) -> Registration:
     """Return the start with what is known of it, and the uncertainty of one not confirmed."""
+    refinement = Refinement(
+        status=status,
+        score_before=float(before.score[0]) if before else float("nan"),
+        score_after=score_after,
+        covariance=np.diag(np.square(PRIOR_SIGMA)),
+    )
+    return _judged(start, refinement, before)
+
+
+def _judged(pose: Similarity, refinement: Refinement, fit: Agreement | None) -> Registration:
     nan = float("nan")
     return Registration(
-        camera_from_object=start,
-        status=status,
-        score_before=float(before.score[0]) if before else nan,
-        score_after=score_after,
-        silhouette_iou=float(before.silhouette_iou[0]) if before else nan,
-        residual_m=before.residual_m(0) if before else nan,
-        inlier_fraction=float(before.inlier_fraction[0]) if before else nan,
-        covariance=np.diag(np.square(PRIOR_SIGMA)),
+        camera_from_object=pose,
+        refinement=refinement,
+        silhouette_iou=float(fit.silhouette_iou[0]) if fit else nan,
+        residual_m=fit.residual_m(0) if fit else nan,
+        inlier_fraction=float(fit.inlier_fraction[0]) if fit else nan,
     )
 
 
 def _covariance(model: RegistrationModel, poses: Poses, view: RegistrationView) -> Floats:
     """Return the inverse Hessian, with the prior's where nothing was observed.
 
-    It is that of the object frame's origin, while steps are about the centre of the object:
-    ``origin' = origin + shift + turn x arm + growth arm``.
+    Steps are about the centre of the object, the covariance is that of its frame's origin.
     """
     rows = _fine_rows(model, poses, view, rendered(model, poses, view.pixels.rays))
     pivots = pivots_m(model, poses)
     hessian, _ = normal_equations(rows, pivots)
     free = np.linalg.inv(hessian[0] + np.diag(1.0 / np.square(PRIOR_SIGMA)))
-    x, y, z = poses.translation_m[0] - pivots[0]
-    to_origin = np.eye(7)
-    to_origin[:3, 3:6] = np.array([[0.0, z, -y], [-z, 0.0, x], [y, -x, 0.0]])
-    to_origin[:3, 6] = (x, y, z)
-    covariance: Floats = to_origin @ free @ to_origin.T
-    return covariance
+    about_pivot = Refinement(covariance=free)
+    return about_pivot.with_origin_moved(poses.translation_m[0] - pivots[0]).covariance

@@ -1,0 +1,89 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""What an object's message says of its pose: the covariance in the frame of the pose."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy", reason="messages need ROS")
+
+from sam3d_ros.geometry.transforms import rotation_from_axis_angle
+from sam3d_ros.ros.encode import object_msg
+from sam3d_ros.structures import (
+    Mesh,
+    ObjectReconstruction,
+    ObjectState,
+    Provenance,
+    Quality,
+    Refinement,
+    RefinementStatus,
+    SceneObject,
+    Similarity,
+)
+
+pytestmark = pytest.mark.ros
+
+
+def known() -> SceneObject:
+    mesh = Mesh(
+        vertices=np.eye(3, dtype=np.float32),
+        triangles=np.array([[0, 1, 2]], dtype=np.int32),
+        colors=np.zeros((3, 3), dtype=np.uint8),
+        observed=np.ones(3, dtype=np.float32),
+    )
+    reconstruction = ObjectReconstruction(
+        mesh_object=mesh,
+        camera_from_object=Similarity.identity(),
+        quality=Quality(),
+        provenance=Provenance(backend="test"),
+    )
+    return SceneObject(
+        track_id=1,
+        class_id="mug",
+        score=0.5,
+        state=ObjectState.TRACKED,
+        reconstruction=reconstruction,
+        size_m=np.ones(3),
+        revision=1,
+        first_seen_ns=0,
+        last_seen_ns=0,
+    )
+
+
+def test_what_was_not_refined_has_no_covariance() -> None:
+    message = object_msg(known(), "mug_1", "camera", Similarity.identity())
+
+    assert message.refinement == message.NOT_RUN
+    assert not np.any(message.pose.covariance)
+
+
+def test_a_covariance_is_given_in_the_frame_of_the_pose() -> None:
+    refinement = Refinement(
+        status=RefinementStatus.ACCEPTED, covariance=np.diag([1.0, 4.0, 9.0, 0.1, 0.2, 0.3, 0.5])
+    )
+    item = known()
+    item = replace(item, reconstruction=replace(item.reconstruction, refinement=refinement))
+    fixed_from_camera = Similarity(
+        rotation_from_axis_angle(np.array([0.0, 0.0, 1.0]), np.pi / 2), np.ones(3)
+    )
+
+    message = object_msg(item, "mug_1", "map", fixed_from_camera)
+
+    assert message.refinement == message.ACCEPTED
+    variances = np.diag(np.array(message.pose.covariance).reshape(6, 6))
+    np.testing.assert_allclose(variances, [4.0, 1.0, 9.0, 0.2, 0.1, 0.3], atol=1e-9)
