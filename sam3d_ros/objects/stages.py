@@ -27,7 +27,9 @@ from sam3d_ros.errors import CancelledError, OutOfMemoryError, Sam3dError
 from sam3d_ros.nn.devices import finish, lent_to, release_unused
 from sam3d_ros.protocols import Cancelled
 
-NO_MEMORY = (torch.OutOfMemoryError, MemoryError)
+# What torch says where it has no type for it: its allocator on a CPU, CUDA and libraries beside its
+# allocator on a GPU.
+NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -136,7 +138,9 @@ class StageRunner:
             raise
         except Sam3dError as error:
             return error.with_traceback(None)  # whose frames would hold tensors
-        except NO_MEMORY as error:
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
             text = str(error).partition("\n")[0]
         else:
             return None
@@ -145,3 +149,9 @@ class StageRunner:
             f"{self._device} has too little memory for one object: {text}; set low_memory to true, "
             "mesh_detail to fast, or free memory that others use"
         )
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        text in str(error) for text in NO_MEMORY
+    )

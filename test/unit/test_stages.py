@@ -128,11 +128,33 @@ def test_without_room_it_fails_alone_and_says_what_to_do() -> None:
     assert [work.doubled for work in works] == [0, 0, 4]
 
 
-def test_a_bug_is_no_error_of_an_object() -> None:
-    def buggy(batch: list[Number]) -> None:
-        raise ZeroDivisionError
+def test_what_a_cpu_has_no_memory_for_fails_alone_too() -> None:
+    def hungry(batch: list[Number]) -> None:
+        torch.empty(10**15 if batch[-1].value == 1 else 1)
 
-    with pytest.raises(ZeroDivisionError):
+    works = numbers(3)
+    run(works, hungry)
+    assert [type(work.error) for work in works] == [type(None), OutOfMemoryError, type(None)]
+
+
+@pytest.mark.parametrize(
+    "text", ["CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"]
+)
+def test_libraries_of_a_gpu_have_too_little_memory_in_their_own_words(text: str) -> None:
+    def hungry(batch: list[Number]) -> None:
+        raise RuntimeError(text)
+
+    works = numbers(1)
+    run(works, hungry)
+    assert isinstance(works[0].error, OutOfMemoryError)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, RuntimeError("shapes do not match")])
+def test_a_bug_is_no_error_of_an_object(error: type[Exception] | Exception) -> None:
+    def buggy(batch: list[Number]) -> None:
+        raise error
+
+    with pytest.raises((ZeroDivisionError, RuntimeError)):
         run(numbers(2), buggy)
 
 
