@@ -27,6 +27,8 @@ from sam3d_ros.objects.cube_cases import CORNERS
 from sam3d_ros.objects.cube_field import CubeField, strides
 from sam3d_ros.objects.flexicubes import CubeSurface, dual_surface, extract_surface
 
+ROUNDING = 1e-5  # of vertices in units of the cube
+
 
 @pytest.fixture(scope="module")
 def extracted(golden: Callable[[str], Golden]) -> Golden:
@@ -54,8 +56,11 @@ def test_triangles_face_where_those_of_the_reference_face(extracted: Golden) -> 
 
     same = assert_same_mesh(extracted, surface, ("vertices", "faces"))
     a, b, c = surface.vertices[same[extracted.outputs["faces"].long()]].unbind(dim=1)
-    normals = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=1)
-    assert (normals * extracted.outputs["face_normals"]).sum(dim=1).min() > 0.999
+    across = torch.linalg.cross(b - a, c - a)
+    agreeing = (across * extracted.outputs["face_normals"]).sum(dim=1)
+    # The normal of a sliver is no better known than its vertices.
+    unknown = ROUNDING * torch.stack((b - a, c - b, a - c)).norm(dim=2).amax(dim=0)
+    assert (agreeing > 0.999 * across.norm(dim=1) - unknown).all()
 
 
 def test_the_mesh_of_the_decoders_features_agrees(golden: Callable[[str], Golden]) -> None:
