@@ -161,6 +161,7 @@ def rectification_of(camera: Camera) -> Rectification:
         IntrinsicsError: The camera has no usable intrinsics.
         DistortionError: The distortion model is not known.
     """
+    checked_matrix_px(camera)
     if not camera.is_distorted:
         return Rectification(camera=camera, source_px=None)
     ideal = _ideal(rectified(camera), _pixel_grid(camera))
