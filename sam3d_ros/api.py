@@ -23,6 +23,7 @@
     mug.save("mug.glb")
 """
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,7 +33,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam3d_ros.config import SceneConfig, WeightsConfig
-from sam3d_ros.errors import ConfigError, Sam3dError, ShapeError, WeightsMissingError
+from sam3d_ros.errors import (
+    ConfigError,
+    EncodingError,
+    Sam3dError,
+    ShapeError,
+    WeightsMissingError,
+)
 from sam3d_ros.geometry.depth import metric_depth, unproject
 from sam3d_ros.geometry.mesh_files import write_mesh
 from sam3d_ros.nn.devices import device_named, dtype_named
@@ -107,7 +114,7 @@ class PosedObject:
         """Write the splats as a ``.ply`` for viewers of 3D Gaussian Splatting.
 
         Raises:
-            ConfigError: No splats were asked for.
+            ConfigError: No splats were asked for, or the format is another one.
         """
         if self.splats is None:
             raise ConfigError("there are no splats; load the reconstructor with splats=True")
@@ -186,7 +193,7 @@ class Reconstructor:
             depth: ``(H, W)`` in metres (floats) or millimetres (integers), 0 or NaN where unknown.
                 Without it the depth model estimates the scene, whose scale is a guess then.
             intrinsics: Camera matrix ``(3, 3)`` in pixels, without distortion; needed with depth.
-            seed: Equal inputs and seeds give equal objects.
+            seed: Equal inputs and seeds give equal objects; from 0 up to 2^63 - 1.
 
         Returns:
             The object; of a list of masks a list, with an error in place of what failed.
@@ -209,7 +216,7 @@ class Reconstructor:
         intrinsics: NDArray[Any] | None,
         seed: int,
     ) -> list[Outcome]:
-        rgb, pixels = _rgb(image), [_mask(each) for each in masks]
+        seed, rgb, pixels = _seed(seed), _rgb(image), [_mask(each) for each in masks]
         if depth is None:
             observed = self._observed_without_depth(rgb, pixels, intrinsics)
         else:
@@ -261,22 +268,41 @@ def _depth_model(folder: Path, config: SceneConfig) -> DepthModel | None:
         return None
 
 
+def _seed(seed: int) -> int:
+    try:
+        number = operator.index(seed)
+    except TypeError as error:
+        raise ConfigError(f"seed must be an integer, got {seed!r}") from error
+    if not 0 <= number < 2**63:
+        raise ConfigError(f"seed must be from 0 to 2^63 - 1, got {number}")
+    return number
+
+
 def _rgb(image: Image) -> Bytes:
     pixels = np.asarray(image)
     if pixels.ndim != 3 or pixels.shape[2] not in {3, 4}:
-        raise ShapeError(f"image must have shape (H, W, 3), got {pixels.shape}")
+        raise ShapeError(
+            f"image must have shape (H, W, 3), got {pixels.shape}; convert others to RGB first"
+        )
     pixels = pixels[..., :3]
     if np.issubdtype(pixels.dtype, np.floating):
-        pixels = np.round(255.0 * np.clip(pixels, 0.0, 1.0))
+        pixels = np.round(255.0 * pixels)
+        if not ((pixels >= 0) & (pixels <= 255)).all():
+            raise EncodingError(
+                "image of floats must be in [0, 1] everywhere, is not; divide by 255 what has the "
+                "range of bytes, and clip the rest"
+            )
     elif pixels.dtype != np.uint8:
-        raise ShapeError(f"image must be of bytes or of floats in [0, 1], got {pixels.dtype}")
+        raise EncodingError(f"image must be of bytes or of floats in [0, 1], got {pixels.dtype}")
     return np.ascontiguousarray(pixels.astype(np.uint8))
 
 
 def _mask(mask: Image) -> Bools:
     pixels = np.asarray(mask)
     if pixels.ndim != 2:
-        raise ShapeError(f"mask must have shape (H, W), got {pixels.shape}")
+        raise ShapeError(
+            f"mask must have shape (H, W), got {pixels.shape}; several masks go into a list"
+        )
     return np.asarray(pixels > 0)
 
 
@@ -311,8 +337,8 @@ def _observations_of(
     else:
         camera = _camera(rgb, intrinsics)
         points = unproject(points[..., 2], camera)
+    frame = Frame(rgb=rgb, camera=camera, masks=_instances(masks))  # checks the shapes, too
     count = np.sum(masks, axis=0)
-    frame = Frame(rgb=rgb, camera=camera, masks=_instances(masks))
     known = np.isfinite(points).all(axis=-1)
     return [
         Observation(

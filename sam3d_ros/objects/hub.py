@@ -26,7 +26,7 @@ from sam3d_ros.objects.files import (
     SUBFOLDER,
 )
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 WANTED = (*NEEDED["full"], SPLATS_FILE, DEPTH_MODEL_FILE, ARCHITECTURE_FILE)
 HUB = "https://huggingface.co"
 
@@ -42,7 +42,7 @@ def weights_folder(source: str | Path, *, allow_download: bool = False) -> Path:
         WeightsMissingError: There is no such folder, or the repository is not at hand.
         WeightsError: The package ``huggingface_hub`` is not installed.
     """
-    folder = Path(source)
+    folder = Path(source).expanduser()
     if folder.is_dir():
         return folder
     if isinstance(source, Path) or not REPOSITORY.fullmatch(source):
@@ -79,7 +79,16 @@ def _snapshot(repository: str, allow_download: bool) -> Path:
             "check the name, or hf auth login"
         ) from error
     except errors.LocalEntryNotFoundError as error:
+        advice = (
+            f"check that this machine reaches {HUB} and HF_HUB_OFFLINE is not set"
+            if allow_download
+            else f"allow_download=True fetches it, or hf download {repository} does"
+        )
         raise WeightsMissingError(
-            f"{repository} is not in the hub's cache on this machine; allow_download=True fetches "
-            f"it, or hf download {repository} does"
+            f"{repository} is no folder here, nor in the hub's cache on this machine; {advice}"
+        ) from error
+    except errors.HFValidationError as error:
+        raise WeightsMissingError(
+            f"{repository} is no folder here, nor can it be a name of a "
+            "repository on the hub; check how it is written"
         ) from error

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3d_ros.errors import SplatFileError
+from sam3d_ros.errors import ConfigError, SplatFileError
 from sam3d_ros.objects.splats import Splats
 from sam3d_ros.structures import Floats
 
@@ -58,7 +58,14 @@ _log = logging.getLogger(__name__)
 
 
 def write_splats(path: Path, splats: Splats) -> None:
-    """Write splats as a `.ply` file."""
+    """Write splats as a `.ply` file.
+
+    Raises:
+        ConfigError: The name of the file has another suffix.
+    """
+    if path.suffix != ".ply":
+        raise ConfigError(f"a file of splats must end in .ply, got {path.name!r}")
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(ply_from_splats(splats))
 
 

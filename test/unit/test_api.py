@@ -32,11 +32,15 @@ from sam3d_ros import api as interface
 from sam3d_ros.config import ObjectsConfig, SceneConfig
 from sam3d_ros.errors import (
     ConfigError,
+    EncodingError,
+    IntrinsicsError,
     MaskEmptyError,
+    Sam3dError,
     ShapeError,
     WeightsError,
     WeightsMissingError,
 )
+from sam3d_ros.geometry.depth import unproject
 from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.objects.depth_model import EstimatedPoints
 from sam3d_ros.objects.random_weights import write_random_weights
@@ -146,6 +150,17 @@ def test_other_formats_are_refused(
     bare = interface.PosedObject(made.reconstruction, None)
     with pytest.raises(ConfigError, match="splats=True"):
         bare.save_splats(tmp_path / "mug.ply")
+    with pytest.raises(ConfigError, match=r"must end in \.ply"):
+        made.save_splats(tmp_path / "mug.splat")
+
+
+def test_folders_of_files_are_made(
+    reconstructor: interface.Reconstructor, view: Frame, tmp_path: Path
+) -> None:
+    made = reconstructor(view.rgb, view.masks[0].mask, *arguments(view))
+    made.save(tmp_path / "meshes" / "mug.glb")
+    made.save_splats(tmp_path / "splats" / "mug.ply")
+    assert {path.name for path in tmp_path.glob("*/*")} == {"mug.glb", "mug.ply"}
 
 
 def test_what_does_not_fit_is_refused(reconstructor: interface.Reconstructor, view: Frame) -> None:
@@ -155,12 +170,30 @@ def test_what_does_not_fit_is_refused(reconstructor: interface.Reconstructor, vi
         reconstructor(view.rgb, mask, depth)
     with pytest.raises(ShapeError, match="image must have shape"):
         reconstructor(view.rgb[..., 0], mask, depth, intrinsics)
-    with pytest.raises(ShapeError, match="mask must have shape"):
+    with pytest.raises(ShapeError, match="go into a list"):
         reconstructor(view.rgb, view.rgb, depth, intrinsics)
     with pytest.raises(ShapeError, match="mask 1"):
         reconstructor(view.rgb, mask[:-1], depth, intrinsics)
-    with pytest.raises(ShapeError, match="bytes or of floats"):
+    with pytest.raises(EncodingError, match="bytes or of floats"):
         reconstructor(view.rgb.astype(np.int32), mask, depth, intrinsics)
+    for factor in (1.0, np.nan):
+        with pytest.raises(EncodingError, match="divide by 255"):
+            reconstructor(factor * view.rgb, mask, depth, intrinsics)
+    with pytest.raises(IntrinsicsError, match="positive focal"):
+        reconstructor(view.rgb, mask, depth, np.zeros((3, 3)))
+
+
+def test_any_integer_that_a_generator_takes_is_a_seed(
+    reconstructor: interface.Reconstructor, view: Frame
+) -> None:
+    mask, given = view.masks[0].mask, arguments(view)
+    made = reconstructor(view.rgb, mask, *given, seed=np.int64(7))  # type: ignore[call-overload]
+    assert made.reconstruction.provenance.seed == 7
+    for seed in (-1, 2**63):
+        with pytest.raises(ConfigError, match="from 0 to"):
+            reconstructor(view.rgb, mask, *given, seed=seed)
+    with pytest.raises(ConfigError, match="must be an integer"):
+        reconstructor(view.rgb, mask, *given, seed=0.5)  # type: ignore[call-overload]
 
 
 def test_without_depth_and_depth_model_it_says_what_to_fetch(
@@ -195,7 +228,27 @@ def test_without_depth_the_depth_model_gives_scene_and_camera(
         )
 
 
-@pytest.mark.parametrize("source", ["no/such/folder/here", Path("owner/name")])
+def test_without_depth_a_mask_fails_alone_and_one_of_another_size_for_all(
+    reconstructor: interface.Reconstructor, view: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth, intrinsics = arguments(view)
+    points = unproject(depth, view.camera)
+    size = np.array([[view.camera.width], [view.camera.height], [1.0]])
+    estimated = EstimatedPoints(points, intrinsics / size)
+    monkeypatch.setattr(interface, "estimate_points", lambda model, rgb: estimated)
+    monkeypatch.setattr(reconstructor, "_depth_model", SimpleNamespace())
+    mask = view.masks[0].mask
+
+    first, second = reconstructor(view.rgb, [mask, np.zeros_like(mask)])
+    assert isinstance(first, interface.PosedObject)
+    assert isinstance(second, Sam3dError)
+    with pytest.raises(ShapeError, match="mask 2"):
+        reconstructor(view.rgb, [mask, mask[:-1]])
+
+
+@pytest.mark.parametrize(
+    "source", ["no/such/folder/here", "../weights", "~/weights", Path("owner/name")]
+)
 def test_a_folder_that_is_none_says_so(source: str | Path) -> None:
     with pytest.raises(WeightsMissingError, match="no folder here"):
         Reconstructor.from_pretrained(source)
@@ -208,7 +261,10 @@ def hub(**functions: Any) -> ModuleType:
     absent = type("RepositoryNotFoundError", (Exception,), {})
     gated = type("GatedRepoError", (absent,), {})
     module.errors = SimpleNamespace(  # type: ignore[attr-defined]
-        LocalEntryNotFoundError=missing, RepositoryNotFoundError=absent, GatedRepoError=gated
+        LocalEntryNotFoundError=missing,
+        RepositoryNotFoundError=absent,
+        GatedRepoError=gated,
+        HFValidationError=type("HFValidationError", (ValueError,), {}),
     )
     for name, function in functions.items():
         setattr(module, name, function)
@@ -236,6 +292,7 @@ def test_a_name_of_the_hub_is_offline_unless_told_otherwise(
         ("GatedRepoError", "ask for access on https://huggingface.co/owner/name"),
         ("RepositoryNotFoundError", "does not exist, or is hidden"),
         ("LocalEntryNotFoundError", "allow_download=True"),
+        ("HFValidationError", "check how it is written"),
     ],
 )
 def test_a_repository_that_cannot_be_had_says_what_to_do(
@@ -250,6 +307,21 @@ def test_a_repository_that_cannot_be_had_says_what_to_do(
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     with pytest.raises(WeightsMissingError, match=text):
         Reconstructor.from_pretrained("owner/name")
+
+
+def test_a_download_without_a_network_does_not_advise_to_download(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = hub()
+
+    def snapshot_download(repository: str, **options: Any) -> str:
+        raise module.errors.LocalEntryNotFoundError("no")
+
+    module.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    with pytest.raises(WeightsMissingError, match=r"reaches https://huggingface\.co") as raised:
+        Reconstructor.from_pretrained("owner/name", allow_download=True)
+    assert "allow_download" not in str(raised.value)
 
 
 def test_without_the_hubs_package_it_says_how_to_install_it(
