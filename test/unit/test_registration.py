@@ -31,13 +31,18 @@ from sam3d_ros.evaluation.benchmarks.registration_cases import (
     shape_of,
 )
 from sam3d_ros.evaluation.synthetic_objects import model
+from sam3d_ros.geometry.cameras import pixel_rays
+from sam3d_ros.geometry.raster import render
 from sam3d_ros.geometry.registration.model import RegistrationModel, prepared
+from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.registration.register import (
     Registration,
     RegistrationConfig,
     register,
 )
+from sam3d_ros.geometry.registration.solving import stepped
 from sam3d_ros.geometry.registration.starts import StartsConfig
+from sam3d_ros.geometry.registration.terms import Outlining, outline_rows, support_rows
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Mesh, RefinementStatus, Similarity, SupportPlane
@@ -253,6 +258,71 @@ def test_a_half_turn_is_found_among_the_turns_that_are_asked_for() -> None:
     errors = pose_errors(view.shape, found.camera_from_object, view.truth)
     assert found.status is RefinementStatus.ACCEPTED
     assert errors.turn_deg < 2.0
+
+
+@pytest.mark.parametrize(("name", "seed"), [("mug", 4), ("drill", 2), ("box", 4)])
+def test_many_starts_reach_farther_than_one(name: str, seed: int) -> None:
+    far = CaseSpec(noise=0.002, hidden=0.0, max_turn_deg=60.0, max_shift_m=0.02, max_growth=0.05)
+    view = look(name, far, seed)
+    alone = RegistrationConfig(starts=StartsConfig(tilt_rad=0.0), wider=None)
+
+    one, many = (registered(name, view, config) for config in (alone, RegistrationConfig()))
+
+    assert one.status is RefinementStatus.REJECTED
+    assert many.status is RefinementStatus.ACCEPTED
+    assert pose_errors(view.shape, many.camera_from_object, view.truth).turn_deg < 2.0
+
+
+def test_outlines_show_what_the_depth_of_a_flat_face_cannot() -> None:
+    # Seen squarely, a box is one plane at one depth: only its outline tells where it is and its
+    # size. The wrong one is inside the mask, where no free space speaks against it.
+    view = squarely()
+    view = replace(view, start=misplaced(view.truth, (0.003, 0.0, 0.0), 0.92))
+
+    found = registered("box", view).camera_from_object
+
+    assert found.scale == pytest.approx(1.0, abs=0.01)
+    np.testing.assert_allclose(found.translation_m, view.truth.translation_m, atol=0.002)
+
+
+def squarely() -> RegistrationCase:
+    view = look("box", CLEAN)
+    upright = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # z up, y away
+    truth = Similarity(upright, np.array([0.0, 0.08, 0.7]))
+    raster = render([view.shape.mesh.transformed(truth)], view.camera)
+    return replace(
+        view,
+        points_camera=pixel_rays(view.camera) * raster.depth_m[..., None],
+        mask=raster.object_index == 0,
+        truth=truth,
+    )
+
+
+def test_a_mesh_that_is_too_large_is_taken_out_of_free_space() -> None:
+    poses = Poses.of([squarely().truth, misplaced(squarely().truth, (0.0, 0.0, 0.0), 1.2)])
+    view = prepared_view(seen(squarely()))
+
+    rows = outline_rows(known("box"), poses, view, Outlining(sigma_px=1.0, kernel_px=20.0))
+
+    beside = rows.residuals_m[:, len(view.contour.pixels) :]
+    beside_weights = rows.weights[:, len(view.contour.pixels) :]
+    exact, large = (np.abs(beside) * (beside_weights > 0)).max(axis=1)
+    assert exact < 0.001  # a pixel
+    assert large > 0.008  # a tenth of the half width
+
+
+def test_a_lone_support_brings_down_what_hovers() -> None:
+    truth = squarely().truth
+    hovering = misplaced(truth, (0.0, -0.01, 0.0), 1.0)
+    plane = SupportPlane(normal_camera=-np.eye(3)[1], offset_m=0.08, confidence=1.0)
+    view = prepared_view(replace(seen(squarely()), support=plane))
+
+    poses = Poses.of([hovering])
+    rows = support_rows(known("box"), poses, view)
+
+    assert rows.residuals_m[0, 0] == pytest.approx(0.01, abs=0.001)
+    moved = stepped(known("box"), poses, rows, with_scale=False)
+    assert 0.0 < moved.translation_m[0, 1] - hovering.translation_m[1] < 0.012
 
 
 def test_a_support_pulls_the_lowest_point_onto_it() -> None:

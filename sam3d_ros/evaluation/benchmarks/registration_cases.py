@@ -16,10 +16,11 @@
 """Cases of registration with known answers: a mesh, half of it hidden, a pose that is off."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import open3d as o3d
 from scipy.spatial import cKDTree
 
 from sam3d_ros.errors import DatasetError
@@ -27,8 +28,9 @@ from sam3d_ros.evaluation.files import read_mesh
 from sam3d_ros.evaluation.synthetic import looking_at
 from sam3d_ros.evaluation.synthetic_objects import CATALOGUE, model
 from sam3d_ros.geometry.cameras import camera_from_fov, pixel_rays
-from sam3d_ros.geometry.meshes import sample_surface
+from sam3d_ros.geometry.meshes import sample_surface, triangle_areas
 from sam3d_ros.geometry.raster import render
+from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Bools, Camera, Floats, Mesh, Similarity
 
@@ -37,7 +39,7 @@ TABLE_REACH_M = 2.0
 BOARD_MARGIN_PX = 30  # that what hides the object reaches beyond it
 BOARD_GAP_M = 0.06  # that it is nearer than the object
 SYMMETRY_STEPS = 36
-SYMMETRY_SHARE = 0.012  # of the diameter: mean distance of a turned surface to itself
+SYMMETRY_SHARE = 0.008  # of the diameter: mean distance of a turned surface to itself
 UP = np.array([0.0, 0.0, 1.0])
 
 
@@ -52,6 +54,15 @@ class CaseSpec:
     hidden: float = 0.5  # share of the object's pixels
     distance_m: tuple[float, float] = (0.5, 0.9)
     elevation_deg: tuple[float, float] = (20.0, 65.0)
+
+    def reaching(self, times: float) -> "CaseSpec":
+        """Return the same cases with starts so many times as far off."""
+        return replace(
+            self,
+            max_turn_deg=times * self.max_turn_deg,
+            max_shift_m=times * self.max_shift_m,
+            max_growth=times * self.max_growth,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,7 +123,7 @@ def shape_of(name: str, mesh: Mesh) -> Shape:
         mesh=mesh,
         samples=samples,
         diameter_m=diameter_m,
-        symmetries=_symmetries(samples, diameter_m),
+        symmetries=_symmetries(mesh, samples, diameter_m),
     )
 
 
@@ -175,20 +186,22 @@ def _center(mesh: Mesh) -> Floats:
     return center
 
 
-def _symmetries(samples: Floats, diameter_m: float) -> Floats:
+def _symmetries(mesh: Mesh, samples: Floats, diameter_m: float) -> Floats:
     """Find the turns about principal axes, and their products, that leave a surface in place."""
-    middle = (samples.min(axis=0) + samples.max(axis=0)) / 2
-    points = samples - middle
-    tree = cKDTree(points)
-    _, axes = np.linalg.eigh(points.T @ points)
-    spacing_m = float(tree.query(points, k=2)[0][:, 1].mean())
-    limit_m = SYMMETRY_SHARE * diameter_m + spacing_m
+    # Triangles by area, not samples: these would tilt the axes by a degree or two.
+    places, areas = mesh.vertices[mesh.triangles].mean(axis=1), triangle_areas(mesh)
+    middle = areas @ places / areas.sum()
+    _, axes = np.linalg.eigh((places - middle).T @ ((places - middle) * areas[:, None]))
+    points = samples[::4] - middle
+    scene = raycasting_scene([mesh])
+    angles = 2.0 * np.pi * np.arange(SYMMETRY_STEPS) / SYMMETRY_STEPS
     found = np.eye(3)[None]
     for axis in axes.T:
-        angles = 2.0 * np.pi * np.arange(SYMMETRY_STEPS) / SYMMETRY_STEPS
-        turns = [rotation_from_axis_angle(axis, float(angle)) for angle in angles]
-        kept = [turn for turn in turns if tree.query(points[::3] @ turn.T)[0].mean() < limit_m]
-        found = (found[:, None] @ np.stack(kept)[None]).reshape(-1, 3, 3)
+        turns = np.stack([rotation_from_axis_angle(axis, float(angle)) for angle in angles])
+        turned = (points @ turns.transpose(0, 2, 1) + middle).astype(np.float32)
+        distance_m = scene.compute_distance(o3d.core.Tensor(turned), NUM_THREADS).numpy()
+        kept = turns[distance_m.mean(axis=1) < SYMMETRY_SHARE * diameter_m]
+        found = (found[:, None] @ kept[None]).reshape(-1, 3, 3)
     return found
 
 

@@ -44,8 +44,9 @@ class RegistrationConfig:
     """How far to search, and what to accept."""
 
     starts: StartsConfig = field(default_factory=StartsConfig)
-    num_coarse: int = 5  # hypotheses that are moved at all
-    num_fine: int = 2  # of which so many to the end
+    # Tried where nothing that those lead to is accepted: most objects do not need the time.
+    wider: StartsConfig | None = field(default_factory=lambda: StartsConfig(rings=2, num_moved=13))
+    num_fine: int = 2  # hypotheses that are moved to the end
     max_iterations: int = 7  # fine steps
     with_scale: bool = True
     min_points: int = 30  # measured; fewer say nothing
@@ -99,10 +100,14 @@ def register(
     before = _agreement(model, given, view)
     if view.num_measured < config.min_points:
         return _unmoved(start, RefinementStatus.OCCLUDED, before)
-    found, after = _searched(model, view, start, config)
+    found, after = _searched(model, view, start, config, config.starts)
+    accepted = _agrees(after, config) and _is_near(model, found, given, config)
+    if not accepted and config.wider is not None:
+        found, after = _searched(model, view, start, config, config.wider)
+        accepted = _agrees(after, config) and _is_near(model, found, given, config)
     if after.shown_fraction[0] < config.min_shown:
         return _unmoved(start, RefinementStatus.OCCLUDED, before)
-    if not (_agrees(after, config) and _is_near(model, found, given, config)):
+    if not accepted:
         return _unmoved(start, RefinementStatus.REJECTED, before, float(after.score[0]))
     refinement = Refinement(
         status=RefinementStatus.ACCEPTED,
@@ -114,14 +119,18 @@ def register(
 
 
 def _searched(
-    model: RegistrationModel, view: RegistrationView, start: Similarity, config: RegistrationConfig
+    model: RegistrationModel,
+    view: RegistrationView,
+    start: Similarity,
+    config: RegistrationConfig,
+    around: StartsConfig,
 ) -> tuple[Poses, Agreement]:
     """Return the best pose found, and how it agrees; the start itself is a candidate."""
-    poses = starts(model, view, start, config.starts)
+    poses = starts(model, view, start, around)
     given = poses[np.array([0])]
     rough = view.thinned(ROUGH_STRIDE)
     scores = _agreement(model, poses, rough).score
-    poses = poses[np.argsort(-scores, kind="stable")[: config.num_coarse]]
+    poses = poses[np.argsort(-scores, kind="stable")[: around.num_moved]]
     for kernel_m, outlining in COARSE:
         rows = joined_rows(
             nearest_rows(model, poses, view, kernel_m),

@@ -37,8 +37,10 @@ class StartsConfig:
     """Which hypotheses are tried."""
 
     tilt_rad: float = 0.38  # about each axis of the camera, both ways; 0 leaves them out
+    rings: int = 1  # so many times as far as well
     yaws: int = 1  # turns about the up axis of the object, evenly spread
     box_symmetries: bool = False  # the 24 turns that map the axes of the object to themselves
+    num_moved: int = 5  # of the hypotheses, those that agree best with the view
 
 
 def starts(
@@ -47,7 +49,7 @@ def starts(
     """Return the given pose first, then those that the config asks for, moved to what was seen."""
     given = Poses.of([start])
     turned = _turned(model, given, _object_turns(config))
-    tilted = _tilted(model, turned, config.tilt_rad)
+    tilted = _tilted(model, turned, config)
     return joined(given, _placed(model, tilted, view.thinned(STRIDE)))
 
 
@@ -82,15 +84,14 @@ def _turned(model: RegistrationModel, given: Poses, turns: Floats) -> Poses:
     )
 
 
-def _tilted(model: RegistrationModel, poses: Poses, angle_rad: float) -> Poses:
+def _tilted(model: RegistrationModel, poses: Poses, config: StartsConfig) -> Poses:
     """Add poses that are tilted about the axes of the camera."""
-    if not angle_rad > 0:
+    if not config.tilt_rad > 0:
         return poses
     groups = [poses]
-    for sign in (angle_rad, -angle_rad):
-        for axis in range(3):
-            steps = np.zeros((len(poses), 7))
-            steps[:, 3 + axis] = sign
+    for ring in range(1, config.rings + 1):
+        for tilt_rad in np.concatenate((np.eye(3), -np.eye(3))) * ring * config.tilt_rad:
+            steps = np.tile([0.0, 0.0, 0.0, *tilt_rad, 0.0], (len(poses), 1))
             groups.append(poses.moved(steps, pivots_m(model, poses)))
     return joined(*groups)
 
