@@ -23,13 +23,16 @@ from sam3d_ros.apps import bench_node
 from sam3d_ros.errors import ConfigError
 
 NODE = "node"
+REGISTRATION = "registration"
 # Modules of evaluation.benchmarks. On a machine with a GPU they measure the released sizes there.
 MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline")
+PARTS = (NODE, REGISTRATION, *MODELS)
 DESCRIPTION = """\
-Measure the node under a camera's load and the backend on one core beside Open3D (part node), and
-the models with random weights beside their arithmetic, plain alternatives and limits (the other
-parts; reduced sizes on a CPU, the released ones on a GPU). A busy machine breaks the limits that
-are printed beside the figures. Exit code 1: something could not be measured.
+Measure the node under a camera's load and the backend on one core beside Open3D (part node), poses
+fitted to half hidden objects beside Open3D (part registration; minutes), and the models with random
+weights beside their arithmetic, plain alternatives and limits (the other parts; reduced sizes on a
+CPU, the released ones on a GPU). A busy machine breaks the limits that are printed beside the
+figures. Exit code 1: something could not be measured.
 """
 
 
@@ -37,30 +40,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    names = (NODE, *MODELS)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(names)}; else all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; else all")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
     bench_node.add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, write; 0 when everything could be measured."""
-    parts = arguments.parts or [NODE, *MODELS]
-    unknown = sorted({*parts} - {NODE, *MODELS})
+    parts = arguments.parts or PARTS
+    unknown = sorted({*parts} - {*PARTS})
     if unknown:
-        raise ConfigError(f"parts are {', '.join((NODE, *MODELS))}; got {', '.join(unknown)}")
+        raise ConfigError(f"parts are {', '.join(PARTS)}; got {', '.join(unknown)}")
     codes = []
     for part in parts:
         print(f"== {part}", flush=True)
         if part == NODE:
             codes.append(bench_node.run(arguments))
         else:
-            codes.append(_measure_model(part, arguments.output))
+            codes.append(_measure(part, arguments.output))
         print(flush=True)
     return max(codes)
 
 
-def _measure_model(part: str, output: Path) -> int:
+def _measure(part: str, output: Path) -> int:
     """Run a benchmark in a process of its own, so that its peak of memory is its own."""
     module = f"sam3d_ros.evaluation.benchmarks.{part}"
     command = [sys.executable, "-m", module, "-o", str(output)]
