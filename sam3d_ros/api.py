@@ -87,6 +87,15 @@ class PosedObject:
     reconstruction: ObjectReconstruction  # baked; with quality, provenance and times
     splats: Splats | None  # in the frame of the mesh
 
+    def __repr__(self) -> str:
+        """Return size and place, without pages of numbers."""
+        x, y, z = np.ptp(self.mesh.vertices, axis=0)
+        at = ", ".join(f"{value:.3f}" for value in self.camera_from_object.translation_m)
+        return (
+            f"PosedObject({x:.3f} x {y:.3f} x {z:.3f} m at [{at}], "
+            f"{len(self.mesh.triangles)} triangles, {len(self.splats or ())} splats)"
+        )
+
     @property
     def mesh(self) -> Mesh:
         """The closed mesh."""

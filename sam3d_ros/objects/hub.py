@@ -78,17 +78,16 @@ def _snapshot(repository: str, allow_download: bool) -> Path:
             f"{HUB}/{repository} does not exist, or is hidden from whoever is not logged in; "
             "check the name, or hf auth login"
         ) from error
-    except errors.LocalEntryNotFoundError as error:
-        advice = (
-            f"check that this machine reaches {HUB} and HF_HUB_OFFLINE is not set"
-            if allow_download
-            else f"allow_download=True fetches it, or hf download {repository} does"
-        )
-        raise WeightsMissingError(
-            f"{repository} is no folder here, nor in the hub's cache on this machine; {advice}"
-        ) from error
     except errors.HFValidationError as error:
         raise WeightsMissingError(
-            f"{repository} is no folder here, nor can it be a name of a "
-            "repository on the hub; check how it is written"
+            f"{repository} is no folder here, nor what a repository can be called; check the name"
         ) from error
+    except errors.LocalEntryNotFoundError as error:
+        raise WeightsMissingError(_not_at_hand(repository, allow_download)) from error
+
+
+def _not_at_hand(repository: str, allow_download: bool) -> str:
+    advice = f"allow_download=True fetches it, or hf download {repository} does"
+    if allow_download:
+        advice = f"check that this machine reaches {HUB}, and that HF_HUB_OFFLINE is not set"
+    return f"{repository} is no folder here, nor in the hub's cache on this machine; {advice}"

@@ -14,6 +14,7 @@
 
 """The Python interface without ROS: image and masks in, posed objects and files out."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +92,7 @@ def test_one_mask_becomes_one_object_in_metres(
     assert 0.02 < np.ptp(made.mesh.vertices, axis=0).max() < 0.4
     assert made.reconstruction.provenance.seed == 42
     assert made.reconstruction.provenance.scale_source == ScaleSource.DEPTH
+    assert re.fullmatch(r"PosedObject\(0.* m at \[.*\], \d+ triangles, \d+ splats\)", repr(made))
 
 
 def test_images_of_pil_and_of_numpy_are_one(
@@ -292,7 +294,7 @@ def test_a_name_of_the_hub_is_offline_unless_told_otherwise(
         ("GatedRepoError", "ask for access on https://huggingface.co/owner/name"),
         ("RepositoryNotFoundError", "does not exist, or is hidden"),
         ("LocalEntryNotFoundError", "allow_download=True"),
-        ("HFValidationError", "check how it is written"),
+        ("HFValidationError", "nor what a repository can be called"),
     ],
 )
 def test_a_repository_that_cannot_be_had_says_what_to_do(
