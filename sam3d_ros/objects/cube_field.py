@@ -34,7 +34,6 @@ SDF = 0  # first of 8 x 1 channels, one per corner, corners in the order of CORN
 DEFORMATION = 8  # of 8 x 3
 WEIGHTS = 32  # of 21: edges, corners, split
 ATTRIBUTES = 53  # of 8 x 6: colour, normal
-NUM_ATTRIBUTES = 6
 NUM_WEIGHTS = ATTRIBUTES - WEIGHTS
 ABSENT_SDF = 1.0  # where no cube says anything: outside
 

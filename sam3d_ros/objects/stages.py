@@ -45,6 +45,8 @@ WorkT = TypeVar("WorkT", bound=Work)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Stage(Generic[WorkT]):
+    """What is done to each batch, and with which networks."""
+
     name: str
     function: Callable[[list[WorkT]], None]
     modules: Sequence[nn.Module]
