@@ -51,10 +51,10 @@ class RegistrationConfig:
     with_scale: bool = True
     min_points: int = 30  # measured; fewer say nothing
     min_shown: float = 0.1  # share of the object that nothing else hides
-    min_score: float = 0.65
-    min_iou: float = 0.75
-    min_inliers: float = 0.7
-    max_growth: float = 0.4  # of the logarithm of the scale, from the start
+    min_score: float = 0.7
+    min_iou: float = 0.8
+    min_inliers: float = 0.8
+    max_growth: float = 0.3  # of the logarithm of the scale, from the start
     max_shift_m: float = 0.1  # of the centre, from the start
 
 
