@@ -42,7 +42,7 @@ from sam3d_ros.errors import (
 )
 from sam3d_ros.geometry.depth import metric_depth, unproject
 from sam3d_ros.geometry.mesh_files import write_mesh
-from sam3d_ros.nn.devices import device_named, dtype_named
+from sam3d_ros.nn.devices import device_named, dtype_named, lent_to
 from sam3d_ros.objects.architecture_file import read_architecture
 from sam3d_ros.objects.depth_model import DepthModel, EstimatedPoints, estimate_points
 from sam3d_ros.objects.hub import weights_folder
@@ -253,7 +253,8 @@ class Reconstructor:
                 "moge-vitl/model.pt; give depth and intrinsics, or run sam3d check --weights "
                 f"{self._config.weights.objects} for the command that fetches it"
             )
-        estimated = estimate_points(self._depth_model, rgb.astype(np.float32) / np.float32(255))
+        with lent_to(self._depth_model, device_named(self._config.device)) as depth_model:
+            estimated = estimate_points(depth_model, rgb.astype(np.float32) / np.float32(255))
         return _observations_of(rgb, masks, estimated, intrinsics)
 
 
@@ -270,7 +271,7 @@ def _depth_model(folder: Path, config: SceneConfig) -> DepthModel | None:
         return load_depth_model(
             folder,
             read_architecture(folder),
-            device=device,
+            device="cpu" if config.low_memory else device,
             dtype=dtype_named(config.precision, device),
         )
     except WeightsMissingError:

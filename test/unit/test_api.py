@@ -17,15 +17,19 @@
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from PIL import Image
 from scenes import box, camera_from_world, placed, scene
+from torch import nn
 
 import sam3d_ros
 from sam3d_ros import Reconstructor
@@ -33,6 +37,7 @@ from sam3d_ros import api as interface
 from sam3d_ros.config import ObjectsConfig, SceneConfig
 from sam3d_ros.errors import (
     ConfigError,
+    DepthSparseError,
     EncodingError,
     IntrinsicsError,
     MaskEmptyError,
@@ -46,7 +51,7 @@ from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.objects.depth_model import EstimatedPoints
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.objects.splat_files import read_splats
-from sam3d_ros.structures import Frame, ScaleSource
+from sam3d_ros.structures import Floats, Frame, ScaleSource
 
 QUICK = SceneConfig(device="cpu", objects=ObjectsConfig(stage1_steps=2, stage2_steps=2))
 
@@ -216,7 +221,7 @@ def test_without_depth_the_depth_model_gives_scene_and_camera(
     points = ((pixels @ rays.T) * depth[..., None]).astype(np.float32)
     estimated = EstimatedPoints(points, intrinsics / size)
     monkeypatch.setattr(interface, "estimate_points", lambda model, rgb: estimated)
-    monkeypatch.setattr(reconstructor, "_depth_model", SimpleNamespace())
+    monkeypatch.setattr(reconstructor, "_depth_model", nn.Identity())
 
     guessed = reconstructor(view.rgb, view.masks[0].mask)
     known = reconstructor(view.rgb, view.masks[0].mask, None, intrinsics)
@@ -230,6 +235,32 @@ def test_without_depth_the_depth_model_gives_scene_and_camera(
         )
 
 
+def test_with_low_memory_the_depth_model_is_on_the_device_only_while_it_looks(
+    folder: Path, view: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places: list[object] = []
+
+    def load(*files: object, device: object, dtype: torch.dtype) -> nn.Module:
+        places.append(device)
+        return nn.Identity()
+
+    def lent_to(module: nn.Module, device: object) -> nullcontext[nn.Module]:
+        places.append(device)
+        return nullcontext(module)
+
+    def blind(model: nn.Module, rgb: Floats) -> EstimatedPoints:
+        raise DepthSparseError("nothing in sight")
+
+    stand_ins = {"load_depth_model": load, "lent_to": lent_to, "estimate_points": blind}
+    for name, function in stand_ins.items():
+        monkeypatch.setattr(interface, name, function)
+    monkeypatch.setattr(interface, "device_named", lambda name: torch.device("meta"))
+    sparing = Reconstructor.from_pretrained(folder, replace(QUICK, low_memory=True), splats=False)
+    with pytest.raises(DepthSparseError):
+        sparing(view.rgb, view.masks[0].mask)
+    assert places == ["cpu", torch.device("meta")]
+
+
 def test_without_depth_a_mask_fails_alone_and_one_of_another_size_for_all(
     reconstructor: interface.Reconstructor, view: Frame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,7 +269,7 @@ def test_without_depth_a_mask_fails_alone_and_one_of_another_size_for_all(
     size = np.array([[view.camera.width], [view.camera.height], [1.0]])
     estimated = EstimatedPoints(points, intrinsics / size)
     monkeypatch.setattr(interface, "estimate_points", lambda model, rgb: estimated)
-    monkeypatch.setattr(reconstructor, "_depth_model", SimpleNamespace())
+    monkeypatch.setattr(reconstructor, "_depth_model", nn.Identity())
     mask = view.masks[0].mask
 
     first, second = reconstructor(view.rgb, [mask, np.zeros_like(mask)])
