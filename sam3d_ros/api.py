@@ -44,12 +44,14 @@ from sam3d_ros.geometry.depth import metric_depth, unproject
 from sam3d_ros.geometry.mesh_files import write_mesh
 from sam3d_ros.nn.devices import device_named, dtype_named, lent_to
 from sam3d_ros.objects.architecture_file import read_architecture
+from sam3d_ros.objects.colored_points import ColoredPoints
 from sam3d_ros.objects.depth_model import DepthModel, EstimatedPoints, estimate_points
 from sam3d_ros.objects.hub import weights_folder
 from sam3d_ros.objects.pipeline import ModelledObject
 from sam3d_ros.objects.pipeline import Reconstructor as ObjectPipeline
 from sam3d_ros.objects.splat_files import write_splats
 from sam3d_ros.objects.splats import Splats
+from sam3d_ros.objects.texture import TextureConfig, textured, write_textured
 from sam3d_ros.objects.weights import load_depth_model
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.structures import (
@@ -68,6 +70,7 @@ from sam3d_ros.structures import (
 )
 
 SEED = 42
+SPLAT_STEP = 8  # so dense are splats that every eighth gives the same texture
 Outcome: TypeAlias = "PosedObject | Sam3dError"
 
 
@@ -118,6 +121,26 @@ class PosedObject:
         """
         path = Path(path)
         write_mesh(self.mesh, path, up_axis if path.suffix == ".glb" else "z")
+
+    def save_textured(self, path: str | Path, up_axis: str = "z") -> None:
+        """Write the mesh as ``.glb`` with a texture in place of colours per vertex.
+
+        The texture shows the splats, or the vertices where there are none; it takes some seconds.
+
+        Args:
+            path: Must end in ``.glb``.
+            up_axis: As for ``save``.
+
+        Raises:
+            ConfigError: The format is another one.
+            DependencyError: xatlas, which unfolds the mesh, is not installed.
+        """
+        splats = self.splats
+        colored = None
+        if splats is not None:
+            colors = np.clip(splats.colors[::SPLAT_STEP], 0.0, 1.0)
+            colored = ColoredPoints(splats.means[::SPLAT_STEP], colors)
+        write_textured(textured(self.mesh, TextureConfig(), colored), Path(path), up_axis)
 
     def save_splats(self, path: str | Path) -> None:
         """Write the splats as a ``.ply`` for viewers of 3D Gaussian Splatting.

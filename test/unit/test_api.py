@@ -48,6 +48,7 @@ from sam3d_ros.errors import (
 )
 from sam3d_ros.geometry.depth import unproject
 from sam3d_ros.geometry.measures import is_watertight
+from sam3d_ros.geometry.meshes import bounds
 from sam3d_ros.objects.depth_model import EstimatedPoints
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.objects.splat_files import read_splats
@@ -159,6 +160,17 @@ def test_other_formats_are_refused(
         bare.save_splats(tmp_path / "mug.ply")
     with pytest.raises(ConfigError, match=r"must end in \.ply"):
         made.save_splats(tmp_path / "mug.splat")
+
+
+def test_a_textured_file_shows_the_mesh_where_it_is(
+    reconstructor: interface.Reconstructor, view: Frame, tmp_path: Path
+) -> None:
+    pytest.importorskip("xatlas", reason="textures need xatlas, an optional package")
+    made = reconstructor(view.rgb, view.masks[0].mask, *arguments(view))
+    made.save_textured(tmp_path / "mug.glb")
+    read = trimesh.load(tmp_path / "mug.glb", force="mesh")
+    np.testing.assert_allclose(np.asarray(read.bounds), bounds(made.mesh), atol=1e-5)
+    assert read.visual.material.baseColorTexture is not None
 
 
 def test_folders_of_files_are_made(
