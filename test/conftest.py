@@ -14,6 +14,7 @@
 
 """What all tests share: where the public captures lie, when they are there."""
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from sam3d_ros.structures import Camera, Mesh
+# Where ROS is installed, plugins of launch make loggers that keep their records to themselves.
+logging.setLoggerClass(logging.Logger)
+
+from sam3d_ros.structures import Camera, Mesh  # noqa: E402  # after the line above
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("SAM3D_SHARED", REPOSITORY.parent / "shared"))

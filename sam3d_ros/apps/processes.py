@@ -137,17 +137,29 @@ def ros_environment(domain: int | None = None) -> dict[str, str]:
     Args:
         domain: ROS domain; ``None`` takes one derived from the process id.
     """
-    old = os.environ.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS
     source = str(Path(sam3d_ros.__file__).resolve().parents[1])
     python_path = [source, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
         "ROS_DOMAIN_ID": str(1 + os.getpid() % MAX_DOMAIN if domain is None else domain),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-        PROFILE_VARIABLES[old]: str(config_file("fastdds_shm.xml")),
+        _profile_variable(): str(config_file("fastdds_shm.xml")),
         "PYTHONPATH": os.pathsep.join(python_path),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def use_fastdds_profile() -> None:
+    """Let DDS in this process carry large messages, unless a profile is set.
+
+    Both sides need that; it must be called before the first node is made.
+    """
+    if not any(os.environ.get(name) for name in PROFILE_VARIABLES):
+        os.environ[_profile_variable()] = str(config_file("fastdds_shm.xml"))
+
+
+def _profile_variable() -> str:
+    return PROFILE_VARIABLES[os.environ.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS]
 
 
 def config_file(name: str) -> Path:

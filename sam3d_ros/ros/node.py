@@ -263,6 +263,9 @@ def main(args: Sequence[str] | None = None, make_node: Callable[[], Sam3dNode] =
     try:
         return run(stopped, make_node)
     finally:
+        # ros2 launch may interrupt a second time; nothing must keep DDS from tidying up.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         rclpy.try_shutdown()
 
 

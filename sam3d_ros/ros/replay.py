@@ -45,6 +45,7 @@ from sam3d_ros.structures import NS_PER_S
 
 CLOCK_PERIOD_S = 0.02
 LINGER_S = 0.1
+SETTLE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,7 @@ class Player:
         self, node: Node, recording: Recording, options: ReplayOptions, stopped: Event
     ) -> None:
         self.num_published = 0
+        self._node = node
         self._stopped = stopped
         self._recording = recording
         self._options = options
@@ -193,12 +195,22 @@ class Player:
                 return
 
     def _wait_for_subscriber(self) -> None:
-        """Give nodes that start at the same time a chance to hear the beginning."""
+        """Give nodes that start at the same time a chance to hear the beginning, on all topics."""
         images = [p for p in self._publishers.values() if p.msg_type is Image]
         deadline_s = time.monotonic() + self._options.wait_s
-        while time.monotonic() < deadline_s and not any(map(_is_heard, images)):
-            if self._stopped.wait(CLOCK_PERIOD_S):
+        heard_since_s = float("inf")
+        while (now_s := time.monotonic()) < deadline_s:
+            if not any(map(_is_heard, images)) or any(map(self._is_awaited, self._publishers)):
+                heard_since_s = float("inf")
+            else:
+                heard_since_s = min(heard_since_s, now_s)
+            # The subscribers' side of a match comes a little later.
+            if now_s - heard_since_s > SETTLE_S or self._stopped.wait(CLOCK_PERIOD_S):
                 return
+
+    def _is_awaited(self, topic: str) -> bool:
+        """Tell whether somebody waits for a topic who does not hear its publisher yet."""
+        return self._node.count_subscribers(topic) > 0 and not _is_heard(self._publishers[topic])
 
 
 def restamped(data: bytes, kind: type, restamp: Callable[[int], int]) -> bytes:

@@ -169,6 +169,8 @@ class Session:
 
     def _publish(self, snapshot: SceneSnapshot, *, is_frame: bool = True) -> None:
         self._states = _states(snapshot)
+        if snapshot.objects and not self.num_objects:
+            self._node.get_logger().info(f"{len(snapshot.objects)} objects after none")
         self.num_objects = len(snapshot.objects)
         self._outputs.publish(snapshot, is_frame=is_frame)
 

@@ -32,7 +32,8 @@ def settle() -> None:
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))
+        # Not sys.exit: modules in C make another error of the exception. Nothing is open yet.
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def main() -> int:

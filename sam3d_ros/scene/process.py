@@ -22,6 +22,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -123,7 +124,9 @@ class ReconstructorProcess:
         if process is None or pipe is None or cancel is None:
             return
         cancel.set()
-        pipe.close()
+        # Not pipe.close(): another thread may be using it, and finds its end this way.
+        with socket.socket(fileno=os.dup(pipe.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
         process.join(END_S)
         if process.is_alive():
             process.kill()

@@ -86,8 +86,13 @@ class Observer:
         """Return whether it subscribes to all of these topics, as soon as discovery says so."""
         namespace, name = self.name.rsplit("/", 1)
 
+        from rclpy.node import NodeNameNonExistentError
+
         def found() -> bool:
-            listed = self.node.get_subscriber_names_and_types_by_node(name, namespace)
+            try:
+                listed = self.node.get_subscriber_names_and_types_by_node(name, namespace)
+            except NodeNameNonExistentError:  # not yet
+                return False
             return topics <= {topic for topic, _ in listed}
 
         return self.wait_for(found)
