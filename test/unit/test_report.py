@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_ros.config import SceneConfig
+from sam3d_ros.config import SceneConfig, WeightsConfig
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.evaluate import ALL_BACKENDS, make_backend, scene_names
 from sam3d_ros.evaluation.report import Row, failures, report_json, summarise
 from sam3d_ros.evaluation.table import failures_text, medians_table, objects_table
+from sam3d_ros.objects.random_weights import write_random_weights
 
 
 def row(backend: str = "lift", name: str = "cup", failure: str = "", **metrics: float) -> Row:
@@ -107,10 +108,12 @@ def test_scenes_are_named_by_as_little_of_their_path_as_tells_them_apart() -> No
 
 
 @pytest.mark.parametrize("name", ALL_BACKENDS)
-def test_every_backend_reports_under_the_name_it_was_asked_by(name: str) -> None:
-    assert make_backend(name, SceneConfig()).name == name
+def test_every_backend_reports_under_the_name_it_was_asked_by(name: str, tmp_path: Path) -> None:
+    write_random_weights(tmp_path)
+    config = SceneConfig(weights=WeightsConfig(objects=str(tmp_path)))
+    assert make_backend(name, config).name == name
 
 
 def test_an_unknown_backend_is_told_which_ones_there_are() -> None:
-    with pytest.raises(ConfigError, match="one of lift, hull, alpha, poisson, got 'magic'"):
+    with pytest.raises(ConfigError, match="one of lift, sam3d, hull, alpha, poisson, got 'magic'"):
         make_backend("magic", SceneConfig())
