@@ -26,8 +26,8 @@ from pathlib import Path
 
 import torch
 
-from sam3d_ros.nn.weights import FittedWeights, fit, read_weights, split
-from sam3d_ros.objects.architecture import ObjectsArchitecture
+from sam3d_ros.nn.weights import FittedWeights, ModuleT, fit, read_weights, split
+from sam3d_ros.objects.architecture import ConditionConfig, ObjectsArchitecture
 from sam3d_ros.objects.condition import ConditionEmbedder, share_encoders
 from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.depth_model_config import told_config
@@ -61,6 +61,7 @@ Fitted = (
     | FittedWeights[MeshDecoder]
     | FittedWeights[DepthModel]
 )
+Opener = Callable[[Path, ObjectsArchitecture], tuple[Fitted, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,56 +194,44 @@ def open_generator(
     folder: Path, architecture: ObjectsArchitecture
 ) -> tuple[FittedWeights[ConditionEmbedder], FittedWeights[GeometryModel]]:
     """Open the file of the geometry model, which holds its condition embedder, too."""
-    stored = read_weights(weights_path(folder, GEOMETRY_FILE))
-    condition, geometry = split(stored, [EMBEDDER_PREFIX, GENERATOR_PREFIX])
-    return (
-        fit(partial(ConditionEmbedder, architecture.geometry_condition), condition),
-        fit(partial(GeometryModel, architecture.geometry), geometry),
-    )
+    build = partial(GeometryModel, architecture.geometry)
+    return _generator_file(folder, GEOMETRY_FILE, architecture.geometry_condition, build)
 
 
 def open_refinement(
     folder: Path, architecture: ObjectsArchitecture
 ) -> tuple[FittedWeights[ConditionEmbedder], FittedWeights[RefinementModel]]:
     """Open the file of the refinement model, which holds its condition embedder, too."""
-    stored = read_weights(weights_path(folder, REFINEMENT_FILE))
-    condition, refinement = split(stored, [EMBEDDER_PREFIX, GENERATOR_PREFIX])
-    return (
-        fit(partial(ConditionEmbedder, architecture.refinement_condition), condition),
-        fit(partial(RefinementModel, architecture.refinement), refinement),
-    )
+    build = partial(RefinementModel, architecture.refinement)
+    return _generator_file(folder, REFINEMENT_FILE, architecture.refinement_condition, build)
 
 
 def open_occupancy(
     folder: Path, architecture: ObjectsArchitecture
 ) -> tuple[FittedWeights[OccupancyDecoder]]:
     """Open the file of the occupancy decoder."""
-    (part,) = split(read_weights(weights_path(folder, OCCUPANCY_FILE)), [""])
-    return (fit(partial(OccupancyDecoder, architecture.occupancy), part),)
+    return (_whole_file(folder, OCCUPANCY_FILE, partial(OccupancyDecoder, architecture.occupancy)),)
 
 
 def open_mesh_decoder(
     folder: Path, architecture: ObjectsArchitecture
 ) -> tuple[FittedWeights[MeshDecoder]]:
     """Open the file of the mesh decoder."""
-    (part,) = split(read_weights(weights_path(folder, MESH_FILE)), [""])
-    return (fit(partial(MeshDecoder, architecture.mesh), part),)
+    return (_whole_file(folder, MESH_FILE, partial(MeshDecoder, architecture.mesh)),)
 
 
 def open_splat_decoder(
     folder: Path, architecture: ObjectsArchitecture
 ) -> tuple[FittedWeights[SplatDecoder]]:
     """Open the file of the decoder of splats."""
-    (part,) = split(read_weights(weights_path(folder, SPLATS_FILE)), [""])
-    return (fit(partial(SplatDecoder, architecture.splats), part),)
+    return (_whole_file(folder, SPLATS_FILE, partial(SplatDecoder, architecture.splats)),)
 
 
 def open_few_splats_decoder(
     folder: Path, architecture: ObjectsArchitecture
 ) -> tuple[FittedWeights[SplatDecoder]]:
     """Open the file of the decoder of fewer splats."""
-    (part,) = split(read_weights(weights_path(folder, FEW_SPLATS_FILE)), [""])
-    return (fit(partial(SplatDecoder, architecture.few_splats), part),)
+    return (_whole_file(folder, FEW_SPLATS_FILE, partial(SplatDecoder, architecture.few_splats)),)
 
 
 def open_depth_model(
@@ -258,6 +247,21 @@ def open_depth_model(
     return (fit(partial(DepthModel, config), part),)
 
 
+def _generator_file(
+    folder: Path, name: str, embedder: ConditionConfig, build: Callable[[], ModuleT]
+) -> tuple[FittedWeights[ConditionEmbedder], FittedWeights[ModuleT]]:
+    """Open a file that holds a condition embedder and the network that it conditions."""
+    stored = read_weights(weights_path(folder, name))
+    condition, network = split(stored, [EMBEDDER_PREFIX, GENERATOR_PREFIX])
+    return fit(partial(ConditionEmbedder, embedder), condition), fit(build, network)
+
+
+def _whole_file(folder: Path, name: str, build: Callable[[], ModuleT]) -> FittedWeights[ModuleT]:
+    """Open a file that holds one network and nothing else."""
+    (part,) = split(read_weights(weights_path(folder, name)), [""])
+    return fit(build, part)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasedFile:
     """One weights file: what it is for, and where it comes from."""
@@ -269,70 +273,34 @@ class ReleasedFile:
     path: str  # in the repository
     target: str  # folder in a weights folder that the repository is downloaded to
     gated: bool
-    open: Callable[[Path, ObjectsArchitecture], tuple[Fitted, ...]]
+    open: Opener
+
+
+def _gated(name: str, purpose: str, opener: Opener, *, required: bool = False) -> ReleasedFile:
+    """Describe a file of SAM 3D Objects' own repository."""
+    return ReleasedFile(
+        name=name,
+        purpose=purpose,
+        required=required,
+        repository="facebook/sam-3d-objects",
+        path=f"{SUBFOLDER}/{name}",
+        target=".",
+        gated=True,
+        open=opener,
+    )
 
 
 RELEASED_FILES = (
-    ReleasedFile(
-        name=GEOMETRY_FILE,
-        purpose="condition embedder and geometry model",
-        required=True,
-        repository="facebook/sam-3d-objects",
-        path=f"{SUBFOLDER}/{GEOMETRY_FILE}",
-        target=".",
-        gated=True,
-        open=open_generator,
+    _gated(GEOMETRY_FILE, "condition embedder and geometry model", open_generator, required=True),
+    _gated(OCCUPANCY_FILE, "occupancy decoder", open_occupancy, required=True),
+    _gated(
+        REFINEMENT_FILE,
+        "condition embedder and refinement model, for full meshes and splats",
+        open_refinement,
     ),
-    ReleasedFile(
-        name=OCCUPANCY_FILE,
-        purpose="occupancy decoder",
-        required=True,
-        repository="facebook/sam-3d-objects",
-        path=f"{SUBFOLDER}/{OCCUPANCY_FILE}",
-        target=".",
-        gated=True,
-        open=open_occupancy,
-    ),
-    ReleasedFile(
-        name=REFINEMENT_FILE,
-        purpose="condition embedder and refinement model, for full meshes and splats",
-        required=False,
-        repository="facebook/sam-3d-objects",
-        path=f"{SUBFOLDER}/{REFINEMENT_FILE}",
-        target=".",
-        gated=True,
-        open=open_refinement,
-    ),
-    ReleasedFile(
-        name=MESH_FILE,
-        purpose="mesh decoder, for full meshes",
-        required=False,
-        repository="facebook/sam-3d-objects",
-        path=f"{SUBFOLDER}/{MESH_FILE}",
-        target=".",
-        gated=True,
-        open=open_mesh_decoder,
-    ),
-    ReleasedFile(
-        name=SPLATS_FILE,
-        purpose="decoder of splats, 32 of each voxel",
-        required=False,
-        repository="facebook/sam-3d-objects",
-        path=f"{SUBFOLDER}/{SPLATS_FILE}",
-        target=".",
-        gated=True,
-        open=open_splat_decoder,
-    ),
-    ReleasedFile(
-        name=FEW_SPLATS_FILE,
-        purpose="decoder of fewer splats, 4 of each voxel",
-        required=False,
-        repository="facebook/sam-3d-objects",
-        path=f"{SUBFOLDER}/{FEW_SPLATS_FILE}",
-        target=".",
-        gated=True,
-        open=open_few_splats_decoder,
-    ),
+    _gated(MESH_FILE, "mesh decoder, for full meshes", open_mesh_decoder),
+    _gated(SPLATS_FILE, "decoder of splats, 32 of each voxel", open_splat_decoder),
+    _gated(FEW_SPLATS_FILE, "decoder of fewer splats, 4 of each voxel", open_few_splats_decoder),
     ReleasedFile(
         name=DEPTH_MODEL_FILE,
         purpose="depth model, for cameras without depth",

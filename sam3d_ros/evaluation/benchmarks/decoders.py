@@ -18,7 +18,6 @@ Needs torch and NumPy, no ROS and no weights.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -37,6 +36,7 @@ from sam3d_ros.evaluation.benchmarks.measuring import (
     verdict,
 )
 from sam3d_ros.evaluation.benchmarks.random_models import random_model
+from sam3d_ros.evaluation.benchmarks.results import write_json
 from sam3d_ros.evaluation.benchmarks.sparse_cases import CELLS, SIDE, surface_voxels
 from sam3d_ros.nn.sparse.convolution import SparseConv
 from sam3d_ros.nn.sparse.voxels import SparseTensor, Voxels
@@ -267,10 +267,8 @@ def _verdicts(rows: Sequence[Figures], *, limited: bool, exact: bool) -> str:
 
 
 def _write(rows: Sequence[Figures], settings: dict[str, object], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {**settings, "parts": [asdict(row) for row in rows]}
     path = folder / "decoders.json"
-    path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json({**settings, "parts": [asdict(row) for row in rows]}, path)
     print(f"written: {path}")
 
 

@@ -18,8 +18,6 @@ Needs torch and NumPy, no ROS and no weights.
 """
 
 import argparse
-import csv
-import json
 import resource
 import sys
 from collections.abc import Iterator, Sequence
@@ -41,6 +39,7 @@ from sam3d_ros.evaluation.benchmarks.measuring import (
     verdict,
 )
 from sam3d_ros.evaluation.benchmarks.random_models import REDUCED, Bench, make_bench
+from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
 from sam3d_ros.nn.flow import FlowConfig, integrate, schedule
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.geometry_model import GeometryContext
@@ -240,15 +239,10 @@ def _verdicts(rows: Sequence[PartFigures], peak_gb: float, *, limited: bool, exa
 
 
 def _write(rows: Sequence[PartFigures], settings: dict[str, object], folder: Path) -> None:
-    """Write the figures as JSON and CSV; only the standard library is at hand everywhere."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the figures as JSON and CSV."""
     written = [{**asdict(row), "tflops": row.tflops} for row in rows]
-    values = json.dumps({**settings, "parts": written}, indent=2, allow_nan=False)
-    (folder / "objects.json").write_text(values + "\n", encoding="utf-8")
-    with (folder / "objects.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(written[0]))
-        table.writeheader()
-        table.writerows(written)
+    write_json({**settings, "parts": written}, folder / "objects.json")
+    write_csv(written, folder / "objects.csv")
     print(f"written: {folder / 'objects.json'}, objects.csv")
 
 

@@ -29,6 +29,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from sam3d_ros.errors import ConfigError
+from sam3d_ros.nn.devices import finish
 
 MIN_ROUNDS, MAX_ROUNDS, PART_MS = 3, 30, 2000.0
 MS_PER_S = 1e3
@@ -105,16 +106,11 @@ def verdict(name: str, value: float, limit: float | None, unit: str) -> str:
 
 def _milliseconds(compute: Compute, device: torch.device) -> float:
     """Return how long a computation takes until its results are there."""
-    _synchronise(device)
+    finish(device)
     started = time.perf_counter()
     compute()
-    _synchronise(device)
+    finish(device)
     return MS_PER_S * (time.perf_counter() - started)
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -19,7 +19,6 @@ Needs no ROS and no weights.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +39,7 @@ from sam3d_ros.evaluation.benchmarks.measuring import (
     usable_device,
     verdict,
 )
+from sam3d_ros.evaluation.benchmarks.results import write_json
 from sam3d_ros.geometry.meshes import sample_surface, signed_distance
 from sam3d_ros.objects.cube_cases import CORNERS
 from sam3d_ros.objects.cube_field import NUM_CHANNELS
@@ -166,9 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     fast = fast_figures()
     print(f"{device_name(device)}, torch {torch.__version__}\n\n{text(rows, fast)}")
     values = {"device": device_name(device), "rows": [asdict(r) for r in rows]}
-    arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "mesh.json"
-    path.write_text(json.dumps({**values, "fast": asdict(fast)}, indent=2) + "\n", encoding="utf-8")
+    write_json({**values, "fast": asdict(fast)}, path)
     print(f"written: {path}")
     return 0
 

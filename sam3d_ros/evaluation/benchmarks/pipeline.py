@@ -18,7 +18,6 @@ Needs no ROS and no weights.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -32,6 +31,7 @@ from sam3d_ros.config import ObjectsConfig, SceneConfig
 from sam3d_ros.errors import Sam3dError
 from sam3d_ros.evaluation.benchmarks.command import DTYPES, main_of
 from sam3d_ros.evaluation.benchmarks.measuring import device_name, usable_device, verdict
+from sam3d_ros.evaluation.benchmarks.results import write_json
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.nn.weights import ModuleT, WeightsPart, fit
 from sam3d_ros.objects.architecture import ObjectsArchitecture
@@ -191,12 +191,10 @@ def _table(rows: Sequence[Figures]) -> str:
 
 
 def _write(rows: Sequence[Figures], settings: dict[str, str], output: Path) -> None:
-    output.mkdir(parents=True, exist_ok=True)
     described = [asdict(row) for row in rows]
     for row in described:
         row["peak_mb"] = row["peak_mb"] if row["peak_mb"] > 0 else None  # NaN is no JSON
-    text = json.dumps({**settings, "ways": described}, indent=2)
-    (output / "pipeline.json").write_text(text + "\n", encoding="utf-8")
+    write_json({**settings, "ways": described}, output / "pipeline.json")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,8 +20,6 @@ all there is.
 """
 
 import argparse
-import csv
-import json
 import os
 import sys
 import time
@@ -43,6 +41,7 @@ from sam3d_ros.evaluation.benchmarks.registration_cases import (
     shapes,
 )
 from sam3d_ros.evaluation.benchmarks.registration_peers import PEERS, PeerInput, peer_cloud
+from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
 from sam3d_ros.geometry.registration.model import RegistrationModel, prepared
 from sam3d_ros.geometry.registration.register import register
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
@@ -218,14 +217,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _write(rows: Sequence[MethodFigures], settings: dict[str, object], folder: Path) -> None:
     """Write the figures as JSON and CSV."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = [asdict(row) for row in rows]
-    values = json.dumps({**settings, "methods": written}, indent=2)
-    (folder / "registration.json").write_text(values + "\n", encoding="utf-8")
-    with (folder / "registration.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.DictWriter(file, fieldnames=list(written[0]))
-        table.writeheader()
-        table.writerows(written)
+    write_json({**settings, "methods": written}, folder / "registration.json")
+    write_csv(written, folder / "registration.csv")
     print(f"written: {folder / 'registration.json'}, registration.csv")
 
 

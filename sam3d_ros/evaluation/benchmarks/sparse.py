@@ -19,7 +19,6 @@ Needs torch and NumPy, no ROS and no weights.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +37,7 @@ from sam3d_ros.evaluation.benchmarks.measuring import (
     usable_device,
     verdict,
 )
+from sam3d_ros.evaluation.benchmarks.results import write_json
 from sam3d_ros.evaluation.benchmarks.sparse_cases import (
     OFFICIAL,
     REDUCED,
@@ -179,10 +179,8 @@ def _velocity_text(place: Place) -> str:
 
 
 def _write(rows: Sequence[Figures], settings: dict[str, object], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {**settings, "figures": [asdict(row) for row in rows]}
     path = folder / "sparse.json"
-    path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_json({**settings, "figures": [asdict(row) for row in rows]}, path)
     print(f"written: {path}")
 
 
