@@ -1,0 +1,75 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What flows through the house: frozen dataclasses, built at the edge, read-only afterwards.
+
+Frames: ``camera`` is REP-103 optical (x right, y down, z forward), ``object`` the frame of a mesh.
+``a_from_b`` maps coordinates in b to coordinates in a. Metres; column vectors; right-handed.
+Unknown is NaN, never 0 or infinity.
+"""
+
+from sam3d_ros.structures.arrays import NS_PER_S, Bools, Bytes, Floats, Ints
+from sam3d_ros.structures.poses import Similarity
+from sam3d_ros.structures.results import (
+    Mesh,
+    ObjectReconstruction,
+    Provenance,
+    Quality,
+    Refinement,
+    RefinementStatus,
+)
+from sam3d_ros.structures.scenes import ObjectFailure, ObjectState, SceneObject, SceneSnapshot
+from sam3d_ros.structures.sensing import (
+    Camera,
+    DepthFrame,
+    DepthImage,
+    EarlierView,
+    Frame,
+    InstanceMask,
+    ObjectFlag,
+    Observation,
+    PointCloud,
+    ScaleSource,
+    SupportPlane,
+)
+
+__all__ = [
+    "NS_PER_S",
+    "Bools",
+    "Bytes",
+    "Camera",
+    "DepthFrame",
+    "DepthImage",
+    "EarlierView",
+    "Floats",
+    "Frame",
+    "InstanceMask",
+    "Ints",
+    "Mesh",
+    "ObjectFailure",
+    "ObjectFlag",
+    "ObjectReconstruction",
+    "ObjectState",
+    "Observation",
+    "PointCloud",
+    "Provenance",
+    "Quality",
+    "Refinement",
+    "RefinementStatus",
+    "ScaleSource",
+    "SceneObject",
+    "SceneSnapshot",
+    "Similarity",
+    "SupportPlane",
+]
