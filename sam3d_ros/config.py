@@ -185,6 +185,23 @@ class RegistryConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrackingConfig(Checked):
+    """How known objects are followed."""
+
+    enabled: bool = setting(
+        True, "Follow known objects from image to image, and reconstruct only what is new"
+    )
+    max_rate: float = setting(30.0, "Images followed per second; 0 follows every one", 0.0, 240.0)
+    reconstruct_if_iou_below: float = setting(
+        0.4, "Known objects whose outline fits the mask less are reconstructed anew", 0.0, 1.0
+    )
+    min_new_surface: float = setting(
+        0.1, "Share of its surface that a view must add to improve an object's mesh", 0.0, 1.0
+    )
+    max_views: int = setting(4, "Views remembered per object, from which its mesh is made", 1, 16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeshConfig(Checked):
     """How object frames and meshes leave the package."""
 
@@ -276,6 +293,7 @@ class SceneConfig(Checked):
     depth: DepthConfig = field(default_factory=DepthConfig)
     lidar: LidarConfig = field(default_factory=LidarConfig)
     registry: RegistryConfig = field(default_factory=RegistryConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     objects: ObjectsConfig = field(default_factory=ObjectsConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
