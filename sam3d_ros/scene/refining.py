@@ -65,28 +65,32 @@ class RefiningBackend:
         """Reconstruct the objects and fit them; see ``ObjectBackend``."""
         outcomes = self._backend.reconstruct(observations, cancelled)
         return [
-            outcome if isinstance(outcome, Sam3dError) else self._refined(outcome, observation)
+            outcome
+            if isinstance(outcome, Sam3dError)
+            else refined(outcome, observation, self._config)
             for outcome, observation in zip(outcomes, observations, strict=True)
         ]
 
-    def _refined(
-        self, reconstruction: ObjectReconstruction, observation: Observation
-    ) -> ObjectReconstruction:
-        started = time.perf_counter()
-        found = register(
-            prepared(reconstruction.mesh_object),
-            prepared_view(Seen.of(observation)),
-            reconstruction.camera_from_object,
-            _registration(self._config),
-        )
-        seconds = time.perf_counter() - started
-        return replace(
-            reconstruction,
-            camera_from_object=found.camera_from_object,
-            refinement=found.refinement,
-            quality=_quality(reconstruction.quality, found),
-            stage_s={**reconstruction.stage_s, "refine": seconds},
-        )
+
+def refined(
+    reconstruction: ObjectReconstruction, observation: Observation, config: RefineConfig
+) -> ObjectReconstruction:
+    """Return a reconstruction with the pose and size that agree best with its observation."""
+    started = time.perf_counter()
+    found = register(
+        prepared(reconstruction.mesh_object),
+        prepared_view(Seen.of(observation)),
+        reconstruction.camera_from_object,
+        _registration(config),
+    )
+    seconds = time.perf_counter() - started
+    return replace(
+        reconstruction,
+        camera_from_object=found.camera_from_object,
+        refinement=found.refinement,
+        quality=_quality(reconstruction.quality, found),
+        stage_s={**reconstruction.stage_s, "refine": seconds},
+    )
 
 
 def _registration(config: RefineConfig) -> RegistrationConfig:
