@@ -12,13 +12,16 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From a frame to a scene: reconstruct its objects, keep their identities."""
+"""From a frame to a scene: reconstruct its objects, keep their identities, follow them."""
+
+from threading import Lock
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import Cancelled, never
+from sam3d_ros.scene.following import Follower
 from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor
 from sam3d_ros.scene.registry import Detection, Registry
-from sam3d_ros.structures import Frame, SceneSnapshot
+from sam3d_ros.structures import DepthFrame, Frame, SceneSnapshot
 
 
 class ScenePipeline:
@@ -26,21 +29,66 @@ class ScenePipeline:
 
     Identities live here, so they outlive a reconstructor in a process of its own
     (``ReconstructorProcess``); ``local_pipeline`` makes one that needs no other process.
+
+    ``process`` and ``follow`` may run at the same time in two threads, each in one only.
     """
 
-    def __init__(self, config: SceneConfig, reconstructor: Reconstructor) -> None:
+    def __init__(
+        self, config: SceneConfig, reconstructor: Reconstructor, follower: Follower | None = None
+    ) -> None:
         self.config = config
         self._reconstructor = reconstructor
+        self._follower = follower if config.tracking.enabled else None
         self._registry = Registry(config.registry)
+        self._lock = Lock()  # of the registry; never held while anything is measured
 
     def start(self) -> None:
-        """Let the reconstructor get ready before the first frame; returns at once."""
+        """Let reconstructor and follower get ready before the first frame; returns at once."""
         self._reconstructor.start()
+        if self._follower is not None:
+            self._follower.start()
+
+    @property
+    def can_follow(self) -> bool:
+        """Whether an image would be looked at: something is known, and wanted to be followed."""
+        return self._follower is not None and not self._registry.is_empty
+
+    def follow(self, frame: DepthFrame) -> SceneSnapshot:
+        """Move all known objects to where an image shows them; returns at once if none is known.
+
+        ``updated`` are those whose pose was measured in this image; the poses of all others are
+        as old as their ``last_seen_ns``. An image that is not newer than the last changes nothing.
+
+        Raises:
+            Sam3dError: When nothing of the image can be used.
+        """
+        with self._lock:
+            expected = self._registry.expected(frame) if self._follower is not None else []
+        followed = self._follower.follow(frame, expected) if self._follower and expected else []
+        with self._lock:
+            change = self._registry.follow(frame, expected, followed)
+            objects = self._registry.objects
+        return SceneSnapshot(
+            stamp_ns=frame.stamp_ns,
+            frame_id=frame.frame_id,
+            objects=objects,
+            updated=change.updated,
+            removed=change.removed,
+        )
+
+    def lock(self, track_id: int, locked: bool) -> bool:
+        """Keep the mesh of an object as it is, or no longer; return whether it is known."""
+        with self._lock:
+            return self._registry.lock(track_id, locked)
 
     def process(self, frame: Frame, cancelled: Cancelled = never) -> SceneSnapshot:
         """Reconstruct every mask of a frame and return all objects known then.
 
         One object that fails becomes one ``ObjectFailure`` and stops none of the others.
+
+        While objects were reconstructed, later images may have been followed. The snapshot is then
+        that of the latest of them, in poses and in ``stamp_ns``: what was once published never
+        goes back.
 
         Raises:
             CancelledError: When ``cancelled`` answered true; nothing has changed then.
@@ -49,11 +97,13 @@ class ScenePipeline:
         if not frame.masks:
             return self.advance(frame.stamp_ns, frame.frame_id)
         result = self._reconstructor.reconstruct(frame, cancelled)
-        change = self._registry.update(frame, _detections(frame, result))
+        with self._lock:
+            change = self._registry.update(frame, _detections(frame, result))
+            stamp_ns, objects = self._registry.stamp_ns, self._registry.objects
         return SceneSnapshot(
-            stamp_ns=frame.stamp_ns,
+            stamp_ns=stamp_ns,
             frame_id=frame.frame_id,
-            objects=self._registry.objects,
+            objects=objects,
             updated=change.updated,
             removed=change.removed,
             failures=tuple(result.failures),
@@ -64,18 +114,20 @@ class ScenePipeline:
 
     def advance(self, stamp_ns: int, frame_id: str = "") -> SceneSnapshot:
         """Let time pass without a frame: objects become LOST, old ones are removed."""
-        removed = self._registry.advance(stamp_ns)
-        return SceneSnapshot(
-            stamp_ns=stamp_ns, frame_id=frame_id, objects=self._registry.objects, removed=removed
-        )
+        with self._lock:
+            removed, objects = self._registry.advance(stamp_ns), self._registry.objects
+        return SceneSnapshot(stamp_ns=stamp_ns, frame_id=frame_id, objects=objects, removed=removed)
 
     def reset(self) -> tuple[int, ...]:
         """Forget all objects and return their track ids."""
-        return self._registry.clear()
+        with self._lock:
+            return self._registry.clear()
 
     def close(self) -> None:
-        """Release what the reconstructor holds."""
+        """Release what reconstructor and follower hold."""
         self._reconstructor.close()
+        if self._follower is not None:
+            self._follower.close()
 
 
 def _detections(frame: Frame, result: ReconstructedFrame) -> list[Detection]:

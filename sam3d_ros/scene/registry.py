@@ -22,8 +22,10 @@ import numpy as np
 from sam3d_ros.config import RegistryConfig
 from sam3d_ros.scene.association import Sighting, associate
 from sam3d_ros.scene.compose import size_m, with_nearest_yaw
+from sam3d_ros.scene.following import Expected, Followed, FollowStatus
 from sam3d_ros.structures import (
     NS_PER_S,
+    DepthFrame,
     Frame,
     InstanceMask,
     Mesh,
@@ -62,6 +64,17 @@ class Registry:
         self._next_id = 1
         self._objects: dict[int, SceneObject] = {}
         self._sightings: dict[int, Sighting] = {}
+        self._stamp_ns = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known."""
+        return not self._objects
+
+    @property
+    def stamp_ns(self) -> int:
+        """Stamp of the newest frame or image that was taken in."""
+        return self._stamp_ns
 
     @property
     def objects(self) -> tuple[SceneObject, ...]:
@@ -78,6 +91,7 @@ class Registry:
     def update(self, frame: Frame, detections: Sequence[Detection]) -> RegistryChange:
         """Take in the detections of one frame."""
         removed = self.advance(frame.stamp_ns)
+        self._stamp_ns = max(self._stamp_ns, frame.stamp_ns)
         fixed_from_camera = frame.fixed_from_camera or Similarity.identity()
         seen = [_sighting(detection, fixed_from_camera) for detection in detections]
         known_ids = sorted(self._objects)
@@ -95,6 +109,50 @@ class Registry:
         return RegistryChange(
             updated=tuple(key for key in updated if key in self._objects), removed=removed
         )
+
+    def expected(self, frame: DepthFrame) -> list[Expected]:
+        """Return where the known objects should be in an image to come."""
+        return [
+            Expected(
+                track_id=known.track_id,
+                revision=known.revision,
+                mesh_object=known.reconstruction.mesh_object,
+                camera_from_object=known.reconstruction.camera_from_object,
+            )
+            for known in self.objects
+        ]
+
+    def follow(
+        self, frame: DepthFrame, expected: Sequence[Expected], followed: Sequence[Followed]
+    ) -> RegistryChange:
+        """Take in where objects were found in an image."""
+        self._stamp_ns = max(self._stamp_ns, frame.stamp_ns)
+        updated = []
+        for one in followed:
+            if one.status is not FollowStatus.FOLLOWED or one.track_id not in self._objects:
+                continue
+            known = self._objects[one.track_id]
+            pose = one.camera_from_object
+            self._objects[one.track_id] = replace(
+                known,
+                state=ObjectState.TRACKED,
+                reconstruction=replace(known.reconstruction, camera_from_object=pose),
+                last_seen_ns=frame.stamp_ns,
+                fixed_from_object=frame.fixed_from_camera @ pose
+                if frame.fixed_from_camera is not None
+                else None,
+            )
+            updated.append(one.track_id)
+        return RegistryChange(updated=tuple(updated), removed=())
+
+    def lock(self, track_id: int, locked: bool) -> bool:
+        """Keep the mesh of an object, or no longer; return whether the object is known."""
+        known = self._objects.get(track_id)
+        if known is None:
+            return False
+        state = ObjectState.LOCKED if locked else ObjectState.TRACKED
+        self._objects[track_id] = replace(known, state=state)
+        return True
 
     def advance(self, stamp_ns: int) -> tuple[int, ...]:
         """Let time pass: drop the long unseen, mark the unseen LOST; return dropped ids.
