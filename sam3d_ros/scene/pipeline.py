@@ -14,6 +14,7 @@
 
 """From a frame to a scene: reconstruct its objects, keep their identities, follow them."""
 
+from itertools import count
 from threading import Lock
 
 from sam3d_ros.config import SceneConfig
@@ -41,6 +42,7 @@ class ScenePipeline:
         self._follower = follower if config.tracking.enabled else None
         self._registry = Registry(config.registry)
         self._lock = Lock()  # of the registry; never held while anything is measured
+        self._numbers = count(1)  # of snapshots; drawn under the lock
 
     def start(self) -> None:
         """Let reconstructor and follower get ready before the first frame; returns at once."""
@@ -67,8 +69,9 @@ class ScenePipeline:
         followed = self._follower.follow(frame, expected) if self._follower and expected else []
         with self._lock:
             change = self._registry.follow(frame, expected, followed)
-            objects = self._registry.objects
+            objects, number = self._registry.objects, next(self._numbers)
         return SceneSnapshot(
+            number=number,
             stamp_ns=frame.stamp_ns,
             frame_id=frame.frame_id,
             objects=objects,
@@ -100,7 +103,9 @@ class ScenePipeline:
         with self._lock:
             change = self._registry.update(frame, _detections(frame, result))
             stamp_ns, objects = self._registry.stamp_ns, self._registry.objects
+            number = next(self._numbers)
         return SceneSnapshot(
+            number=number,
             stamp_ns=stamp_ns,
             frame_id=frame.frame_id,
             objects=objects,
@@ -116,7 +121,10 @@ class ScenePipeline:
         """Let time pass without a frame: objects become LOST, old ones are removed."""
         with self._lock:
             removed, objects = self._registry.advance(stamp_ns), self._registry.objects
-        return SceneSnapshot(stamp_ns=stamp_ns, frame_id=frame_id, objects=objects, removed=removed)
+            number = next(self._numbers)
+        return SceneSnapshot(
+            number=number, stamp_ns=stamp_ns, frame_id=frame_id, objects=objects, removed=removed
+        )
 
     def reset(self) -> tuple[int, ...]:
         """Forget all objects and return their track ids."""

@@ -73,3 +73,5 @@ class SceneSnapshot:
     support: SupportPlane | None = None
     stage_s: Mapping[str, float] = field(default_factory=dict)
     gpu_peak_mb: float = float("nan")
+    # Counts up over one pipeline, whichever thread asks: the higher one knows more.
+    number: int = 0
