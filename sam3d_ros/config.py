@@ -234,6 +234,9 @@ class ObjectsConfig(Checked):
         choices=("auto", "sam3d", "lift"),
     )
     seed: int = setting(42, "Results repeat for equal inputs and seed", 0, 2_147_483_647)
+    candidates: int = setting(
+        1, "sam3d: seeds tried per object, of which the one that agrees best is kept", 1, 16
+    )
     stage1_steps: int = setting(25, "sam3d: steps to coarse shape and pose", 1, 100)
     stage2_steps: int = setting(25, "sam3d: steps to the fine shape", 1, 100)
     shortcut: bool = setting(

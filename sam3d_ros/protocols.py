@@ -15,7 +15,7 @@
 """What a backend must be able to do; the makers live in ``completion``, ``objects``, ``body``."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from sam3d_ros.errors import CancelledError, Sam3dError
 from sam3d_ros.structures import ObjectReconstruction, Observation
@@ -49,6 +49,44 @@ class ObjectBackend(Protocol):
 
         Returns:
             One outcome per observation, in their order.
+
+        Raises:
+            CancelledError: When ``cancelled`` answered true.
+        """
+        ...
+
+
+class SeededBackend(ObjectBackend, Protocol):
+    """A backend whose results differ from seed to seed and that makes several at once."""
+
+    def reconstruct_seeds(
+        self, observations: Sequence[Observation], seeds: Sequence[int], cancelled: Cancelled
+    ) -> list[list[ObjectOutcome]]:
+        """Reconstruct the objects of one frame, each once for every seed.
+
+        Returns:
+            Per observation one outcome per seed, in their orders.
+
+        Raises:
+            CancelledError: When ``cancelled`` answered true.
+        """
+        ...
+
+
+@runtime_checkable
+class CandidateBackend(ObjectBackend, Protocol):
+    """A backend that has several reconstructions to choose from; ``reconstruct`` does not choose.
+
+    ``scene.choosing`` has those that try seeds or other backends, and the choice.
+    """
+
+    def candidates(
+        self, observations: Sequence[Observation], cancelled: Cancelled
+    ) -> list[list[ObjectOutcome]]:
+        """Reconstruct the objects of one frame in several ways.
+
+        Returns:
+            Per observation at least one outcome, the preferred one first.
 
         Raises:
             CancelledError: When ``cancelled`` answered true.

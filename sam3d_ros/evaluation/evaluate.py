@@ -27,8 +27,8 @@ from sam3d_ros.evaluation.metrics import compare_shapes, compare_to_view
 from sam3d_ros.evaluation.report import Row
 from sam3d_ros.protocols import ObjectBackend, OneByOne
 from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.scene.observe import observe
-from sam3d_ros.scene.refining import refining
 from sam3d_ros.structures import (
     InstanceMask,
     Mesh,
@@ -62,7 +62,7 @@ def make_backend(name: str, config: SceneConfig) -> ObjectBackend:
         return OneByOne(OpenThreeDBaseline(name))
     if name in MODEL_BACKENDS:
         named = replace(config, objects=replace(config.objects, backend=name))
-        return refining(make_object_backend(named), config.refine)
+        return agreeing(make_object_backend(named), config.refine)
     raise ConfigError(f"backend must be one of {', '.join(ALL_BACKENDS)}, got {name!r}")
 
 

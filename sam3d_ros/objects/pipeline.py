@@ -75,10 +75,19 @@ class Reconstructor:
         self, observations: Sequence[Observation], cancelled: Cancelled = never
     ) -> list[ObjectOutcome]:
         """Reconstruct the objects of one frame; see ``ObjectBackend``."""
-        modelled = self.model(observations, (self._config.objects.seed,), cancelled)
-        return [
+        seeds = (self._config.objects.seed,)
+        return [outcome for (outcome,) in self.reconstruct_seeds(observations, seeds, cancelled)]
+
+    def reconstruct_seeds(
+        self, observations: Sequence[Observation], seeds: Sequence[int], cancelled: Cancelled
+    ) -> list[list[ObjectOutcome]]:
+        """Reconstruct the objects of one frame for each seed; see ``SeededBackend``."""
+        modelled = self.model(observations, seeds, cancelled)
+        outcomes: list[ObjectOutcome] = [
             each.reconstruction if isinstance(each, ModelledObject) else each for each in modelled
         ]
+        num = len(seeds)
+        return [outcomes[start : start + num] for start in range(0, len(outcomes), num)]
 
     @torch.no_grad()
     def model(

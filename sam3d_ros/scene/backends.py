@@ -20,6 +20,7 @@ from sam3d_ros.completion.lift import LiftBackend
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import WeightsError
 from sam3d_ros.protocols import ObjectBackend, OneByOne
+from sam3d_ros.scene.choosing import SeedCandidates
 
 logger = logging.getLogger(__name__)
 
@@ -60,4 +61,7 @@ def _sam3d(config: SceneConfig) -> ObjectBackend:
         raise WeightsError(
             "backend sam3d needs torch, which is not installed; sam3d check says what is"
         ) from error
-    return Reconstructor.load(config)
+    backend, objects = Reconstructor.load(config), config.objects
+    if objects.candidates == 1:
+        return backend
+    return SeedCandidates(backend, range(objects.seed, objects.seed + objects.candidates))

@@ -26,6 +26,7 @@ from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, write_mesh
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.structures import (
+    Choice,
     Floats,
     ObjectFlag,
     Quality,
@@ -76,6 +77,7 @@ def object_json(known: SceneObject) -> dict[str, Any]:
         "seed": provenance.seed,
         "scale_source": provenance.scale_source.name,
         "hypothesis": provenance.hypothesis,
+        "choice": _choice_json(provenance.choice),
         "notes": list(provenance.notes),
         "triangles": len(reconstruction.mesh_object.triangles),
         "seconds": dict(reconstruction.stage_s),
@@ -126,6 +128,14 @@ def _quality_json(quality: Quality) -> dict[str, float | None]:
         "depth_residual_m": _number(quality.depth_residual_m),
         "inlier_fraction": _number(quality.inlier_fraction),
         "observed_fraction": _number(quality.observed_fraction),
+    }
+
+
+def _choice_json(choice: Choice) -> dict[str, float | None]:
+    return {
+        "candidates": choice.num_candidates,
+        "score": _number(choice.score),
+        "margin": _number(choice.margin),
     }
 
 

@@ -26,10 +26,10 @@ from sam3d_ros.geometry.measures import enclosed_volume_m3
 from sam3d_ros.geometry.meshes import decimate
 from sam3d_ros.geometry.previews import clustered
 from sam3d_ros.protocols import Cancelled, ObjectBackend, ObjectOutcome, never
+from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.scene.compose import with_origin
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.reconstructor import ReconstructedFrame, ReconstructedInstance
-from sam3d_ros.scene.refining import refining
 from sam3d_ros.scene.warmup import ball_on_table
 from sam3d_ros.structures import Frame, ObjectFailure, ObjectReconstruction, Observation
 
@@ -41,7 +41,7 @@ class FrameReconstructor:
 
     def __init__(self, config: SceneConfig, backend: ObjectBackend) -> None:
         self._config = config
-        self._backend = refining(backend, config.refine)
+        self._backend = agreeing(backend, config.refine)
 
     def start(self) -> None:
         """Be ready already."""

@@ -22,6 +22,7 @@ Unknown is NaN, never 0 or infinity.
 from sam3d_ros.structures.arrays import NS_PER_S, Bools, Bytes, Floats, Ints
 from sam3d_ros.structures.poses import Similarity
 from sam3d_ros.structures.results import (
+    Choice,
     Mesh,
     ObjectReconstruction,
     Provenance,
@@ -49,6 +50,7 @@ __all__ = [
     "Bools",
     "Bytes",
     "Camera",
+    "Choice",
     "DepthFrame",
     "DepthImage",
     "EarlierView",

@@ -97,6 +97,15 @@ class Refinement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """How a reconstruction was chosen among several of the same object."""
+
+    num_candidates: int = 1  # that were compared; failed ones are not
+    score: float = float("nan")  # 0..1, agreement with all views; NaN is "nothing was compared"
+    margin: float = float("nan")  # of the score over the second best; NaN where there is none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where a reconstruction comes from."""
 
@@ -104,6 +113,7 @@ class Provenance:
     seed: int = 0
     scale_source: ScaleSource = ScaleSource.UNKNOWN
     hypothesis: str = ""  # what closed the unseen side
+    choice: Choice = field(default_factory=Choice)
     notes: tuple[str, ...] = ()  # sentences for a person: what was unsure, what was left out
 
 
