@@ -47,10 +47,8 @@ from sam3d_ros.objects.architecture_file import read_architecture
 from sam3d_ros.objects.colored_points import ColoredPoints
 from sam3d_ros.objects.depth_model import DepthModel, EstimatedPoints, estimate_points
 from sam3d_ros.objects.hub import weights_folder
-from sam3d_ros.objects.pipeline import ModelledObject
 from sam3d_ros.objects.pipeline import Reconstructor as ObjectPipeline
 from sam3d_ros.objects.splat_files import write_splats
-from sam3d_ros.objects.splats import Splats
 from sam3d_ros.objects.texture import TextureConfig, textured, write_textured
 from sam3d_ros.objects.weights import load_depth_model
 from sam3d_ros.scene.observe import observe
@@ -67,6 +65,7 @@ from sam3d_ros.structures import (
     Observation,
     ScaleSource,
     Similarity,
+    Splats,
 )
 
 SEED = 42
@@ -88,7 +87,6 @@ class PosedObject:
     """An object in metres, in a frame of its own with z up, and where that frame stands."""
 
     reconstruction: ObjectReconstruction  # baked; with quality, provenance and times
-    splats: Splats | None  # in the frame of the mesh
 
     def __repr__(self) -> str:
         """Return size and place, without pages of numbers."""
@@ -103,6 +101,11 @@ class PosedObject:
     def mesh(self) -> Mesh:
         """The closed mesh."""
         return self.reconstruction.mesh_object
+
+    @property
+    def splats(self) -> Splats | None:
+        """The splats, in the frame of the mesh; None unless they were asked for."""
+        return self.reconstruction.splats
 
     @property
     def camera_from_object(self) -> Similarity:
@@ -259,7 +262,10 @@ class Reconstructor:
         observations = [each for each in observed if isinstance(each, Observation)]
         made = iter(self._pipeline.model(observations, [seed]))
         outcomes = [next(made) if isinstance(each, Observation) else each for each in observed]
-        return [_posed(each) if isinstance(each, ModelledObject) else each for each in outcomes]
+        return [
+            PosedObject(each.baked()) if isinstance(each, ObjectReconstruction) else each
+            for each in outcomes
+        ]
 
     def _observed(self, frame: Frame) -> list[Observation | Sam3dError]:
         result = observe(frame, self._config)
@@ -279,13 +285,6 @@ class Reconstructor:
         with lent_to(self._depth_model, device_named(self._config.device)) as depth_model:
             estimated = estimate_points(depth_model, rgb.astype(np.float32) / np.float32(255))
         return _observations_of(rgb, masks, estimated, intrinsics)
-
-
-def _posed(modelled: ModelledObject) -> PosedObject:
-    """Put the scale into mesh and splats."""
-    pose = modelled.reconstruction.camera_from_object
-    splats = None if modelled.splats is None else modelled.splats.baked(pose)[0]
-    return PosedObject(modelled.reconstruction.baked(), splats)
 
 
 def _depth_model(folder: Path, config: SceneConfig) -> DepthModel | None:

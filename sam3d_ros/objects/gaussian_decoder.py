@@ -32,7 +32,7 @@ from sam3d_ros.nn.sparse.voxels import SparseTensor, Voxels
 from sam3d_ros.objects.architecture import SplatActivation, SplatDecoderConfig
 from sam3d_ros.objects.decoder_trunk import DecoderTrunk
 from sam3d_ros.objects.hammersley import hammersley
-from sam3d_ros.objects.splats import Splats
+from sam3d_ros.structures import Splats
 
 WIDTHS = (3, 3, 3, 4, 1)  # channels of a splat's attributes, in the order of RawSplats
 CENTER = 0.5  # of the unit cube in which positions are decoded; the object frame's origin

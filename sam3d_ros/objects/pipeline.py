@@ -15,13 +15,12 @@
 """SAM 3D Objects as a whole: observations in, posed metric meshes and splats out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import Sam3dError
 from sam3d_ros.nn.devices import PeakMemory
 from sam3d_ros.objects.assembly import assembled
 from sam3d_ros.objects.fast_mesh import fast_mesh
@@ -29,18 +28,9 @@ from sam3d_ros.objects.finishing import FinishingConfig, finished
 from sam3d_ros.objects.loading import LoadedStages, load_stages
 from sam3d_ros.objects.samples import Sample, View
 from sam3d_ros.objects.second_stage import SecondStage
-from sam3d_ros.objects.splats import Splats
 from sam3d_ros.objects.stages import StageRunner
 from sam3d_ros.protocols import Cancelled, ObjectOutcome, never
-from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ModelledObject:
-    """Everything that the models say of an object; mesh and splats are in the object frame."""
-
-    reconstruction: ObjectReconstruction
-    splats: Splats | None = None  # where they were asked for
+from sam3d_ros.structures import Observation, Provenance
 
 
 class Reconstructor:
@@ -82,11 +72,7 @@ class Reconstructor:
         self, observations: Sequence[Observation], seeds: Sequence[int], cancelled: Cancelled
     ) -> list[list[ObjectOutcome]]:
         """Reconstruct the objects of one frame for each seed; see ``SeededBackend``."""
-        modelled = self.model(observations, seeds, cancelled)
-        outcomes: list[ObjectOutcome] = [
-            each.reconstruction if isinstance(each, ModelledObject) else each for each in modelled
-        ]
-        num = len(seeds)
+        outcomes, num = self.model(observations, seeds, cancelled), len(seeds)
         return [outcomes[start : start + num] for start in range(0, len(outcomes), num)]
 
     @torch.no_grad()
@@ -95,7 +81,7 @@ class Reconstructor:
         observations: Sequence[Observation],
         seeds: Sequence[int],
         cancelled: Cancelled = never,
-    ) -> list[ModelledObject | Sam3dError]:
+    ) -> list[ObjectOutcome]:
         """Reconstruct objects, each once for every seed.
 
         Equal inputs and seeds give equal results on one device, whatever else is in the batch, but
@@ -188,14 +174,9 @@ class Reconstructor:
                 has_colors=sample.has_colors,
             )
 
-    def _outcome(
-        self, sample: Sample, num_seeds: int, peak_mb: float
-    ) -> ModelledObject | Sam3dError:
+    def _outcome(self, sample: Sample, num_seeds: int, peak_mb: float) -> ObjectOutcome:
         if sample.error is not None:
             return sample.error
         shared_s = {name: seconds / num_seeds for name, seconds in sample.view.stage_s.items()}
         stage_s = {**shared_s, **sample.stage_s}
-        return ModelledObject(
-            reconstruction=replace(sample.result, stage_s=stage_s, gpu_peak_mb=peak_mb),
-            splats=sample.splats,
-        )
+        return replace(sample.result, splats=sample.splats, stage_s=stage_s, gpu_peak_mb=peak_mb)

@@ -21,10 +21,9 @@ from torch import Tensor
 
 from sam3d_ros.objects.inputs import PreparedObjects
 from sam3d_ros.objects.latents import GeometryLatents
-from sam3d_ros.objects.splats import Splats
 from sam3d_ros.objects.stages import Work
 from sam3d_ros.objects.voxels import SurfaceVoxels
-from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation, Similarity
+from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation, Similarity, Splats
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

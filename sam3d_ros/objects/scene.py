@@ -20,8 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.objects.splats import Splats
-from sam3d_ros.structures import Floats, Similarity
+from sam3d_ros.structures import Floats, Similarity, Splats
 
 LEAST_SCALE = 1.1  # of composed splats, in smallest scales of their object
 OPAQUE = 0.9  # opacity above which splats tell the size of what is shown

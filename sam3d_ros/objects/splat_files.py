@@ -29,8 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam3d_ros.errors import ConfigError, SplatFileError
-from sam3d_ros.objects.splats import Splats
-from sam3d_ros.structures import Floats
+from sam3d_ros.structures import Floats, Splats
 
 MEANS, NORMALS, SH_DC = ("x", "y", "z"), ("nx", "ny", "nz"), ("f_dc_0", "f_dc_1", "f_dc_2")
 OPACITY, SCALES = ("opacity",), ("scale_0", "scale_1", "scale_2")

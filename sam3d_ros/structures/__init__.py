@@ -44,6 +44,7 @@ from sam3d_ros.structures.sensing import (
     ScaleSource,
     SupportPlane,
 )
+from sam3d_ros.structures.splats import Splats
 
 __all__ = [
     "NS_PER_S",
@@ -73,5 +74,6 @@ __all__ = [
     "SceneObject",
     "SceneSnapshot",
     "Similarity",
+    "Splats",
     "SupportPlane",
 ]

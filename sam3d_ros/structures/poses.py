@@ -79,3 +79,25 @@ class Similarity:
     def apply(self, points: Floats) -> Floats:
         """Map points ``(..., 3)``."""
         return self.scale * (points @ self.rotation.T) + self.translation_m
+
+
+def quat_wxyz_from_rotation(rotation: Floats) -> Floats:
+    """Return the unit quaternion ``(4,)`` of a rotation, the one with ``w >= 0``.
+
+    It is the leading eigenvector of a symmetric matrix (Bar-Itzhack, J. Guidance 23(6), 2000): no
+    case distinction, and the closest quaternion when the matrix is not quite orthonormal.
+    """
+    check_shape(rotation, "3 3", "rotation")
+    matrix = np.empty((4, 4))
+    matrix[0, 0] = np.trace(rotation)
+    matrix[0, 1:] = matrix[1:, 0] = _axial_vector(rotation)
+    matrix[1:, 1:] = rotation + np.transpose(rotation) - np.trace(rotation) * np.eye(3)
+    quat_wxyz = np.linalg.eigh(matrix)[1][:, -1]
+    return np.asarray(quat_wxyz * np.copysign(1.0, quat_wxyz[0]))
+
+
+def _axial_vector(matrix: Floats) -> Floats:
+    """Return twice the vector of the antisymmetric part of a 3x3 matrix."""
+    return np.array(
+        [matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]]
+    )

@@ -24,6 +24,7 @@ from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures.arrays import Bytes, Floats, Ints
 from sam3d_ros.structures.poses import Similarity
 from sam3d_ros.structures.sensing import ScaleSource
+from sam3d_ros.structures.splats import Splats
 
 
 class RefinementStatus(IntEnum):
@@ -119,7 +120,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ObjectReconstruction:
-    """A closed mesh in the object frame, and where that frame stands in the camera frame."""
+    """A closed mesh in the object frame, and where that frame stands in the camera frame.
+
+    Mesh, preview and splats lie in one frame.
+    """
 
     mesh_object: Mesh
     camera_from_object: Similarity
@@ -127,6 +131,7 @@ class ObjectReconstruction:
     provenance: Provenance
     refinement: Refinement = field(default_factory=Refinement)
     preview: Mesh | None = None  # the mesh again, light enough to look at
+    splats: Splats | None = None  # the object again, where a backend was asked for them
     volume_m3: float = float("nan")  # that the mesh encloses; NaN unless it is watertight
     stage_s: Mapping[str, float] = field(default_factory=dict)  # seconds per stage
     gpu_peak_mb: float = float("nan")  # most memory of a GPU at once; NaN where none was used
@@ -140,7 +145,8 @@ class ObjectReconstruction:
             self,
             refinement=self.refinement.with_origin_moved(arm_m),
             mesh_object=self.mesh_object.transformed(new_from_object),
-            preview=self.preview.transformed(new_from_object) if self.preview else None,
+            preview=self.preview and self.preview.transformed(new_from_object),
+            splats=None if self.splats is None else self.splats.transformed(new_from_object),
             camera_from_object=camera_from_new,
             volume_m3=self.volume_m3 * new_from_object.scale**3,
         )

@@ -30,7 +30,7 @@ from sam3d_ros.objects.architecture import (
 )
 from sam3d_ros.objects.gaussian_decoder import RawSplats, SplatDecoder, decode_splats, spread
 from sam3d_ros.objects.splat_files import COLUMNS, ply_rows
-from sam3d_ros.objects.splats import Splats
+from sam3d_ros.structures import Splats
 
 UPPER_TRIANGLE = np.triu_indices(3)
 

@@ -155,7 +155,7 @@ def test_other_formats_are_refused(
     made = reconstructor(view.rgb, view.masks[0].mask, *arguments(view))
     with pytest.raises(ConfigError, match="must end in"):
         made.save(tmp_path / "mug.obj")
-    bare = interface.PosedObject(made.reconstruction, None)
+    bare = interface.PosedObject(replace(made.reconstruction, splats=None))
     with pytest.raises(ConfigError, match="splats=True"):
         bare.save_splats(tmp_path / "mug.ply")
     with pytest.raises(ConfigError, match=r"must end in \.ply"):

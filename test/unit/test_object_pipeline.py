@@ -25,7 +25,7 @@ from sam3d_ros.errors import Sam3dError
 from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.geometry.meshes import bounds
 from sam3d_ros.objects.files import FIRST_STAGE, MESH_FILE
-from sam3d_ros.objects.pipeline import ModelledObject, Reconstructor
+from sam3d_ros.objects.pipeline import Reconstructor
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.structures import (
     Observation,
@@ -51,11 +51,6 @@ def full(folder: Path) -> Reconstructor:
 @pytest.fixture(scope="module")
 def fast(folder: Path) -> Reconstructor:
     return Reconstructor.load(config_of(folder, mesh_detail="fast"))
-
-
-def modelled(outcome: object) -> ModelledObject:
-    assert isinstance(outcome, ModelledObject), outcome
-    return outcome
 
 
 @pytest.mark.parametrize("backend", ["full", "fast"])
@@ -93,9 +88,9 @@ def test_splats_lie_along_the_mesh_in_the_same_frame(
     full: Reconstructor, observations: tuple[Observation, ...]
 ) -> None:
     (outcome,) = full.model(observations[:1], seeds=[1])
-    both = modelled(outcome)
+    both = made(outcome)
     assert both.splats is not None
-    low, high = bounds(both.reconstruction.mesh_object)
+    low, high = bounds(both.mesh_object)
     within = (both.splats.means > low - 0.1) & (both.splats.means < high + 0.1)
     assert within.all(axis=1).mean() > 0.95
     np.testing.assert_allclose(both.splats.means.mean(axis=0), (low + high) / 2, atol=0.1)
@@ -118,7 +113,7 @@ def test_equal_seeds_give_equal_results_and_others_do_not(
     fast: Reconstructor, observations: tuple[Observation, ...]
 ) -> None:
     first, again, other = fast.model(observations[:1], seeds=[7, 7, 8])
-    poses = [modelled(each).reconstruction.camera_from_object for each in (first, again, other)]
+    poses = [made(each).camera_from_object for each in (first, again, other)]
     np.testing.assert_allclose(poses[0].matrix, poses[1].matrix, atol=1e-6)
     assert not np.allclose(poses[0].matrix, poses[2].matrix, atol=1e-3)
     results = [made(fast.reconstruct(observations[:1])[0]) for _ in range(2)]
@@ -144,8 +139,8 @@ def test_all_seeds_of_an_object_come_before_the_next_object(
     fast: Reconstructor, observations: tuple[Observation, ...]
 ) -> None:
     outcomes = fast.model(observations[:2], seeds=[3, 4])
-    assert [modelled(each).reconstruction.provenance.seed for each in outcomes] == [3, 4, 3, 4]
-    depths = [modelled(o).reconstruction.camera_from_object.translation_m[2] for o in outcomes]
+    assert [made(each).provenance.seed for each in outcomes] == [3, 4, 3, 4]
+    depths = [made(o).camera_from_object.translation_m[2] for o in outcomes]
     assert abs(depths[0] - depths[1]) < abs(depths[0] - depths[2])
 
 

@@ -14,6 +14,7 @@
 
 """Splats move with their object, and their files say the same to us and to others."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -35,8 +36,15 @@ from sam3d_ros.objects.splat_files import (
     splats_from_ply,
     write_splats,
 )
-from sam3d_ros.objects.splats import Splats
-from sam3d_ros.structures import Floats, Similarity
+from sam3d_ros.structures import (
+    Floats,
+    Mesh,
+    ObjectReconstruction,
+    Provenance,
+    Quality,
+    Similarity,
+    Splats,
+)
 
 POSE = Similarity(
     rotation_from_axis_angle(np.array([1.0, 2.0, 3.0]), 2.5), np.array([0.3, -1.0, 2.0]), 0.4
@@ -116,13 +124,23 @@ def test_there_and_back_is_nothing() -> None:
     )
 
 
-def test_baking_moves_nothing_in_the_camera_frame() -> None:
+@pytest.mark.parametrize("step", ["baked", "reframed"])
+def test_another_frame_of_the_object_moves_no_splat_in_the_camera_frame(
+    step: str, make_box: Callable[..., Mesh]
+) -> None:
     splats = make_splats(min_scale=0.0009)
+    before = ObjectReconstruction(
+        mesh_object=make_box(1.0, 0.5, 0.25),
+        camera_from_object=POSE,
+        quality=Quality(),
+        provenance=Provenance(backend="test"),
+        splats=splats,
+    )
 
-    metric, rigid = splats.baked(POSE)
+    after = before.baked() if step == "baked" else before.reframed(POSE.inverse())
 
-    assert rigid.scale == 1.0
-    assert_same(metric.transformed(rigid), splats.transformed(POSE))
+    assert after.splats is not None
+    assert_same(after.splats.transformed(after.camera_from_object), splats.transformed(POSE))
 
 
 def test_colours_of_zero_coefficients_are_grey() -> None:

@@ -26,7 +26,6 @@ from sam3d_ros.errors import ConfigError, DependencyError, ReconstructionError
 from sam3d_ros.geometry.mesh_files import GLTF_FROM_OBJECT, file_from_object, write_mesh
 from sam3d_ros.objects.colored_points import ColoredPoints
 from sam3d_ros.objects.splat_files import write_splats
-from sam3d_ros.objects.splats import Splats
 from sam3d_ros.objects.texture import (
     Chart,
     TextureConfig,
@@ -36,7 +35,7 @@ from sam3d_ros.objects.texture import (
     unwrapped,
     write_textured,
 )
-from sam3d_ros.structures import Bytes, Floats, Mesh, Similarity
+from sam3d_ros.structures import Bytes, Floats, Mesh, Similarity, Splats
 
 
 @pytest.fixture

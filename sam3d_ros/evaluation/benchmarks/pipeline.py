@@ -42,14 +42,16 @@ from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.loading import LoadedStages
 from sam3d_ros.objects.mesh_decoder import MeshDecoder
 from sam3d_ros.objects.occupancy import OccupancyDecoder
-from sam3d_ros.objects.pipeline import ModelledObject, Reconstructor
+from sam3d_ros.objects.pipeline import Reconstructor
 from sam3d_ros.objects.random_weights import State, random_weights, tiny_architecture
 from sam3d_ros.objects.refinement_model import RefinementModel
 from sam3d_ros.objects.refinement_sampling import refinement_flow
 from sam3d_ros.objects.second_stage import SecondStage
 from sam3d_ros.objects.weights import GeometryStage, RefinementStage
+from sam3d_ros.protocols import ObjectOutcome
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.warmup import ball_on_table
+from sam3d_ros.structures import ObjectReconstruction
 
 DESCRIPTION = """\
 Measure the whole pipeline with random weights that see a hollow ball: one object, four at once, and
@@ -139,20 +141,20 @@ def _measured(
     ]
     stage_s: dict[str, float] = {}
     for outcome in outcomes:
-        for stage, seconds in outcome.reconstruction.stage_s.items():
+        for stage, seconds in outcome.stage_s.items():
             stage_s[stage] = stage_s.get(stage, 0.0) + seconds / num_objects
     splats = outcomes[0].splats
     per_voxel = stages.architecture.splats.num_splats
     return Figures(
         way=way,
         seconds=sum(stage_s.values()),
-        peak_mb=outcomes[0].reconstruction.gpu_peak_mb,
+        peak_mb=outcomes[0].gpu_peak_mb,
         voxels=0 if splats is None else len(splats) // per_voxel,
         stage_s=stage_s,
     )
 
 
-def _checked(outcome: ModelledObject | Sam3dError) -> ModelledObject:
+def _checked(outcome: ObjectOutcome) -> ObjectReconstruction:
     if isinstance(outcome, Sam3dError):
         raise outcome
     return outcome

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Floats, Similarity
+from sam3d_ros.structures.arrays import Floats
+from sam3d_ros.structures.poses import Similarity, quat_wxyz_from_rotation
 
 SH_C0 = 0.28209479177387814  # the spherical harmonic of degree 0, which is constant
 
@@ -83,12 +83,6 @@ class Splats:
             quats_wxyz=_product(quat_wxyz, self.quats_wxyz).astype(np.float32),
             min_scale=a_from_b.scale * self.min_scale,
         )
-
-    def baked(self, camera_from_object: Similarity) -> "tuple[Splats, Similarity]":
-        """Return the splats in metres and a rigid pose, which together lie where they lay."""
-        pose = camera_from_object
-        metric = Similarity(np.eye(3), np.zeros(3), pose.scale)
-        return self.transformed(metric), Similarity(pose.rotation, pose.translation_m)
 
 
 def _product(quat_wxyz: Floats, others_wxyz: Floats) -> Floats:
