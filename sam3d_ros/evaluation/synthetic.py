@@ -132,7 +132,7 @@ def arrange(spec: SceneSpec, seed: int) -> World:
 def render_view(world: World, spec: SceneSpec, world_from_camera: Similarity, seed: int) -> View:
     """Look at a world from a pose; ``seed`` is that of the noise."""
     rng = np.random.default_rng(seed)
-    true, labels = _true_depth(world, spec.camera, world_from_camera, spec.sensor.baseline_m)
+    true, labels = true_depth(world, spec.camera, world_from_camera, spec.sensor.baseline_m)
     return View(
         rgb=render_rgb(world, spec.camera, world_from_camera, spec.quality, rng),
         depth_m=true.depth_m,
@@ -260,10 +260,13 @@ def _labels(world: World, camera: Camera, world_from_camera: Similarity) -> Ints
     return labels
 
 
-def _true_depth(
+def true_depth(
     world: World, camera: Camera, world_from_camera: Similarity, baseline_m: float
 ) -> tuple[TrueDepth, Ints]:
-    """Cast one ray through each pixel centre, and one from each hit to the second eye."""
+    """Cast one ray through each pixel centre, and one from each hit to the second eye.
+
+    The labels ``(H, W)`` are 1 + index of the object, 0 elsewhere.
+    """
     size = camera.height, camera.width
     rays = (camera_rays(camera) @ world_from_camera.rotation.T).reshape(-1, 3)
     hits = world.cast(world_from_camera.translation_m, rays)
