@@ -16,6 +16,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +30,7 @@ from sam3d_ros.protocols import Cancelled, ObjectBackend, ObjectOutcome, never
 from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.scene.compose import with_origin
 from sam3d_ros.scene.observe import observe
-from sam3d_ros.scene.reconstructor import ReconstructedFrame, ReconstructedInstance
+from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame, ReconstructedInstance
 from sam3d_ros.scene.warmup import ball_on_table
 from sam3d_ros.structures import Frame, ObjectFailure, ObjectReconstruction, Observation
 
@@ -51,7 +52,9 @@ class FrameReconstructor:
         if self._backend.wants_warmup:
             self.reconstruct(ball_on_table())
 
-    def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
+    def reconstruct(
+        self, frame: Frame, cancelled: Cancelled = never, known: Sequence[KnownObject] = ()
+    ) -> ReconstructedFrame:
         """Reconstruct every mask; one object that fails stops none of the others."""
         started = time.perf_counter()
         observed = observe(frame, self._config)

@@ -12,16 +12,58 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+
 """What turns a frame into objects, whether here or in another process.
 
 Imports no backend: the node's own process needs only this side of it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sam3d_ros.protocols import Cancelled, never
-from sam3d_ros.structures import Frame, ObjectFailure, ObjectReconstruction, SupportPlane
+from sam3d_ros.structures import (
+    Frame,
+    Mesh,
+    ObjectFailure,
+    ObjectReconstruction,
+    Observation,
+    Quality,
+    Refinement,
+    Similarity,
+    SupportPlane,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RememberedView:
+    """One view of an object, kept for when its mesh is made again."""
+
+    observation: Observation  # cropped, without earlier views
+    camera_from_object: Similarity  # rigid, of that camera
+    fixed_from_camera: Similarity | None = None  # of that camera, in the frame's fixed frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KnownObject:
+    """What is known of an object before a frame."""
+
+    track_id: int
+    revision: int  # of the mesh
+    class_id: str
+    mesh_object: Mesh  # baked: metres
+    camera_from_object: Similarity  # rigid; where it should be in the frame
+    # How far off that may be, standard deviations: metres, radians.
+    sigma_m: float
+    sigma_rad: float
+    is_locked: bool = False  # the mesh stays as it is
+    views: tuple[RememberedView, ...] = ()
+
+    @property
+    def lasting(self) -> list[object]:
+        """What stays the same from frame to frame and is large."""
+        return [self.mesh_object, *(view.observation for view in self.views)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +73,25 @@ class ReconstructedInstance:
     instance_id: int
     reconstruction: ObjectReconstruction  # baked, with preview
     flags: int = 0
+    track_id: int | None = None  # of the known object whose mesh this improves
+    # Where that object's own frame stands in this view; its mesh is the old one.
+    camera_from_known: Similarity | None = None
+    view: RememberedView | None = None  # worth keeping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MeasuredInstance:
+    """One mask of the frame and the known object that it shows, whose mesh stays."""
+
+    instance_id: int
+    track_id: int
+    revision: int  # of the mesh that was measured
+    camera_from_object: Similarity  # rigid; the expected one unless ``refinement`` is ACCEPTED
+    refinement: Refinement
+    quality: Quality
+    flags: int = 0
+    notes: tuple[str, ...] = ()  # sentences for a person
+    view: RememberedView | None = None  # worth keeping
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +99,7 @@ class ReconstructedFrame:
     """What came out of the backend for one frame."""
 
     instances: list[ReconstructedInstance] = field(default_factory=list)
+    measured: list[MeasuredInstance] = field(default_factory=list)
     failures: list[ObjectFailure] = field(default_factory=list)
     support: SupportPlane | None = None
     stage_s: dict[str, float] = field(default_factory=dict)
@@ -51,8 +113,10 @@ class Reconstructor(Protocol):
         """Get ready before the first frame; returns at once."""
         ...
 
-    def reconstruct(self, frame: Frame, cancelled: Cancelled = never) -> ReconstructedFrame:
-        """Reconstruct every mask of a frame.
+    def reconstruct(
+        self, frame: Frame, cancelled: Cancelled = never, known: Sequence[KnownObject] = ()
+    ) -> ReconstructedFrame:
+        """Reconstruct every mask of a frame that shows nothing known, measure the others.
 
         Raises:
             CancelledError: When ``cancelled`` answered true.

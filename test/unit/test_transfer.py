@@ -16,13 +16,15 @@
 
 import multiprocessing
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sam3d_ros.errors import MaskEmptyError
-from sam3d_ros.scene.transfer import receive, send
-from sam3d_ros.structures import Camera, DepthImage, Frame, InstanceMask
+from sam3d_ros.scene.transfer import Inbox, Outbox, receive, send
+from sam3d_ros.structures import Camera, DepthImage, Frame, InstanceMask, Mesh
 
 
 def through_a_pipe(value: object) -> object:
@@ -73,3 +75,32 @@ def test_an_error_arrives_with_its_text_and_code() -> None:
     received = through_a_pipe(MaskEmptyError("too small"))
     assert isinstance(received, MaskEmptyError)
     assert (str(received), received.code) == ("too small", MaskEmptyError.code)
+
+
+def test_lasting_parts_travel_once_and_are_the_same_objects_there(
+    make_box: Callable[..., Mesh],
+) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    outbox, inbox = Outbox(), Inbox()
+    first, second = make_box(0.1, 0.1, 0.1), make_box(0.2, 0.1, 0.1)
+
+    def there(value: object, lasting: list[object]) -> Any:
+        outbox.send(ours, value, lasting)
+        return inbox.receive(theirs)
+
+    known = there(first, [first])
+    both = there((first, second, 7), [first, second])
+    assert both == (known, both[1], 7)
+    assert there(second, [second]) is both[1]
+    again = there(first, [first])
+    assert again is not known  # it was not named in between, so it was forgotten
+    np.testing.assert_array_equal(again.vertices, first.vertices)
+
+
+def test_what_is_not_lasting_is_sent_each_time(make_box: Callable[..., Mesh]) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    outbox, inbox = Outbox(), Inbox()
+    mesh = make_box(0.1, 0.1, 0.1)
+    for _ in range(2):
+        outbox.send(ours, mesh, [])
+        np.testing.assert_array_equal(inbox.receive(theirs).vertices, mesh.vertices)

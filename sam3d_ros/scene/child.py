@@ -1,0 +1,193 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""A process of its own that answers one question after the other through a pipe.
+
+What holds the interpreter lock for tens of milliseconds must not run where images are received:
+every such call would hold up the callbacks.
+"""
+
+import multiprocessing
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
+from typing import Any, TypeAlias
+
+from sam3d_ros.config import SceneConfig
+from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
+from sam3d_ros.protocols import Cancelled, never
+from sam3d_ros.scene.process_logs import logs_from, logs_to
+from sam3d_ros.scene.transfer import Inbox, Outbox, receive, send
+
+POLL_S = 0.02  # how soon a cancellation is passed on
+END_S = 0.5  # how long the process may take to end by itself
+
+Answering: TypeAlias = Callable[[Any, Cancelled], object]
+
+
+class ProcessCrashError(RuntimeError):
+    """The process failed in a way that no input should be able to cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What a process is for."""
+
+    name: str  # in the texts of errors: "the <name> process"
+    niceness: int  # drivers, planners and the callbacks of our own node go first
+    # Of a module's top level: called in the process, makes what answers its questions.
+    make: Callable[[SceneConfig], Answering]
+
+
+class ChildProcess:
+    """The end of the pipe that asks; ``start`` starts the process at the other end."""
+
+    def __init__(self, role: Role, config: SceneConfig) -> None:
+        self._role = role
+        self._config = config
+        # "spawn" keeps the child free of the threads and DDS handles of this process.
+        self._context = multiprocessing.get_context("spawn")
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._cancel: Event | None = None
+        self._outbox = Outbox()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.is_alive()
+
+    def start(self) -> None:
+        """Start the process unless it runs; returns before it is ready."""
+        if self.is_alive:
+            return
+        ours, theirs = self._context.Pipe()
+        our_logs, their_logs = self._context.Pipe(duplex=False)
+        self._pipe, self._cancel, self._outbox = ours, self._context.Event(), Outbox()
+        self._process = self._context.Process(
+            target=_serve,
+            args=(theirs, their_logs, self._cancel, self._role, self._config),
+            daemon=True,
+        )
+        # Until the process can ignore Ctrl-C, which goes to the whole group, it must not see it.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
+        theirs.close()  # so that the death of the process ends our waiting
+        their_logs.close()
+        logs_from(our_logs)
+
+    def ask(
+        self, question: object, lasting: Sequence[object] = (), cancelled: Cancelled = never
+    ) -> Any:
+        """Return what the process answers.
+
+        Args:
+            question: What is sent.
+            lasting: Parts of it that are sent only once; see ``Outbox``.
+            cancelled: Whether the answer is still wanted.
+
+        Raises:
+            CancelledError: When ``cancelled`` answered true, or ``close`` was called meanwhile.
+            ReconstructionError: When a signal ended the process (out of memory); it is started
+                again for the next question.
+            ProcessCrashError: When an exception ended it, which is a bug.
+            Sam3dError: As raised in the process, at this question or when it got ready.
+        """
+        self.start()
+        pipe, cancel = self._pipe, self._cancel
+        if pipe is None or cancel is None:  # another thread has closed it since
+            raise self._was_closed()
+        cancel.clear()
+        try:
+            self._outbox.send(pipe, question, lasting)
+            while not pipe.poll(POLL_S):
+                if cancelled():
+                    cancel.set()
+            answer = receive(pipe)
+        except (EOFError, OSError) as error:
+            raise self._why_it_ended() from error
+        if isinstance(answer, Sam3dError):
+            raise answer
+        if cancel.is_set():  # it came too late to stop the last object
+            raise CancelledError("stopped after the last object")
+        return answer
+
+    def close(self) -> None:
+        """End the process, by force if it does not end by itself."""
+        process, pipe, cancel = self._process, self._pipe, self._cancel
+        self._process = self._pipe = self._cancel = None
+        if process is None or pipe is None or cancel is None:
+            return
+        cancel.set()
+        # Not pipe.close(): another thread may be using it, and finds its end this way.
+        with socket.socket(fileno=os.dup(pipe.fileno())) as end:
+            end.shutdown(socket.SHUT_RDWR)
+        process.join(END_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        process.close()
+
+    def _was_closed(self) -> CancelledError:
+        return CancelledError(f"the {self._role.name} process was closed")
+
+    def _why_it_ended(self) -> Exception:
+        """Say why the other end of the pipe is gone."""
+        if self._process is None:
+            return self._was_closed()
+        self._process.join(END_S)
+        code = self._process.exitcode
+        self.close()
+        if code is not None and code > 0:
+            return ProcessCrashError(
+                f"the {self._role.name} process ended with exit code {code}; its error stands above"
+            )
+        return ReconstructionError(
+            f"a signal ended the {self._role.name} process (exit code {code}; -9 is often the "
+            "kernel's out-of-memory killer); it is started again for the next frame"
+        )
+
+
+def _serve(
+    pipe: Connection, logs: Connection, cancel: Event, role: Role, config: SceneConfig
+) -> None:
+    """Answer questions with results or errors until the other end is closed."""
+    # Ctrl-C goes to the whole process group; our parent decides when we end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(role.niceness)
+    logs_to(logs)
+    answering = role.make(config)
+    inbox = Inbox()
+    while True:
+        try:
+            question = inbox.receive(pipe)
+        except (EOFError, OSError):  # the node has closed its end, or is gone
+            return
+        answer: object
+        try:
+            answer = answering(question, cancel.is_set)
+        except Sam3dError as error:
+            answer = error
+        try:
+            send(pipe, answer)
+        except OSError:
+            return

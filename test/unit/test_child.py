@@ -1,0 +1,91 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""A process that answers questions: told once what lasts, and its death has a reason."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sam3d_ros.config import SceneConfig
+from sam3d_ros.errors import CancelledError, MaskEmptyError, ReconstructionError
+from sam3d_ros.protocols import Cancelled
+from sam3d_ros.scene.child import Answering, ChildProcess, ProcessCrashError, Role
+from sam3d_ros.structures import Mesh
+
+
+def make(config: SceneConfig) -> Answering:
+    """Make what answers with its process, its niceness and whether it has seen the mesh before."""
+    seen: list[int] = []
+
+    def answer(question: object, cancelled: Cancelled) -> object:
+        if question == "refuse":
+            raise MaskEmptyError("told to refuse")
+        if question == "crash":
+            raise KeyError("a bug")
+        is_known = id(question) in seen
+        seen.append(id(question))
+        return os.getpid(), os.nice(0), is_known
+
+    return answer
+
+
+@pytest.fixture
+def child() -> Iterator[ChildProcess]:
+    child = ChildProcess(Role(name="test", niceness=3, make=make), SceneConfig())
+    yield child
+    child.close()
+
+
+def test_it_answers_in_a_nicer_process_that_knows_what_it_was_told(
+    child: ChildProcess, make_box: Callable[..., Mesh]
+) -> None:
+    mesh = make_box(0.1, 0.1, 0.1)
+    answers = [child.ask(mesh, lasting=[mesh]) for _ in range(2)]
+    assert [is_known for _, _, is_known in answers] == [False, True]
+    pid, niceness, _ = answers[0]
+    assert pid != os.getpid()
+    assert niceness == min(19, os.nice(0) + 3)
+
+
+def test_its_errors_arrive_and_do_not_end_it(child: ChildProcess) -> None:
+    pid, _, _ = child.ask("first")
+    with pytest.raises(MaskEmptyError, match="told to refuse"):
+        child.ask("refuse")
+    assert child.ask("second")[0] == pid
+
+
+def test_after_a_signal_it_starts_again_and_is_told_everything_again(
+    child: ChildProcess, make_box: Callable[..., Mesh]
+) -> None:
+    mesh = make_box(0.1, 0.1, 0.1)
+    pid, _, _ = child.ask(mesh, lasting=[mesh])
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ReconstructionError, match=r"test process \(exit code -9"):
+        child.ask(mesh, lasting=[mesh])
+    assert child.ask(mesh, lasting=[mesh])[2] is False
+
+
+def test_a_bug_in_it_is_no_error_of_the_input(child: ChildProcess) -> None:
+    with pytest.raises(ProcessCrashError, match="test process ended with exit code 1"):
+        child.ask("crash")
+
+
+def test_an_answer_nobody_wants_any_more_is_thrown_away(child: ChildProcess) -> None:
+    with pytest.raises(CancelledError):
+        child.ask("first", cancelled=lambda: True)
+    child.ask("second")
