@@ -25,7 +25,8 @@ order in which it came, with the time at which it came; each call returns what i
     outcomes = assembler.flush(at)                        # the end: nothing more will come
 
 ``frame_from_bundle`` turns a ``Bundle`` into a ``Frame``. A live node also calls ``expire`` now and
-then, so that a mask whose image never comes is refused in time.
+then, so that a mask whose image never comes is refused in time. Who follows objects from image to
+image asks ``to_follow`` after each call.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -34,8 +35,18 @@ from typing import Any, TypeAlias
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode, Sam3dError
+from sam3d_ros.ros.candidates import Candidates
 from sam3d_ros.ros.decode import stamp_ns_from_msg
-from sam3d_ros.ros.framing import OWN_TOPICS, Bundle, Input, Instant, Matched, Topics, poses_of
+from sam3d_ros.ros.framing import (
+    OWN_TOPICS,
+    Bundle,
+    DepthBundle,
+    Input,
+    Instant,
+    Matched,
+    Topics,
+    poses_of,
+)
 from sam3d_ros.ros.matching import Matcher, messages_of, ns
 from sam3d_ros.ros.sync import StampCache
 from sam3d_ros.ros.tf_buffer import CACHE_S, TransformBuffer, TransformStampedMsg, seconds
@@ -85,6 +96,7 @@ class Assembler:
         self._matcher = Matcher(config, topics)
         self._pending: list[Pending] = []
         self.transforms = TransformBuffer(CACHE_S + config.masks.max_age)
+        self.candidates = Candidates(config, self._matcher, self.transforms)
 
     @property
     def caches(self) -> Mapping[Input, StampCache]:
@@ -106,6 +118,8 @@ class Assembler:
                 outcomes += self.rewind(stamp_ns)
                 self.transforms.forget_vanished(stamp_ns)
             self._matcher.add(topic, stamp_ns, message)
+            if topic is Input.IMAGE and self._config.tracking.enabled:
+                self.candidates.add(stamp_ns, message, at)
         return outcomes + self.expire(at)
 
     def add_transforms(
@@ -115,6 +129,10 @@ class Assembler:
         for each in stamped:
             self.transforms.add(each, static=static)
         return self.expire(at) if any(each.messages for each in self._pending) else []
+
+    def to_follow(self, at: Instant) -> DepthBundle | None:
+        """Return the image that known objects can be followed into, if there is a new one."""
+        return self.candidates.take(at)
 
     def expire(self, at: Instant) -> list[Outcome]:
         """Return what is decided by now: complete, or waited for too long."""
@@ -130,6 +148,7 @@ class Assembler:
         if last_ns is None or stamp_ns >= last_ns - JUMP_NS:
             return []
         self._matcher.forget_after(stamp_ns)
+        self.candidates.start_over()
         self.transforms.forget_after(stamp_ns + self._matcher.slop_ns)
         back_s = (last_ns - stamp_ns) / NS_PER_S
         reason = f"time went back by {back_s:.3f} s to {seconds(stamp_ns)} while the mask waited"

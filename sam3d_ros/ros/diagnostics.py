@@ -13,14 +13,16 @@
 # limitations under the License.
 
 
-"""What ``/diagnostics`` says once a second: inputs, processing, outputs."""
+"""What ``/diagnostics`` says once a second: inputs, processing, tracking, outputs."""
 
 from collections.abc import Iterable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.assembler import SAME_CLOCK_NS
+from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
@@ -96,9 +98,48 @@ def processing_status(name: str, reports: Reports, num_objects: int) -> Diagnost
     return status_of(name, [(DiagnosticStatus.WARN, f"{code.name}: {last.message}")], values)
 
 
+def tracking_status(
+    name: str, receiver: Receiver, figures: FollowingFigures, config: NodeConfig
+) -> DiagnosticStatus:
+    """Describe how objects are followed from image to image, or why they are not."""
+    if why_off := _why_not_followed(receiver, config):
+        return status_of(name, [], {"state": f"off: {why_off}"})
+    candidates = receiver.assembler.candidates
+    followed, lost, hidden = figures.objects
+    values = {
+        "state": "on",
+        "images followed": f"{figures.num_followed / figures.seconds:.1f} Hz",
+        "images left out for newer ones": str(figures.num_overtaken),
+        "images beyond tracking.max_rate": str(candidates.num_too_fast),
+        "images without depth, intrinsics or transform in time": str(candidates.num_incomplete),
+        "images that failed": str(figures.num_failed),
+        "latency p50, p95, image to TF": (
+            f"{figures.latency_ms(50):.1f}, {figures.latency_ms(95):.1f} ms"
+        ),
+        "objects followed, hidden, lost": f"{followed}, {hidden}, {lost}",
+    }
+    problems = [figures.error] if figures.error else []
+    if not figures.num_followed and candidates.num_incomplete and candidates.reason:
+        problems.append(f"no image could be followed: {candidates.reason}")
+    candidates.begin_counting()
+    return status_of(name, [(DiagnosticStatus.WARN, each) for each in problems], values)
+
+
 def outputs_status(name: str, off: Mapping[str, str]) -> DiagnosticStatus:
     """Describe which outputs are off, and why; that is no problem."""
     return status_of(name, [], {output: f"off: {why}" for output, why in off.items()})
+
+
+def _why_not_followed(receiver: Receiver, config: NodeConfig) -> str:
+    """Say why no image can be followed; empty where some can."""
+    caches, topics = receiver.assembler.caches, receiver.topics
+    if not config.tracking.enabled:
+        return "tracking.enabled is false"
+    if caches[Input.DEPTH].num_received:
+        return ""
+    has_points = caches[Input.POINTS].num_received > 0
+    reason = f"no depth image came on {topics[Input.DEPTH]}"
+    return f"{reason}, and points are too sparse" if has_points else reason
 
 
 def _silent(receiver: Receiver, counts: Mapping[Input, int]) -> list[str]:

@@ -40,6 +40,8 @@ ARRAY_CODES = {"float32": "f", "uint32": "I", "uint8": "B"}
 CLOUD_POINT = np.dtype(
     [("x", "f4"), ("y", "f4"), ("z", "f4"), ("rgb", "u4"), ("label", "u4"), ("observed", "f4")]
 )
+# Of one object. A whole mesh has ten times as many, and sending megabytes holds up the callbacks.
+MAX_CLOUD_POINTS = 2000
 CLOUD_FIELDS = [
     PointField(name="x", offset=0, datatype=PointField.FLOAT32, count=1),
     PointField(name="y", offset=4, datatype=PointField.FLOAT32, count=1),
@@ -154,13 +156,19 @@ def mesh_msg(known: SceneObject, name: str) -> ObjectMesh:
 
 
 def cloud_points(mesh: Mesh, frame_from_object: Similarity, track_id: int) -> NDArray[np.void]:
-    """Return the vertices of a mesh as points of ``~/object_points``, ``(V,)`` of CLOUD_POINT."""
-    points = np.zeros(len(mesh.vertices), dtype=CLOUD_POINT)
-    placed = frame_from_object.apply(mesh.vertices.astype(np.float64))
+    """Return vertices of a mesh as points of ``~/object_points``, ``(N,)`` of CLOUD_POINT.
+
+    All of them, or MAX_CLOUD_POINTS spread evenly over their order, which goes through space.
+    """
+    num_vertices = len(mesh.vertices)
+    num_points = min(num_vertices, MAX_CLOUD_POINTS)
+    chosen = np.arange(num_points) * num_vertices // max(num_points, 1)
+    points = np.zeros(num_points, dtype=CLOUD_POINT)
+    placed = frame_from_object.apply(mesh.vertices[chosen].astype(np.float64))
     points["x"], points["y"], points["z"] = placed.T
-    points["rgb"] = _packed_colors(mesh.colors)
+    points["rgb"] = _packed_colors(mesh.colors[chosen])
     points["label"] = track_id
-    points["observed"] = mesh.observed
+    points["observed"] = mesh.observed[chosen]
     return points
 
 

@@ -46,6 +46,7 @@ from sam3d_ros.ros.decode import (
 from sam3d_ros.ros.tf_buffer import TransformBuffer, frame_name
 from sam3d_ros.structures import (
     Camera,
+    DepthFrame,
     DepthImage,
     Floats,
     Frame,
@@ -94,8 +95,8 @@ class Poses:
 class Matched:
     """The messages that belong together, as they came."""
 
-    masks: Any
     image: Any
+    masks: Any = None
     info: Any = None
     depth: Any = None
     depth_info: Any = None
@@ -103,12 +104,11 @@ class Matched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Bundle:
-    """Everything that one frame is made of, not yet decoded."""
+class Exposure:
+    """Everything that is known of one image, not yet decoded."""
 
     messages: Matched
     poses: Poses
-    completed: Instant  # when the last part came
 
     @property
     def stamp_ns(self) -> int:
@@ -119,6 +119,20 @@ class Bundle:
     def frame_id(self) -> str:
         """Optical frame of the image."""
         return str(self.messages.image.header.frame_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bundle(Exposure):
+    """What one frame is made of, with its mask."""
+
+    completed: Instant  # when the last part came
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DepthBundle(Exposure):
+    """What it takes to follow known objects into one image; no mask."""
+
+    received: Instant  # when the image came
 
 
 def poses_of(messages: Matched, transforms: TransformBuffer, config: NodeConfig) -> Poses:
@@ -188,6 +202,28 @@ def frame_from_bundle(bundle: Bundle, config: NodeConfig, topics: Topics = OWN_T
     )
 
 
+def depth_frame_from_bundle(
+    bundle: DepthBundle, config: NodeConfig, topics: Topics = OWN_TOPICS
+) -> DepthFrame:
+    """Decode depth and cameras, not the image; ``topics`` are the names that errors call them.
+
+    Raises:
+        Sam3dError: A message cannot be used; says which and why.
+    """
+    with naming(topics[Input.IMAGE]):
+        width, height = _size_of(bundle.messages.image)
+    with naming(topics[Input.CAMERA_INFO]):
+        camera, _ = _color_camera(bundle.messages.info, width, height, config)
+    return DepthFrame(
+        stamp_ns=bundle.stamp_ns,
+        frame_id=bundle.frame_id,
+        camera=camera,
+        depth=_depth_image(bundle, camera, config, topics),
+        fixed_from_camera=bundle.poses.fixed_from_camera,
+        fixed_frame_id=config.output_frame,
+    )
+
+
 def masks_from_labels(
     labels: Ints, width: int, height: int, mode: str = "label_image"
 ) -> tuple[InstanceMask, ...]:
@@ -254,6 +290,14 @@ def _color_from_depth(
         ) from error
 
 
+def _size_of(image: Any) -> tuple[int, int]:
+    """Return width and height of an image, which only a compressed one must be decoded for."""
+    if hasattr(image, "width"):
+        return image.width, image.height
+    height, width = image_from_msg(image).shape[:2]
+    return width, height
+
+
 def _color_camera(info: Any, width: int, height: int, config: NodeConfig) -> tuple[Camera, bool]:
     """Return the camera of the image, and whether it is a guess."""
     try:
@@ -268,7 +312,7 @@ def _color_camera(info: Any, width: int, height: int, config: NodeConfig) -> tup
     return camera, False
 
 
-def _depth_image(bundle: Bundle, color: Camera, config: NodeConfig, topics: Topics) -> DepthImage:
+def _depth_image(bundle: Exposure, color: Camera, config: NodeConfig, topics: Topics) -> DepthImage:
     """Decode depth and find the camera that took it."""
     messages = bundle.messages
     with naming(topics[Input.DEPTH]):
@@ -290,7 +334,7 @@ def _depth_image(bundle: Bundle, color: Camera, config: NodeConfig, topics: Topi
     )
 
 
-def _camera_of_registered(bundle: Bundle, color: Camera, width: int, height: int) -> Camera:
+def _camera_of_registered(bundle: Exposure, color: Camera, width: int, height: int) -> Camera:
     """Return the image's camera at the size of a depth image without intrinsics of its own."""
     frame = frame_name(bundle.messages.depth.header.frame_id)
     is_alike = _same_aspect((width, height), (color.width, color.height))

@@ -42,6 +42,7 @@ from sam3d_ros.ros.diagnostics import (
     outputs_status,
     processing_status,
     status_of,
+    tracking_status,
 )
 from sam3d_ros.ros.encode import header_of
 from sam3d_ros.ros.framing import Input
@@ -206,6 +207,12 @@ class Sam3dNode(LifecycleNode):
             statuses += [
                 inputs_status(f"{name}: inputs", session.receiver, session.reports, self._rates),
                 processing_status(f"{name}: processing", session.reports, session.num_objects),
+                tracking_status(
+                    f"{name}: tracking",
+                    session.receiver,
+                    session.following.take_figures(),
+                    self._config,
+                ),
             ]
         header = header_of("", self.get_clock().now().nanoseconds)
         self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))

@@ -34,7 +34,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.assembler import JUMP_NS, Assembler, Outcome
 from sam3d_ros.ros.compat import tf_message_type
-from sam3d_ros.ros.framing import Bundle, Input, Instant
+from sam3d_ros.ros.framing import Bundle, DepthBundle, Input, Instant
 from sam3d_ros.ros.qos import TF_DEPTH, conflicts, latched, of_input, overridable, reliable
 
 EXPIRE_PERIOD_S = 0.05  # so much longer than its limit may a mask wait
@@ -56,11 +56,19 @@ class Receiver:
         node: Makes the subscriptions.
         config: The settings in force.
         handle: Gets every outcome, in the executor's thread.
+        follow: Gets the newest image that objects can be followed into, in the same thread.
     """
 
-    def __init__(self, node: Node, config: NodeConfig, handle: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        config: NodeConfig,
+        handle: Callable[[Outcome], None],
+        follow: Callable[[DepthBundle], None],
+    ) -> None:
         self._node = node
         self._handle = handle
+        self._follow = follow
         self._group = MutuallyExclusiveCallbackGroup()
         self._subscriptions: dict[str, Any] = {}
         self._suspects: set[str] = set()  # topics of which an incompatible publisher was seen
@@ -178,6 +186,8 @@ class Receiver:
             if isinstance(outcome, Bundle):
                 self._matched_s = time.monotonic()
             self._handle(outcome)
+        if (bundle := self.assembler.to_follow(self.now())) is not None:
+            self._follow(bundle)
 
     def _note_duration(self, started_s: float) -> None:
         self.longest_callback_s = max(self.longest_callback_s, time.perf_counter() - started_s)

@@ -19,9 +19,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
-
-from std_msgs.msg import Header
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.msg import FrameReport
@@ -33,11 +32,37 @@ from sam3d_ros.structures import NS_PER_S
 LOG_PERIOD_S = 5.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a report says, before it is a message."""
+
+    frame_id: str
+    stamp_ns: int
+    verdict: Verdict
+    latency_s: float
+    age_s: float
+    num_dropped: int
+
+    def message(self) -> FrameReport:
+        """Return the report."""
+        return FrameReport(
+            header=header_of(self.frame_id, self.stamp_ns),
+            code=int(self.verdict.code),
+            message=self.verdict.message,
+            stages=stage_msgs(self.verdict.stage_s),
+            latency=self.latency_s,
+            age=self.age_s,
+            gpu_peak_mb=self.verdict.gpu_peak_mb,
+            dropped=self.num_dropped,
+            object_ids=list(self.verdict.object_ids),
+        )
+
+
 class Reports:
     """Counts reports of any thread, sends them, and logs refusals now and then.
 
-    Sending and logging have a thread of their own: a single line of log may take tens of
-    milliseconds, because rclpy looks up who asks for it, which no callback can afford.
+    Making, sending and logging them have a thread of their own: a single line of log may take tens
+    of milliseconds, because rclpy looks up who asks for it, which no callback can afford.
 
     Args:
         publish: Sends one report, in that thread.
@@ -58,7 +83,7 @@ class Reports:
         self._warn = warn
         self._crashed = crashed
         self._lock = threading.Lock()
-        self._queue: SimpleQueue[FrameReport | None] = SimpleQueue()
+        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
         self._logged_s: dict[ReportCode, float] = {}
         self.counts: Counter[ReportCode] = Counter()
@@ -68,11 +93,11 @@ class Reports:
     def of_bundle(self, bundle: Bundle, verdict: Verdict) -> None:
         """Report on a mask whose messages were complete."""
         waited_s = (self._now().steady_ns - bundle.completed.steady_ns) / NS_PER_S
-        self._send(header_of(bundle.frame_id, bundle.stamp_ns), verdict, waited_s, bundle.stamp_ns)
+        self._note(bundle.frame_id, bundle.stamp_ns, verdict, waited_s)
 
     def of_mask(self, frame_id: str, stamp_ns: int, verdict: Verdict) -> None:
         """Report on a mask that became no bundle."""
-        self._send(header_of(frame_id, stamp_ns), verdict, float("nan"), stamp_ns)
+        self._note(frame_id, stamp_ns, verdict, float("nan"))
 
     def close(self) -> None:
         """Return once everything is sent; what comes later is not."""
@@ -82,33 +107,32 @@ class Reports:
     def _run(self) -> None:
         is_clean = False
         try:
-            while (report := self._queue.get()) is not None:
-                self._publish(report)
-                self._log(ReportCode(report.code), report.message)
+            while (entry := self._queue.get()) is not None:
+                self.last = entry.message()
+                self._publish(self.last)
+                self._log(entry.verdict)
             is_clean = True
         finally:
             if not is_clean:
                 self._crashed()
 
-    def _send(self, header: Header, verdict: Verdict, latency_s: float, stamp_ns: int) -> None:
+    def _note(self, frame_id: str, stamp_ns: int, verdict: Verdict, latency_s: float) -> None:
+        age_s = (self._now().clock_ns - stamp_ns) / NS_PER_S
         with self._lock:
             self.counts[verdict.code] += 1
-            self.last = FrameReport(
-                header=header,
-                code=int(verdict.code),
-                message=verdict.message,
-                stages=stage_msgs(verdict.stage_s),
-                latency=latency_s,
-                age=(self._now().clock_ns - stamp_ns) / NS_PER_S,
-                gpu_peak_mb=verdict.gpu_peak_mb,
-                dropped=self.counts[ReportCode.DROPPED],
-                object_ids=list(verdict.object_ids),
+            entry = Entry(
+                frame_id=frame_id,
+                stamp_ns=stamp_ns,
+                verdict=verdict,
+                latency_s=latency_s,
+                age_s=age_s,
+                num_dropped=self.counts[ReportCode.DROPPED],
             )
-            self._queue.put(self.last)
+            self._queue.put(entry)
 
-    def _log(self, code: ReportCode, message: str) -> None:
-        now_s = time.monotonic()
+    def _log(self, verdict: Verdict) -> None:
+        code, now_s = verdict.code, time.monotonic()
         last_s = self._logged_s.get(code, float("-inf"))
         if code != ReportCode.OK and now_s - last_s >= LOG_PERIOD_S:
             self._logged_s[code] = now_s
-            self._warn(f"{code.name}: {message}")
+            self._warn(f"{code.name}: {verdict.message}")

@@ -15,8 +15,8 @@
 
 """The active node: what is heard goes to the worker, what comes out goes to the topics."""
 
+import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 from rclpy.node import Node
@@ -25,18 +25,25 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
 from sam3d_ros.protocols import Cancelled
 from sam3d_ros.ros.assembler import Outcome, Refusal, TimeJump
-from sam3d_ros.ros.framing import Bundle, Input, frame_from_bundle
+from sam3d_ros.ros.following import Following, FollowingPipeline
+from sam3d_ros.ros.framing import (
+    Bundle,
+    DepthBundle,
+    Input,
+    depth_frame_from_bundle,
+    frame_from_bundle,
+)
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.worker import Cancellation, Worker
 from sam3d_ros.scene.verdict import Verdict, verdict_of
-from sam3d_ros.structures import NS_PER_S, Frame, ObjectState, SceneSnapshot
+from sam3d_ros.structures import NS_PER_S, DepthFrame, Frame, ObjectState, SceneSnapshot
 
 JOIN_S = 0.5  # for the worker to notice that its work was called off
 
 
-class Pipeline(Protocol):
+class Pipeline(FollowingPipeline, Protocol):
     """What the node needs of ``scene.pipeline.ScenePipeline``."""
 
     def start(self) -> None:
@@ -63,9 +70,10 @@ class Pipeline(Protocol):
 class Session:
     """From activation to deactivation.
 
-    Two threads meet here: the executor's calls ``_on_outcome`` and the public methods, the
-    worker's everything that touches the pipeline or publishes a snapshot. Both hand their reports
-    to a third one, that of ``Reports``.
+    Three threads meet here. The executor's calls ``_on_outcome`` and the public methods, and
+    submits images to ``following``. The worker's touches the pipeline and publishes what frames
+    with masks have shown; that of ``following`` does so with the images between them. All hand
+    their reports to a fourth, that of ``Reports``.
     """
 
     def __init__(
@@ -80,11 +88,14 @@ class Session:
         self._config = config
         self._pipeline = pipeline
         self._outputs = outputs
-        self._frame_id, self._stamp_ns = "", 0  # of the last frame
+        self._frame_id = ""  # of the last frame
         self._states: dict[int, ObjectState] = {}  # as they were published
         self.num_objects = 0
-        self._worker = Worker(self._process, config.queue, crashed)
-        self.receiver = Receiver(node, config, self._on_outcome)
+        self._worker = Worker("reconstruction", self._process, config.queue, crashed)
+        self.following = Following(
+            pipeline, self._depth_frame, self._publish_followed, self._warn, crashed
+        )
+        self.receiver = Receiver(node, config, self._on_outcome, self.following.submit)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
 
     def advance(self) -> None:
@@ -107,12 +118,22 @@ class Session:
                 self._drop([outcome], ReportCode.DROPPED, reason)
             else:
                 self._on_outcome(outcome)
+        self.following.stop(reason)
         self._drop(self._worker.interrupt(ReportCode.DROPPED, reason), ReportCode.DROPPED, reason)
         self._worker.stop()
-        if not self._worker.join(JOIN_S):
-            self._pipeline.close()  # takes from the worker what it waits for
-            self._worker.join(JOIN_S)
+        if not self._join():
+            self._pipeline.close()  # takes from the workers what they wait for
+            self._join()
         self.reports.close()
+
+    def _join(self) -> bool:
+        """Wait for the end of both workers; return whether it came."""
+        deadline_s = time.monotonic() + JOIN_S
+        has_ended = self._worker.join(JOIN_S)
+        return self.following.join(max(deadline_s - time.monotonic(), 0.0)) and has_ended
+
+    def _depth_frame(self, bundle: DepthBundle) -> DepthFrame:
+        return depth_frame_from_bundle(bundle, self._config, self.receiver.topics)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, Refusal):
@@ -134,10 +155,10 @@ class Session:
         self._node.get_logger().warning(
             f"TIME_JUMP: time went back by {jump.back_s:.3f} s; caches are cleared"
         )
+        self.following.pause(reason)
         waiting = self._worker.interrupt(ReportCode.TIME_JUMP, reason)
         self._drop(waiting, ReportCode.TIME_JUMP, reason)
-        if not self._config.registry.keep_on_time_jump:
-            self._worker.run(lambda: self._reset(jump.stamp_ns))
+        self._worker.run(lambda: self._reset(jump.stamp_ns))
 
     def _warn(self, text: str) -> None:
         self._node.get_logger().warning(text)
@@ -156,29 +177,41 @@ class Session:
         except Sam3dError as error:
             verdict = Verdict(code=error.code, message=str(error))
         else:
-            self._frame_id, self._stamp_ns = frame.frame_id, frame.stamp_ns
-            self._publish(snapshot)
-            verdict = verdict_of(snapshot, self._outputs.names(snapshot))
+            self._frame_id = frame.frame_id
+            self._note(snapshot)
+            self._outputs.publish(snapshot)
+            verdict = verdict_of(snapshot, self._outputs.poses.names(snapshot))
         self.reports.of_bundle(bundle, verdict)
 
     def _advance(self, stamp_ns: int) -> None:
         """Let objects age; what that changes is news of the last frame, at its stamp."""
         snapshot = self._pipeline.advance(stamp_ns, self._frame_id)
         if snapshot.removed or _states(snapshot) != self._states:
-            self._publish(replace(snapshot, stamp_ns=self._stamp_ns), is_frame=False)
+            self._note(snapshot)
+            self._outputs.publish_change(snapshot)
 
-    def _publish(self, snapshot: SceneSnapshot, *, is_frame: bool = True) -> None:
+    def _publish_followed(self, snapshot: SceneSnapshot, cancelled: Cancelled) -> bool:
+        """Send what an image between masks has shown; geometry is the other worker's."""
+        if not self._outputs.poses.send_followed(snapshot, cancelled):
+            return False
+        self._note(snapshot)
+        if snapshot.removed:
+            self._worker.run(lambda: self._outputs.forget(snapshot.removed))
+        return True
+
+    def _note(self, snapshot: SceneSnapshot) -> None:
         self._states = _states(snapshot)
         if snapshot.objects and not self.num_objects:
             self._node.get_logger().info(f"{len(snapshot.objects)} objects after none")
         self.num_objects = len(snapshot.objects)
-        self._outputs.publish(snapshot, is_frame=is_frame)
 
     def _reset(self, stamp_ns: int) -> None:
-        """Forget all objects; the scene without them begins at a stamp."""
-        self._outputs.forget(self._pipeline.reset())
-        self._stamp_ns = stamp_ns
-        self.num_objects = 0
+        """Begin again at a stamp, without objects unless they are to be kept."""
+        if not self._config.registry.keep_on_time_jump:
+            self._outputs.forget(self._pipeline.reset())
+            self.num_objects = 0
+        self._outputs.poses.start_over(stamp_ns)
+        self.following.resume()
 
 
 def _states(snapshot: SceneSnapshot) -> dict[int, ObjectState]:

@@ -13,21 +13,22 @@
 # limitations under the License.
 
 
-"""The thread that reconstructs, so that the one that receives never waits."""
+"""Threads that do the work, so that the one that receives never waits."""
 
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from sam3d_ros.config import QueueConfig
 from sam3d_ros.errors import ReportCode
-from sam3d_ros.ros.framing import Bundle
 
+ItemT = TypeVar("ItemT")
 Task = Callable[[], None]
 
 
 class Cancellation:
-    """Whether the work on one bundle is called off, and why; answers ``cancelled()``."""
+    """Whether the work on one item is called off, and why; answers ``cancelled()``."""
 
     def __init__(self) -> None:
         self.code = ReportCode.DROPPED
@@ -42,19 +43,21 @@ class Cancellation:
         self.code, self.reason = code, reason
 
 
-class Worker:
-    """Handles one bundle after the other; tasks go before bundles.
+class Worker(Generic[ItemT]):
+    """Handles one item after the other; tasks go before items.
 
     Args:
-        handle: What is done with a bundle, in the worker's thread.
-        queue: How many bundles may wait, and which of them goes when there are more.
+        name: Of the thread.
+        handle: What is done with an item, in the worker's thread.
+        queue: How many items may wait, and which of them goes when there are more.
         crashed: Called in the worker's thread when ``handle`` raised, which is a bug. The error
             itself goes to ``threading.excepthook``.
     """
 
     def __init__(
         self,
-        handle: Callable[[Bundle, Cancellation], None],
+        name: str,
+        handle: Callable[[ItemT, Cancellation], None],
         queue: QueueConfig,
         crashed: Callable[[], None],
     ) -> None:
@@ -62,44 +65,44 @@ class Worker:
         self._queue = queue
         self._crashed = crashed
         self._changed = threading.Condition()
-        self._bundles: deque[Bundle] = deque()
+        self._items: deque[ItemT] = deque()
         self._tasks: deque[Task] = deque()
         self._current: Cancellation | None = None
         self._is_stopping = False
         # A daemon, so that a backend which does not come back cannot keep the process alive.
-        self._thread = threading.Thread(target=self._run, name="reconstruction", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being done."""
         with self._changed:
-            return not (self._bundles or self._tasks or self._current)
+            return not (self._items or self._tasks or self._current)
 
-    def submit(self, bundle: Bundle) -> list[Bundle]:
-        """Let a bundle wait for its turn; return those that had to make room."""
+    def submit(self, item: ItemT) -> list[ItemT]:
+        """Let an item wait for its turn; return those that had to make room."""
         with self._changed:
-            self._bundles.append(bundle)
+            self._items.append(item)
             dropped = []
-            while self._queue.policy != "none" and len(self._bundles) > self._queue.depth:
+            while self._queue.policy != "none" and len(self._items) > self._queue.depth:
                 is_latest = self._queue.policy == "latest"
-                dropped.append(self._bundles.popleft() if is_latest else self._bundles.pop())
+                dropped.append(self._items.popleft() if is_latest else self._items.pop())
             self._changed.notify()
         return dropped
 
     def run(self, task: Task) -> None:
-        """Let a task run before any bundle that waits."""
+        """Let a task run before any item that waits."""
         with self._changed:
             self._tasks.append(task)
             self._changed.notify()
 
-    def interrupt(self, code: ReportCode, reason: str) -> list[Bundle]:
-        """Call off the bundle in work; return those that waited."""
+    def interrupt(self, code: ReportCode, reason: str) -> list[ItemT]:
+        """Call off the item in work; return those that waited."""
         with self._changed:
             if self._current is not None:
                 self._current.cancel(code, reason)
-            waiting = list(self._bundles)
-            self._bundles.clear()
+            waiting = list(self._items)
+            self._items.clear()
         return waiting
 
     def stop(self) -> None:
@@ -128,11 +131,11 @@ class Worker:
     def _next(self) -> Task | None:
         """Wait for what is to be done; None is the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._tasks or self._bundles or self._is_stopping)
+            self._changed.wait_for(lambda: self._tasks or self._items or self._is_stopping)
             if self._tasks:
                 return self._tasks.popleft()
             if self._is_stopping:
                 return None
-            bundle, cancellation = self._bundles.popleft(), Cancellation()
+            item, cancellation = self._items.popleft(), Cancellation()
             self._current = cancellation
-        return lambda: self._handle(bundle, cancellation)
+        return lambda: self._handle(item, cancellation)

@@ -44,6 +44,7 @@ from sam3d_ros.errors import CancelledError
 from sam3d_ros.ros import node
 
 class Slow:
+    can_follow = False
     def start(self): ...
     def process(self, frame, cancelled):
         print("started", flush=True)
