@@ -34,20 +34,25 @@ class Limits:
     description: str
     low: float | None = None
     high: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[str | int, ...] = ()
     read_only: bool = False
+
+    @property
+    def listed_choices(self) -> str:
+        """The choices as texts name them; empty where there are none."""
+        return ", ".join(map(str, self.choices))
 
     def check(self, name: str, value: object) -> None:
         """Raise ``ConfigError`` unless ``value`` lies within these limits."""
         if self.choices and value not in self.choices:
-            raise ConfigError(f"{name} must be one of {', '.join(self.choices)}, got {value!r}")
+            raise ConfigError(f"{name} must be one of {self.listed_choices}, got {value!r}")
         if self.low is None or self.high is None:
             return
         if not isinstance(value, int | float) or not self.low <= value <= self.high:
             raise ConfigError(f"{name} must be within [{self.low:g}, {self.high:g}], got {value!r}")
 
 
-def setting(default: T, description: str, *limits: float, choices: tuple[str, ...] = ()) -> T:
+def setting(default: T, description: str, *limits: float, choices: tuple[T, ...] = ()) -> T:
     """Declare a field with its ``Limits``; ``limits`` is empty or (low, high)."""
     low, high = limits or (None, None)
     metadata = {"limits": Limits(description, low, high, choices)}
@@ -128,7 +133,12 @@ class DepthConfig(Checked):
     min_valid_fraction: float = setting(
         0.2, "Share of a mask's pixels that must carry a depth", 0.0, 1.0
     )
-    on_missing: str = setting("skip", "What happens to an object without depth", choices=("skip",))
+    on_missing: str = setting(
+        "monocular",
+        "Objects with too little depth: monocular estimates it, where weights.objects has the "
+        "depth model (scale_source MONOCULAR); without it, and with skip: DEPTH_SPARSE",
+        choices=("monocular", "skip"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +258,15 @@ class ObjectsConfig(Checked):
         "sam3d: full decodes the fine shape, fast takes the coarse one and leaves out stage 2",
         choices=("fast", "full"),
     )
+    splats_per_voxel: int = setting(
+        32, "sam3d: splats of each voxel, where gaussians.publish asks for them", choices=(32, 4)
+    )
+    texture: str = setting(
+        "vertex_color",
+        "Colours of the .glb files of sam3d offline; baked: an image (extra: texture), which shows "
+        "splats where there are any",
+        choices=("none", "vertex_color", "baked"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +274,17 @@ class WeightsConfig(Checked):
     """Where the weights of models lie."""
 
     objects: str = setting("", "Folder with the weights of SAM 3D Objects; empty: there are none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GaussiansConfig(Checked):
+    """Objects as splats, beside their meshes."""
+
+    publish: bool = setting(
+        False,
+        "sam3d: make splats, too: ~/gaussians, .ply of sam3d offline; takes a decoder, its time, "
+        "and about 50 MB per object",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +322,12 @@ class SceneConfig(Checked):
     low_memory: bool = setting(
         False, "Keep the weights of a model on the GPU only while it runs: less memory, slower"
     )
+    gpu_memory_limit_gb: float = setting(
+        0.0,
+        "Most memory of the GPU that models may take, GB; 0 is all; no effect on a CPU",
+        0.0,
+        256.0,
+    )
     masks: MasksConfig = field(default_factory=MasksConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
     lidar: LidarConfig = field(default_factory=LidarConfig)
@@ -300,6 +336,7 @@ class SceneConfig(Checked):
     mesh: MeshConfig = field(default_factory=MeshConfig)
     objects: ObjectsConfig = field(default_factory=ObjectsConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
+    gaussians: GaussiansConfig = field(default_factory=GaussiansConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     markers: MarkersConfig = field(default_factory=MarkersConfig)

@@ -52,7 +52,7 @@ def _lines(config: Any) -> Iterator[str]:
 def _comment(limits: Limits) -> str:
     """Say what a parameter means and which values it takes."""
     if limits.choices:
-        return f"{limits.description} ({', '.join(limits.choices)})"
+        return f"{limits.description} ({limits.listed_choices})"
     if limits.low is None:
         return limits.description
     return f"{limits.description} [{limits.low:.10g} .. {limits.high:.10g}]"

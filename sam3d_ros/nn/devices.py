@@ -14,7 +14,8 @@
 
 """Where models run, in which precision, and how long their weights stay there."""
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import TypeVar
@@ -22,11 +23,17 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from sam3d_ros.errors import ConfigError
+from sam3d_ros.errors import ConfigError, OutOfMemoryError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-MB = 1e6
+MB, GB = 1e6, 1e9
+# What torch says where it has no type for it: its allocator on a CPU, CUDA and libraries beside its
+# allocator on a GPU.
+NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
 
+logger = logging.getLogger(__name__)
+
+ResultT = TypeVar("ResultT")
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
@@ -84,6 +91,44 @@ def lent_to(module: ModuleT, device: torch.device) -> Iterator[ModuleT]:
             tensor.data = data
 
 
+def limit_memory(device: torch.device, gigabytes: float) -> None:
+    """Let this process take no more than so much of a GPU's memory; 0 changes nothing.
+
+    What CUDA itself takes, some 0.5 GB, comes on top.
+    """
+    if gigabytes == 0:
+        return
+    if device.type != "cuda":
+        logger.info("gpu_memory_limit_gb has no effect: models run on %s", device)
+        return
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, gigabytes * GB / total), device)
+
+
+def within_memory(action: Callable[[], ResultT], device: torch.device, needs: str) -> ResultT:
+    """Return what an action returns.
+
+    Args:
+        action: What is done on the device.
+        device: Whose memory may not suffice.
+        needs: What the memory is for, as an error says it.
+
+    Raises:
+        OutOfMemoryError: It does not suffice; the error holds nothing of what was allocated.
+    """
+    try:
+        return action()
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        text = str(error).partition("\n")[0]
+    release_unused(device)  # only now: the error held what was reserved
+    raise OutOfMemoryError(
+        f"{device} has too little memory for {needs}: {text}; set low_memory to true, mesh_detail "
+        "to fast, free memory that others use, or raise gpu_memory_limit_gb if it is set"
+    )
+
+
 class PeakMemory:
     """The most memory of a device that was used at once since this was made."""
 
@@ -110,6 +155,12 @@ def release_unused(device: torch.device) -> None:
     """Give memory back that a device keeps in reserve."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        text in str(error) for text in NO_MEMORY
+    )
 
 
 def _unknown(name: str) -> str:

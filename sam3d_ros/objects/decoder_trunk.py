@@ -18,6 +18,7 @@ Attribute names are those of the released checkpoints. Blocks may be stored in h
 they add up to, norms and the layers at both ends stay in float32.
 """
 
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -94,8 +95,12 @@ class DecoderTrunk(nn.Module):
             module.to(dtype)
         return self
 
-    def check(self, latent: SparseTensor) -> None:
+    def check(self, latent: SparseTensor, numbers: Sequence[int] = ()) -> None:
         """Raise unless a latent can be decoded.
+
+        Args:
+            latent: Of one or several objects.
+            numbers: By which errors name them; by their places in the latent unless given.
 
         Raises:
             ShapeError: It has other channels.
@@ -105,10 +110,11 @@ class DecoderTrunk(nn.Module):
         config, voxels = self.trunk_config, latent.voxels
         check_shape(latent.feats, f"{len(voxels)} {config.latent_channels}", "latent")
         check_occupied(voxels)
-        for index, size in enumerate(voxels.sizes):
+        numbers = numbers or range(voxels.num_objects)
+        for number, size in zip(numbers, voxels.sizes, strict=True):
             if size > MAX_VOXELS:
                 raise VoxelError(
-                    f"an object must have at most {MAX_VOXELS} voxels, object {index} has {size}; "
+                    f"an object must have at most {MAX_VOXELS} voxels, object {number} has {size}; "
                     "surface_voxels halves an object until it fits"
                 )
         if (highest := int(voxels.coords[:, 1:].max())) >= config.resolution:
@@ -116,9 +122,9 @@ class DecoderTrunk(nn.Module):
                 f"coords of voxels must be below {config.resolution}, got up to {highest}; "
                 "check that they come from this model's occupancy"
             )
-        for index, feats in enumerate(latent.objects()):
+        for number, feats in zip(numbers, latent.objects(), strict=True):
             if not feats.isfinite().all():
                 raise DecodingError(
-                    f"the structured latent of object {index} must be finite, is not; try bfloat16 "
-                    "or float32 where the model runs in float16, or another seed"
+                    f"the structured latent of object {number} must be finite, is not; try "
+                    "bfloat16 or float32 where the model runs in float16, or another seed"
                 )

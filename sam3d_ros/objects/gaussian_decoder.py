@@ -18,6 +18,7 @@ Attribute names are those of the released checkpoint.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -93,15 +94,22 @@ class SplatDecoder(DecoderTrunk):
 
 
 @torch.no_grad()
-def decode_splats(decoder: SplatDecoder, latent: SparseTensor) -> tuple[Splats, ...]:
+def decode_splats(
+    decoder: SplatDecoder, latent: SparseTensor, numbers: Sequence[int] = ()
+) -> tuple[Splats, ...]:
     """Decode the splats of each object of a structured latent.
+
+    Args:
+        decoder: Of either number of splats per voxel.
+        latent: Of one or several objects.
+        numbers: By which errors name them; by their places in the latent unless given.
 
     Raises:
         ShapeError: The latent has other channels.
         VoxelError: An object has no voxels, too many, or some beyond the grid.
         DecodingError: The latent of an object is not finite, or its splats are not.
     """
-    decoder.check(latent)
+    decoder.check(latent, numbers)
     sizes = [size * decoder.config.num_splats for size in latent.voxels.sizes]
     parts = decoder(latent).split(sizes)
     return tuple(activated(part, decoder.config.activation) for part in parts)

@@ -15,6 +15,7 @@
 """From settings to loaded networks: what is needed, where it runs, and in which precision."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,23 +23,49 @@ import torch
 from torch import nn
 
 from sam3d_ros.config import ObjectsConfig, SceneConfig
-from sam3d_ros.nn.devices import device_named, dtype_named, release_unused
+from sam3d_ros.nn.devices import (
+    device_named,
+    dtype_named,
+    limit_memory,
+    release_unused,
+    within_memory,
+)
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.architecture_file import read_architecture
 from sam3d_ros.objects.condition import ConditionEmbedder
-from sam3d_ros.objects.files import NEEDED, REFINEMENT_FILE, SPLATS_FILE, check_present
+from sam3d_ros.objects.files import (
+    FEW_SPLATS_FILE,
+    MESH_FILE,
+    NEEDED,
+    REFINEMENT_FILE,
+    SPLATS_FILE,
+    check_present,
+)
 from sam3d_ros.objects.first_stage import FirstStage
 from sam3d_ros.objects.refinement_sampling import refinement_flow
 from sam3d_ros.objects.second_stage import SecondStage
 from sam3d_ros.objects.weights import (
+    load_few_splats_decoder,
     load_geometry_stage,
     load_mesh_decoder,
     load_refinement_stage,
     load_splat_decoder,
 )
 
+FEW_SPLATS = 4  # of each voxel
+
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where weights come from and go to."""
+
+    folder: Path
+    architecture: ObjectsArchitecture
+    home: torch.device
+    dtype: torch.dtype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,45 +114,59 @@ def load_stages(config: SceneConfig, *, splats: bool) -> LoadedStages:
         ConfigError: The machine has no such device.
     """
     device = device_named(config.device)
-    dtype = dtype_named(config.precision, device)
-    files = (*NEEDED[config.objects.mesh_detail], *((REFINEMENT_FILE, SPLATS_FILE) * splats))
+    files = (*NEEDED[config.objects.mesh_detail], *(splat_files(config.objects) * splats))
     check_present(config.weights.objects, files)
+    limit_memory(device, config.gpu_memory_limit_gb)
     if config.low_memory and device.type == "cpu":
         logger.info("low_memory changes nothing on a CPU, where weights always wait")
-    folder = Path(config.weights.objects)
-    home = torch.device("cpu") if config.low_memory else device
-    architecture = read_architecture(folder)
-    networks = load_geometry_stage(folder, architecture, device=home, dtype=dtype)
+    return within_memory(lambda: _loaded(config, device, files), device, "the weights")
+
+
+def splat_files(objects: ObjectsConfig) -> tuple[str, ...]:
+    """Return the files that splats take beside those of the first stage."""
+    decoder = FEW_SPLATS_FILE if objects.splats_per_voxel == FEW_SPLATS else SPLATS_FILE
+    return (REFINEMENT_FILE, decoder)
+
+
+def _loaded(config: SceneConfig, device: torch.device, files: Collection[str]) -> LoadedStages:
+    folder, dtype = Path(config.weights.objects), dtype_named(config.precision, device)
+    source = _Source(folder, read_architecture(folder), home_of(config, device), dtype)
+    networks = load_geometry_stage(
+        folder, source.architecture, device=source.home, dtype=source.dtype
+    )
     second = None
     if REFINEMENT_FILE in files:
-        second = _second_stage(config, splats, architecture, home, dtype, networks.condition)
+        second = _second_stage(config, files, source, networks.condition)
     logger.info("sam3d: weights of %s, on %s in %s", folder, device, str(dtype).split(".")[1])
     return LoadedStages(
         first=FirstStage(networks, _first_flow(config.objects), device),
         second=second,
-        architecture=architecture,
+        architecture=source.architecture,
         device=device,
     )
 
 
+def home_of(config: SceneConfig, device: torch.device) -> torch.device:
+    """Return where weights wait for their use."""
+    return torch.device("cpu") if config.low_memory else device
+
+
 def _second_stage(
-    config: SceneConfig,
-    splats: bool,
-    architecture: ObjectsArchitecture,
-    home: torch.device,
-    dtype: torch.dtype,
-    loaded: ConditionEmbedder,
+    config: SceneConfig, files: Collection[str], source: "_Source", loaded: ConditionEmbedder
 ) -> SecondStage:
-    folder = Path(config.weights.objects)
+    folder, architecture = source.folder, source.architecture
+    home, dtype = source.home, source.dtype
     networks = load_refinement_stage(
         folder, architecture, device=home, dtype=dtype, loaded=[loaded]
     )
-    mesh = splat = None
-    if config.objects.mesh_detail == "full":
+    mesh = splats = None
+    if MESH_FILE in files:
         mesh = load_mesh_decoder(folder, architecture, device=home, dtype=dtype)
-    if splats:
-        splat = load_splat_decoder(folder, architecture, device=home, dtype=dtype)
-    return SecondStage(networks, mesh, splat, refinement_flow(config.objects.stage2_steps))
+    if SPLATS_FILE in files:
+        splats = load_splat_decoder(folder, architecture, device=home, dtype=dtype)
+    if FEW_SPLATS_FILE in files:
+        splats = load_few_splats_decoder(folder, architecture, device=home, dtype=dtype)
+    return SecondStage(networks, mesh, splats, refinement_flow(config.objects.stage2_steps))
 
 
 def _first_flow(config: ObjectsConfig) -> FlowConfig:

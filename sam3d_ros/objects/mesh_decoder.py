@@ -18,6 +18,7 @@ Attribute names are those of the released checkpoint. Each subdivision cuts ever
 the second one ends at 64 times the latent's voxels, which is where memory has its peak.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise, product
 from typing import Final
 
@@ -128,17 +129,24 @@ class MeshDecoder(DecoderTrunk):
 
 
 @torch.no_grad()
-def decode_cubes(decoder: MeshDecoder, latent: SparseTensor) -> SparseTensor:
+def decode_cubes(
+    decoder: MeshDecoder, latent: SparseTensor, numbers: Sequence[int] = ()
+) -> SparseTensor:
     """Decode the cubes of each object of a structured latent.
 
     Memory is in proportion to the voxels of all objects together: one at a time needs the least.
+
+    Args:
+        decoder: What decodes.
+        latent: Of one or several objects.
+        numbers: By which errors name them; by their places in the latent unless given.
 
     Raises:
         ShapeError: The latent has other channels.
         VoxelError: An object has no voxels, too many, or some beyond the grid.
         DecodingError: The latent of an object is not finite.
     """
-    decoder.check(latent)
+    decoder.check(latent, numbers)
     return decoder(latent)
 
 

@@ -48,13 +48,13 @@ class Reconstructor:
 
         Args:
             config: With ``mesh_detail`` fast nothing of the second stage is loaded for meshes.
-            splats: Whether to decode splats, too.
+            splats: Whether to decode splats even if ``gaussians.publish`` does not ask for them.
 
         Raises:
             WeightsError: A file is missing, cannot be read or does not fit.
             ConfigError: The machine has no such device.
         """
-        return cls(load_stages(config, splats=splats), config)
+        return cls(load_stages(config, splats=splats or config.gaussians.publish), config)
 
     @property
     def wants_warmup(self) -> bool:

@@ -32,6 +32,7 @@ from sam3d_ros.nn.vit import VitConfig
 from sam3d_ros.objects.architecture import (
     ConditionConfig,
     DecoderTrunkConfig,
+    DepthModelConfig,
     GeometryConfig,
     MeshDecoderConfig,
     ObjectsArchitecture,
@@ -42,7 +43,10 @@ from sam3d_ros.objects.architecture import (
 )
 from sam3d_ros.objects.architecture_file import write_architecture
 from sam3d_ros.objects.condition import ConditionEmbedder
+from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.files import (
+    DEPTH_MODEL_FILE,
+    FEW_SPLATS_FILE,
     GEOMETRY_FILE,
     MESH_FILE,
     OCCUPANCY_FILE,
@@ -62,6 +66,8 @@ SIGNAL = 10.0  # of the planted channels, so large that a norm is hardly moved b
 BALL = (-1.0, 0.6)  # inner and outer radius in halves of the cube; below 0 there is no cavity
 PULL = 2.0  # of the layout towards its pose: velocity over distance
 LOG_SCALE = -0.6  # of the object, in units of its scene
+
+TILT = 0.5  # of the plane that the depth model sees: change of the depth's logarithm
 
 CORNERS = 8  # channels of a cube: signed distances
 CUT = 0.15  # where the mesh ends along x, from the middle, in units of the cube
@@ -88,7 +94,18 @@ def tiny_architecture() -> ObjectsArchitecture:
             dim=32, num_blocks=2, num_heads=2, condition_dim=32, resolution=16, io_channels=16
         ),
         splats=SplatDecoderConfig(trunk=trunk, num_splats=4),
+        few_splats=SplatDecoderConfig(trunk=trunk, num_splats=2),
         mesh=MeshDecoderConfig(trunk=trunk, channels=(8,), num_groups=4),
+        depth_model=DepthModelConfig(
+            encoder=replace(encoder, num_registers=0),
+            num_features=2,
+            projection_dim=8,
+            upsample_dims=(32,),
+            hidden_ratio=1,
+            num_res_blocks=1,
+            min_tokens=50,
+            max_tokens=100,
+        ),
     )
 
 
@@ -149,7 +166,8 @@ def write_random_weights(
     architecture = architecture or tiny_architecture()
     folder.mkdir(parents=True, exist_ok=True)
     write_architecture(architecture, folder)
-    weights = random_weights(architecture, torch.Generator().manual_seed(seed), torch.float32)
+    generator = torch.Generator().manual_seed(seed)
+    weights = random_weights(architecture, generator, torch.float32)
     first = _named(weights.geometry_condition, EMBEDDER_PREFIX)
     second = _named(weights.refinement_condition, EMBEDDER_PREFIX)
     first |= _named(weights.geometry, GENERATOR_PREFIX)
@@ -159,6 +177,12 @@ def write_random_weights(
     torch.save(weights.occupancy, folder / OCCUPANCY_FILE)
     torch.save(weights.mesh, folder / MESH_FILE)
     torch.save(weights.splats, folder / SPLATS_FILE)
+    few = random_state(lambda: SplatDecoder(architecture.few_splats), generator, torch.float32)
+    torch.save(few, folder / FEW_SPLATS_FILE)
+    depth = random_state(lambda: DepthModel(architecture.depth_model), generator, torch.float32)
+    plant_plane(depth)
+    (folder / DEPTH_MODEL_FILE).parent.mkdir(exist_ok=True)
+    torch.save({"model": depth}, folder / DEPTH_MODEL_FILE)
     return folder
 
 
@@ -230,6 +254,21 @@ def plant_surface(state: State, config: MeshDecoderConfig) -> None:
         state[f"upsample.{index}.skip_connection.conv.weight"][0, 0, 0, 0, 0] = 1.0
     state["out_layer.weight"][:CORNERS, 0] = 1.0
     state["out_layer.bias"][:CORNERS] = -math.sin(frequency * CUT * config.trunk.resolution)
+
+
+def plant_plane(state: State) -> None:
+    """Let the depth model see a surface that comes nearer towards the lower edge of the image.
+
+    The head's last features get the place in the image, which the layers before it append to their
+    own, and the negative of it: one of both outlives the activation.
+    """
+    into, out = (state[f"head.output_block.0.{layer}.weight"] for layer in (0, 2))
+    into *= 0.1
+    for axis in range(2):
+        into[2 * axis, axis - 2, 1, 1], into[2 * axis + 1, axis - 2, 1, 1] = 1.0, -1.0
+        out[axis, 2 * axis], out[axis, 2 * axis + 1] = 1.0, -1.0
+    out[2, 2], out[2, 3] = -TILT, TILT
+    state["head.output_block.1.2.bias"] += 1.0  # all of it is a surface
 
 
 def _plant_channel(state: State, latent: str, values: Tensor) -> None:

@@ -54,3 +54,8 @@ class Sample(Work):
     has_colors: bool = False  # whether its colours are the model's
     notes: tuple[str, ...] = ()  # on the mesh, see Provenance
     result: ObjectReconstruction = field(init=False)
+
+    @property
+    def number(self) -> int:
+        """By which errors name the object: that of its mask."""
+        return self.view.observation.instance.instance_id

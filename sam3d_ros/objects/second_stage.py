@@ -77,13 +77,13 @@ class SecondStage:
         """Decode splats, in the object frame."""
         assert self.splats is not None
         for sample in samples:
-            (sample.splats,) = decode_splats(self.splats, _latent(sample))
+            (sample.splats,) = decode_splats(self.splats, _latent(sample), [sample.number])
 
     def decode_mesh(self, samples: Sequence[Sample]) -> None:
         """Decode the fine mesh, in the object frame, with colours."""
         assert self.mesh is not None
         for sample in samples:
-            cubes = decode_cubes(self.mesh, _latent(sample))
+            cubes = decode_cubes(self.mesh, _latent(sample), [sample.number])
             coords, resolution = cubes.voxels.coords[:, 1:], self.mesh.config.resolution
             surface = extract_surface(coords, cubes.feats, resolution)
             sample.mesh, sample.has_colors = mesh_from_surface(surface), True

@@ -24,12 +24,8 @@ import torch
 from torch import nn
 
 from sam3d_ros.errors import CancelledError, OutOfMemoryError, Sam3dError
-from sam3d_ros.nn.devices import finish, lent_to, release_unused
+from sam3d_ros.nn.devices import finish, lent_to, within_memory
 from sam3d_ros.protocols import Cancelled
-
-# What torch says where it has no type for it: its allocator on a CPU, CUDA and libraries beside its
-# allocator on a GPU.
-NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "_STATUS_ALLOC_FAILED")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -135,25 +131,9 @@ class StageRunner:
     def _failure(self, action: Callable[[], None]) -> Sam3dError | None:
         """Return what is wrong with an action's input, or that there is too little memory."""
         try:
-            action()
+            within_memory(action, self._device, "one object")
         except CancelledError:
             raise
         except Sam3dError as error:
             return error.with_traceback(None)  # whose frames would hold tensors
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            text = str(error).partition("\n")[0]
-        else:
-            return None
-        release_unused(self._device)  # only now: the error held what was reserved
-        return OutOfMemoryError(
-            f"{self._device} has too little memory for one object: {text}; set low_memory to true, "
-            "mesh_detail to fast, or free memory that others use"
-        )
-
-
-def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        text in str(error) for text in NO_MEMORY
-    )
+        return None

@@ -23,12 +23,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from sam3d_ros.nn.weights import FittedWeights, ModuleT, fit, read_weights, split
 from sam3d_ros.objects.architecture import ConditionConfig, ObjectsArchitecture
 from sam3d_ros.objects.condition import ConditionEmbedder, share_encoders
+from sam3d_ros.objects.decoder_trunk import DecoderTrunk
 from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.depth_model_config import told_config
 from sam3d_ros.objects.files import (
@@ -61,6 +63,7 @@ Fitted = (
     | FittedWeights[MeshDecoder]
     | FittedWeights[DepthModel]
 )
+DecoderT = TypeVar("DecoderT", bound=DecoderTrunk)
 Opener = Callable[[Path, ObjectsArchitecture], tuple[Fitted, ...]]
 
 
@@ -138,8 +141,8 @@ def load_mesh_decoder(
     Raises:
         WeightsError: The file is missing, cannot be read or does not fit the architecture.
     """
-    (decoder,) = open_mesh_decoder(folder, architecture or ObjectsArchitecture())
-    return decoder.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
+    (opened,) = open_mesh_decoder(folder, architecture or ObjectsArchitecture())
+    return _loaded_decoder(opened, device, dtype)
 
 
 def load_splat_decoder(
@@ -154,8 +157,8 @@ def load_splat_decoder(
     Raises:
         WeightsError: The file is missing, cannot be read or does not fit the architecture.
     """
-    (decoder,) = open_splat_decoder(folder, architecture or ObjectsArchitecture())
-    return decoder.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
+    (opened,) = open_splat_decoder(folder, architecture or ObjectsArchitecture())
+    return _loaded_decoder(opened, device, dtype)
 
 
 def load_few_splats_decoder(
@@ -170,8 +173,8 @@ def load_few_splats_decoder(
     Raises:
         WeightsError: The file is missing, cannot be read or does not fit the architecture.
     """
-    (decoder,) = open_few_splats_decoder(folder, architecture or ObjectsArchitecture())
-    return decoder.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
+    (opened,) = open_few_splats_decoder(folder, architecture or ObjectsArchitecture())
+    return _loaded_decoder(opened, device, dtype)
 
 
 def load_depth_model(
@@ -245,6 +248,13 @@ def open_depth_model(
         config = told_config(told, config)
     (part,) = split(stored, [""])
     return (fit(partial(DepthModel, config), part),)
+
+
+def _loaded_decoder(
+    opened: FittedWeights[DecoderT], device: torch.device | str, dtype: torch.dtype
+) -> DecoderT:
+    """Load a decoder of the structured latent; its outermost layers stay in float32."""
+    return opened.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
 
 
 def _generator_file(

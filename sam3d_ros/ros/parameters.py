@@ -64,7 +64,7 @@ def descriptor_of(default: Any, limits: Limits) -> ParameterDescriptor:
     """Describe one setting as tools like ``ros2 param describe`` show it."""
     descriptor = ParameterDescriptor(description=limits.description, read_only=limits.read_only)
     if limits.choices:
-        descriptor.additional_constraints = f"one of {', '.join(limits.choices)}"
+        descriptor.additional_constraints = f"one of {limits.listed_choices}"
     if limits.low is None or limits.high is None:
         return descriptor
     if isinstance(default, float):

@@ -96,6 +96,10 @@ def nan_structure(sample: Sample) -> None:
     sample.structured = sample.structured * float("nan")
 
 
+def huge_structure(sample: Sample) -> None:
+    sample.structured = torch.full_like(sample.structured, 1e38)
+
+
 def out_of_memory(sample: Sample) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. More text.")
 
@@ -124,7 +128,7 @@ CASES = {
         stage="place",
         spoil=too_many_voxels,
         code=ReportCode.RECONSTRUCTION,
-        text=f"at most {MAX_VOXELS} voxels",
+        text=f"at most {MAX_VOXELS} voxels, object 2 has",
     ),
     "logits": Case(
         owner=FirstStage,
@@ -145,7 +149,21 @@ CASES = {
         stage="sample",
         spoil=nan_structure,
         code=ReportCode.RECONSTRUCTION,
-        text="finite",
+        text="of object 2 must be finite",
+    ),
+    "splats": Case(
+        owner=SecondStage,
+        stage="sample",
+        spoil=huge_structure,
+        code=ReportCode.RECONSTRUCTION,
+        text="splats must be finite",
+    ),
+    "memory of the splats": Case(
+        owner=SecondStage,
+        stage="decode_splats",
+        spoil=out_of_memory,
+        code=ReportCode.OUT_OF_MEMORY,
+        text="raise gpu_memory_limit_gb",
     ),
     "memory of a model": Case(
         owner=FirstStage,

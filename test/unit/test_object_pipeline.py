@@ -14,6 +14,7 @@
 
 """SAM 3D Objects from observation to mesh, splats and pose, with untrained weights."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +22,11 @@ import numpy as np
 import pytest
 from three_boxes import config_of, made, three_boxes
 
-from sam3d_ros.errors import Sam3dError
+from sam3d_ros.config import GaussiansConfig
+from sam3d_ros.errors import Sam3dError, WeightsMissingError
 from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.geometry.meshes import bounds
-from sam3d_ros.objects.files import FIRST_STAGE, MESH_FILE
+from sam3d_ros.objects.files import FEW_SPLATS_FILE, FIRST_STAGE, MESH_FILE, SPLATS_FILE
 from sam3d_ros.objects.pipeline import Reconstructor
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.structures import (
@@ -94,6 +96,47 @@ def test_splats_lie_along_the_mesh_in_the_same_frame(
     within = (both.splats.means > low - 0.1) & (both.splats.means < high + 0.1)
     assert within.all(axis=1).mean() > 0.95
     np.testing.assert_allclose(both.splats.means.mean(axis=0), (low + high) / 2, atol=0.1)
+
+
+def test_fewer_splats_of_each_voxel_come_from_a_decoder_of_their_own(
+    folder: Path, full: Reconstructor, observations: tuple[Observation, ...]
+) -> None:
+    config = config_of(folder, splats_per_voxel=4)
+    sparing = Reconstructor.load(replace(config, gaussians=GaussiansConfig(publish=True)))
+    many, few = (made(each.reconstruct(observations[:1])[0]).splats for each in (full, sparing))
+    assert many is not None
+    assert few is not None
+    assert len(many) == 2 * len(few)  # of the tiny decoders: 4 and 2 of each voxel
+
+
+@pytest.mark.parametrize(("number", "name"), [(32, SPLATS_FILE), (4, FEW_SPLATS_FILE)])
+def test_splats_need_the_file_of_their_number_alone(
+    number: int, name: str, folder: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "weights"
+    shutil.copytree(folder, copy)
+    (copy / name).unlink()
+    wanted = GaussiansConfig(publish=True)
+    for other in (32, 4):
+        config = replace(config_of(copy, splats_per_voxel=other), gaussians=wanted)
+        if other != number:
+            Reconstructor.load(config)
+            continue
+        with pytest.raises(WeightsMissingError, match=f"has no {name}"):
+            Reconstructor.load(config)
+    Reconstructor.load(config_of(copy, splats_per_voxel=number))  # nobody asks for splats
+
+
+def test_splats_are_made_where_they_are_asked_for_alone(
+    folder: Path, observations: tuple[Observation, ...]
+) -> None:
+    for mesh_detail in ("fast", "full"):
+        config = config_of(folder, mesh_detail=mesh_detail)
+        for asked in (False, True):
+            backend = Reconstructor.load(replace(config, gaussians=GaussiansConfig(publish=asked)))
+            result = made(backend.reconstruct(observations[:1])[0])
+            assert (result.splats is not None) == asked
+            assert ("splats" in result.stage_s) == asked
 
 
 def test_a_batch_gives_what_one_by_one_gives(
