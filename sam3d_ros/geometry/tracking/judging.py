@@ -1,0 +1,106 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Whether readings confirm a pose, say nothing, or speak against it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from sam3d_ros.geometry.tracking.rendering import Shown
+from sam3d_ros.geometry.tracking.rims import Steps
+from sam3d_ros.geometry.tracking.targets import Readings, Target
+from sam3d_ros.geometry.tracking.views import noise_m
+from sam3d_ros.structures import Bools, Floats
+
+TOLERANCE_SIGMAS = 3.0  # of a reading
+TOLERANCE_M = 0.003  # meshes are not exact
+TOLERANCE_SHARE = 0.03  # of the object's radius, likewise
+MIN_INLIERS = 25  # fewer readings on the surface say nothing
+MIN_SEEN = 0.15  # share of the object in view of which readings tell, at least
+MIN_SUPPORT = 0.7  # share of those that are on the surface, for a pose to be measured
+MIN_STEPS = 0.15  # share of the rim behind which a step is, where an object moved far
+
+
+class Finding(IntEnum):
+    """What readings say of a pose."""
+
+    CONFIRMED = 0
+    UNSEEN = 1  # too few readings, or something is in front
+    CONTRADICTED = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """How K poses agree with what was measured."""
+
+    support: Floats  # (K,) of the readings on and behind the surface, those on it
+    seen: Floats  # (K,) of the object in view, what readings tell of
+    num_inliers: Floats  # (K,)
+    residual_m: Floats  # (K,) median |shown - measured| depth; NaN where nothing is compared
+    steps: Floats  # (K,) of the rim that nothing covers, what has a step behind it
+    chi: Floats  # (K,) residuals on the surface as multiple of their noise
+
+
+def judged(targets: Sequence[Target], readings: Readings, seen: Shown, steps: Steps) -> Judgement:
+    """Compare what objects show with what was measured."""
+    hit = seen.hit & readings.inside
+    depth_m = np.where(hit, seen.depth_m, np.nan)
+    off_m = readings.measured_m - depth_m
+    cosine = np.abs((seen.normals * readings.rays).sum(axis=-1))
+    radii_m = np.array([target.model.radius for target in targets])
+    across_m = off_m * cosine
+    sigma_m = noise_m(readings.measured_m)
+    tolerance_m = TOLERANCE_SIGMAS * sigma_m + (TOLERANCE_M + TOLERANCE_SHARE * radii_m)[:, None]
+    open_ = hit & ~seen.hidden
+    on = open_ & readings.mine & (np.abs(across_m) < tolerance_m)
+    against = open_ & ((across_m >= tolerance_m) | (~readings.mine & ~(off_m < -tolerance_m)))
+    against &= np.isfinite(off_m)
+    num_on, num_against = on.sum(axis=1), against.sum(axis=1)
+    told = num_on + num_against
+    return Judgement(
+        support=num_on / np.maximum(told, 1),
+        seen=told / np.maximum(hit.sum(axis=1), 1),
+        num_inliers=num_on,
+        residual_m=_medians(np.abs(off_m), on | against),
+        steps=(steps.found & ~steps.covered).sum(axis=1)
+        / np.maximum((~steps.covered).sum(axis=1), 1),
+        chi=_medians(np.abs(across_m) / sigma_m, on) / 0.6745,
+    )
+
+
+def findings(judgement: Judgement, moved: Bools) -> list[Finding]:
+    """Decide what readings say; objects that ``moved`` ``(K,)`` far need an outline, too."""
+    told = judgement.seen >= MIN_SEEN
+    confirmed = told & (judgement.num_inliers >= MIN_INLIERS)
+    confirmed &= judgement.support >= MIN_SUPPORT
+    confirmed &= ~moved | (judgement.steps >= MIN_STEPS)
+    against = told & ~confirmed & (judgement.support < MIN_SUPPORT)
+    return [
+        Finding.CONFIRMED if yes else Finding.CONTRADICTED if no else Finding.UNSEEN
+        for yes, no in zip(confirmed, against, strict=True)
+    ]
+
+
+def _medians(values: Floats, chosen: Bools) -> Floats:
+    """Return medians of rows, NaN where nothing is chosen."""
+    return np.array(
+        [
+            np.median(row[flags]) if flags.any() else np.nan
+            for row, flags in zip(values, chosen, strict=True)
+        ]
+    )

@@ -1,0 +1,158 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Objects to be found in one image, and the readings about each of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sam3d_ros.geometry.cameras import project
+from sam3d_ros.geometry.registration.model import RegistrationModel
+from sam3d_ros.geometry.registration.poses import Poses
+from sam3d_ros.geometry.tracking.views import TrackingView, rounded
+from sam3d_ros.structures import Bools, Floats, Ints, Similarity
+
+NUM_READINGS = 800  # per object, at most
+MIN_MARGIN_PX = 3.0  # around where the object is expected
+MARGIN_SIGMAS = 2.0
+MAX_MARGIN_SHARE = 0.75  # of the object's size in the image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Target:
+    """One object, and where it should be."""
+
+    model: RegistrationModel
+    depth_from_object: Similarity  # rigid
+    sigma_m: float
+    sigma_rad: float
+    instance_id: int | None = None  # of its mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readings:
+    """What was measured on a regular grid of pixels about K objects, at most G each.
+
+    In random order, so that any of the first ones are a coarser sample.
+    """
+
+    rays: Floats  # (K, G, 3), z = 1
+    pixels: Ints  # (K, G, 2) column and row
+    measured_m: Floats  # (K, G), NaN where unknown
+    inside: Bools  # (K, G); False for what only fills up
+    mine: Bools  # (K, G), no mask says that it is something else
+    stride_px: Floats  # (K,) between neighbours on the grid
+
+    def thinned(self, share: int) -> "Readings":
+        """Return one in ``share`` readings."""
+        part = slice(0, max(1, self.rays.shape[1] // share))
+        return Readings(
+            self.rays[:, part],
+            self.pixels[:, part],
+            self.measured_m[:, part],
+            self.inside[:, part],
+            self.mine[:, part],
+            self.stride_px * np.sqrt(share),
+        )
+
+    def __getitem__(self, chosen: Ints) -> "Readings":
+        return Readings(
+            self.rays[chosen],
+            self.pixels[chosen],
+            self.measured_m[chosen],
+            self.inside[chosen],
+            self.mine[chosen],
+            self.stride_px[chosen],
+        )
+
+
+def poses_of(targets: Sequence[Target]) -> Poses:
+    """Return the expected poses of at least one target."""
+    return Poses.of([target.depth_from_object for target in targets])
+
+
+def readings_about(view: TrackingView, targets: Sequence[Target], poses: Poses) -> Readings:
+    """Choose the readings that say where objects near these poses are."""
+    grids = [_grid(view, target, poses.similarity(index)) for index, target in enumerate(targets)]
+    size = max(1, *(len(pixels) for pixels, _ in grids))
+    pixels = np.zeros((len(targets), size, 2), dtype=np.intp)
+    inside = np.zeros((len(targets), size), dtype=bool)
+    for index, (own, _) in enumerate(grids):
+        pixels[index, : len(own)] = own
+        inside[index, : len(own)] = True
+    columns, rows = pixels[..., 0], pixels[..., 1]
+    rays = view.rays[rows, columns].astype(np.float64)
+    inside &= np.isfinite(rays).all(axis=-1)
+    rays[~inside] = (0.0, 0.0, 1.0)
+    measured_m = np.where(inside, view.depth_m[rows, columns], np.nan)
+    return Readings(
+        rays,
+        pixels,
+        measured_m,
+        inside,
+        _mine(view, targets, rays * measured_m[..., None]),
+        np.array([stride_px for _, stride_px in grids]),
+    )
+
+
+def _grid(view: TrackingView, target: Target, pose: Similarity) -> tuple[Ints, float]:
+    """Return pixels ``(G, 2)`` that may show the object, and their distance."""
+    camera = view.camera
+    shown = project(camera, pose.apply(target.model.corners))
+    nothing = np.zeros((0, 2), dtype=np.intp), 1.0
+    if not np.isfinite(shown).all():
+        return nothing
+    low, high = shown.min(axis=0), shown.max(axis=0)
+    depth_m = float(pose.apply(target.model.center)[2])
+    spread_px = MARGIN_SIGMAS * target.sigma_m * view.focal_px / depth_m
+    margin_px = min(spread_px, MAX_MARGIN_SHARE * float((high - low).max())) + MIN_MARGIN_PX
+    limits = np.array([camera.width, camera.height]) - 1
+    low = np.clip(np.floor(low - margin_px), 0, limits + 1).astype(np.intp)
+    high = np.clip(np.ceil(high + margin_px), -1, limits).astype(np.intp)
+    extent = high - low + 1
+    if (extent < 1).any():
+        return nothing
+    stride = max(1, int(np.ceil(np.sqrt(float(extent[0]) * extent[1] / NUM_READINGS))))
+    start = low + np.minimum(stride // 2, extent - 1)
+    columns, rows = np.meshgrid(
+        np.arange(start[0], high[0] + 1, stride), np.arange(start[1], high[1] + 1, stride)
+    )
+    pixels = np.stack((columns.ravel(), rows.ravel()), axis=1)
+    return np.random.default_rng(0).permutation(pixels), float(stride)
+
+
+def _mine(view: TrackingView, targets: Sequence[Target], points: Floats) -> Bools:
+    """Tell which measured points ``(K, G, 3)`` may be of their object.
+
+    What has a mask is only there; what has none is not where another object has its mask.
+    """
+    mine = np.ones(points.shape[:2], dtype=bool)
+    claimed = {target.instance_id for target in targets} - {None}
+    chosen = [mask for mask in view.masks if mask.instance_id in claimed]
+    if not chosen:
+        return mine
+    pixels = project(view.color, view.color_from_depth.apply(points))
+    inside, columns, rows = rounded(pixels, view.color)
+    covered = {mask.instance_id: mask.mask[rows, columns] & inside for mask in chosen}
+    for index, target in enumerate(targets):
+        own = None if target.instance_id is None else covered.get(target.instance_id)
+        if own is not None:
+            mine[index] = own[index]
+            continue
+        for flags in covered.values():
+            mine[index] &= ~flags[index]
+    return mine
