@@ -21,7 +21,8 @@ from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.following import Follower
 from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor
-from sam3d_ros.scene.registry import Detection, Registry
+from sam3d_ros.scene.registry import Registry
+from sam3d_ros.scene.tracks import Detection
 from sam3d_ros.structures import DepthFrame, Frame, SceneSnapshot
 
 
@@ -40,7 +41,7 @@ class ScenePipeline:
         self.config = config
         self._reconstructor = reconstructor
         self._follower = follower if config.tracking.enabled else None
-        self._registry = Registry(config.registry)
+        self._registry = Registry(config.registry, config.tracking)
         self._lock = Lock()  # of the registry; never held while anything is measured
         self._numbers = count(1)  # of snapshots; drawn under the lock
 
@@ -85,9 +86,10 @@ class ScenePipeline:
             return self._registry.lock(track_id, locked)
 
     def process(self, frame: Frame, cancelled: Cancelled = never) -> SceneSnapshot:
-        """Reconstruct every mask of a frame and return all objects known then.
+        """Reconstruct or measure what every mask shows and return all objects known then.
 
-        One object that fails becomes one ``ObjectFailure`` and stops none of the others.
+        Known objects keep their mesh where it explains what is seen and the view adds little; see
+        ``TrackingConfig``. An object that fails becomes an ``ObjectFailure`` and stops no other.
 
         While objects were reconstructed, later images may have been followed. The snapshot is then
         that of the latest of them, in poses and in ``stamp_ns``: what was once published never
@@ -99,9 +101,12 @@ class ScenePipeline:
         """
         if not frame.masks:
             return self.advance(frame.stamp_ns, frame.frame_id)
-        result = self._reconstructor.reconstruct(frame, cancelled)
         with self._lock:
-            change = self._registry.update(frame, _detections(frame, result))
+            known = self._registry.known(frame) if self.config.tracking.enabled else []
+        result = self._reconstructor.reconstruct(frame, cancelled, known)
+        with self._lock:
+            detections = _detections(frame, result)
+            change = self._registry.update(frame, detections, result.measured)
             stamp_ns, objects = self._registry.stamp_ns, self._registry.objects
             number = next(self._numbers)
         return SceneSnapshot(
@@ -146,6 +151,9 @@ def _detections(frame: Frame, result: ReconstructedFrame) -> list[Detection]:
             instance=masks[instance.instance_id],
             reconstruction=instance.reconstruction,
             flags=instance.flags,
+            track_id=instance.track_id,
+            camera_from_known=instance.camera_from_known,
+            view=instance.view,
         )
         for instance in result.instances
     ]

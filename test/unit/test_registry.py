@@ -22,7 +22,8 @@ import pytest
 
 from sam3d_ros.config import RegistryConfig
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
-from sam3d_ros.scene.registry import Detection, Registry
+from sam3d_ros.scene.registry import Registry
+from sam3d_ros.scene.tracks import Detection
 from sam3d_ros.structures import (
     NS_PER_S,
     Camera,

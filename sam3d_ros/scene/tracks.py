@@ -1,0 +1,333 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""One object over time: its mesh, where it is and was, the views it was seen in."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sam3d_ros.scene.association import Sighting
+from sam3d_ros.scene.compose import size_m, with_nearest_yaw
+from sam3d_ros.scene.following import Expected, Followed
+from sam3d_ros.scene.likeness import Box
+from sam3d_ros.scene.motion import Spread, Trajectory, spread_after, turn_rad
+from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
+from sam3d_ros.scene.views import kept_views, reframed
+from sam3d_ros.structures import (
+    NS_PER_S,
+    DepthFrame,
+    Floats,
+    Frame,
+    InstanceMask,
+    Mesh,
+    ObjectReconstruction,
+    ObjectState,
+    Quality,
+    RefinementStatus,
+    SceneObject,
+    Similarity,
+)
+
+# A measurement of a time gone by corrects what was followed since where it differs by more.
+CORRECTED_M, CORRECTED_RAD = 0.01, 0.15
+MAX_MISSED = 4  # images in a row that show an object's place without it, before it is LOST
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Detection:
+    """One reconstruction of the present frame, not yet known by a track id."""
+
+    instance: InstanceMask
+    reconstruction: ObjectReconstruction  # baked
+    flags: int = 0
+    track_id: int | None = None  # of the known object whose mesh this improves
+    camera_from_known: Similarity | None = None  # of that object's own frame, in this view
+    view: RememberedView | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Moment:
+    """When something was seen, and from where."""
+
+    stamp_ns: int
+    fixed_from_camera: Similarity | None = None
+
+    @classmethod
+    def of(cls, frame: Frame | DepthFrame) -> "Moment":
+        """Return that of a frame."""
+        return cls(stamp_ns=frame.stamp_ns, fixed_from_camera=frame.fixed_from_camera)
+
+    def in_frame(self, camera_from_object: Similarity) -> Similarity:
+        """Return a pose in the fixed frame where there is one, else as it is."""
+        if self.fixed_from_camera is None:
+            return camera_from_object
+        return self.fixed_from_camera @ camera_from_object
+
+
+class Track:
+    """One object of the registry.
+
+    Its poses are remembered in the fixed frame where there is one, else in that of the camera.
+    """
+
+    def __init__(
+        self, track_id: int, detection: Detection, sighting: Sighting, moment: Moment
+    ) -> None:
+        self.sighting = sighting
+        self.mask_stamp_ns = moment.stamp_ns  # when it was last seen by a mask
+        self.views: tuple[RememberedView, ...] = (detection.view,) if detection.view else ()
+        self._num_missed = 0
+        self._is_fixed = moment.fixed_from_camera is not None
+        pose = moment.in_frame(detection.reconstruction.camera_from_object)
+        self._path = Trajectory(moment.stamp_ns, pose)
+        self.known = SceneObject(
+            track_id=track_id,
+            class_id=detection.instance.class_id,
+            score=detection.instance.score,
+            state=ObjectState.NEW,
+            reconstruction=detection.reconstruction,
+            size_m=size_m(detection.reconstruction),
+            revision=1,
+            first_seen_ns=moment.stamp_ns,
+            last_seen_ns=moment.stamp_ns,
+            fixed_from_object=pose if self._is_fixed else None,
+            flags=detection.flags,
+        )
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether the mesh stays as it is."""
+        return self.known.state == ObjectState.LOCKED
+
+    @property
+    def box(self) -> Box:
+        """Where the object is, in the fixed frame where there is one."""
+        return Box.of(self.known.reconstruction.mesh_object, self._path.at(self._path.newest_ns))
+
+    @property
+    def num_poses(self) -> int:
+        """How many poses are remembered."""
+        return len(self._path)
+
+    def expected(self, moment: Moment) -> Similarity:
+        """Return where the object should be in the camera of a moment."""
+        if not self._is_fixed:
+            return self._path.at(moment.stamp_ns)
+        if moment.fixed_from_camera is None:
+            return self.known.reconstruction.camera_from_object
+        return moment.fixed_from_camera.inverse() @ self._path.at(moment.stamp_ns)
+
+    def sighting_at(self, moment: Moment) -> Sighting:
+        """Return what identifies the object, where it should be at a moment."""
+        middle = box_middle(self.known.reconstruction.mesh_object)
+        return replace(self.sighting, center=moment.in_frame(self.expected(moment)).apply(middle))
+
+    def to_follow(self, moment: Moment) -> Expected:
+        """Return what a follower must know of the object."""
+        spread = self._spread(moment)
+        return Expected(
+            track_id=self.known.track_id,
+            revision=self.known.revision,
+            mesh_object=self.known.reconstruction.mesh_object,
+            camera_from_object=self.expected(moment),
+            sigma_m=spread.sigma_m,
+            sigma_rad=spread.sigma_rad,
+        )
+
+    def to_measure(self, moment: Moment) -> KnownObject:
+        """Return what a reconstructor must know of the object."""
+        spread = self._spread(moment)
+        return KnownObject(
+            track_id=self.known.track_id,
+            revision=self.known.revision,
+            class_id=self.known.class_id,
+            mesh_object=self.known.reconstruction.mesh_object,
+            camera_from_object=self.expected(moment),
+            sigma_m=spread.sigma_m,
+            sigma_rad=spread.sigma_rad,
+            is_locked=self.is_locked,
+            views=self.views,
+        )
+
+    def age(self, stamp_ns: int, lost_after_s: float) -> float:
+        """Let time pass: what is unseen for long is LOST; return for how many seconds it is."""
+        unseen_s = (stamp_ns - self.known.last_seen_ns) / NS_PER_S
+        if 0 < lost_after_s < unseen_s and not self.is_locked:
+            self.known = replace(self.known, state=ObjectState.LOST)
+        return unseen_s
+
+    def go_back(self, stamp_ns: int) -> None:
+        """Begin anew at an earlier time: what was seen later counts as seen now."""
+        self.known = replace(self.known, last_seen_ns=min(self.known.last_seen_ns, stamp_ns))
+        self.mask_stamp_ns = min(self.mask_stamp_ns, stamp_ns)
+        self._path.restart(stamp_ns)
+
+    def lock(self, locked: bool) -> None:
+        """Keep the mesh as it is, or no longer."""
+        state = self.known.state if self.known.state != ObjectState.LOCKED else ObjectState.TRACKED
+        self.known = replace(self.known, state=ObjectState.LOCKED if locked else state)
+
+    def follow(self, followed: Followed, moment: Moment, shown: Moment) -> None:
+        """Take in the pose that an image shows."""
+        self._num_missed = 0
+        pose, before = followed.camera_from_object, self.known.reconstruction
+        covariance = np.zeros((7, 7))
+        covariance[:6, :6] = followed.covariance
+        reconstruction = replace(
+            before,
+            quality=_measured_anew(before.quality, followed.quality),
+            refinement=replace(
+                before.refinement, status=RefinementStatus.ACCEPTED, covariance=covariance
+            ),
+        )
+        self._place(pose, moment)
+        self._seen(moment)
+        self.known = replace(self.known, reconstruction=reconstruction)
+        self.show(shown)
+
+    def miss(self) -> None:
+        """Take in that an image shows the object's place without it."""
+        self._num_missed += 1
+        if self._num_missed >= MAX_MISSED and not self.is_locked:
+            self.known = replace(self.known, state=ObjectState.LOST)
+
+    def measure(
+        self, measured: MeasuredInstance, instance: InstanceMask, moment: Moment, shown: Moment
+    ) -> None:
+        """Take in the pose that a mask shows; the mesh stays."""
+        before = self.known.reconstruction
+        if measured.refinement.status is RefinementStatus.ACCEPTED:
+            self._place(measured.camera_from_object, moment)
+        notes = tuple(dict.fromkeys((*before.provenance.notes, *measured.notes)))
+        reconstruction = replace(
+            before,
+            quality=_measured_anew(before.quality, measured.quality),
+            refinement=measured.refinement,
+            provenance=replace(before.provenance, notes=notes),
+        )
+        self._see(instance, measured.flags, moment)
+        self.known = replace(self.known, reconstruction=reconstruction)
+        self.show(shown)
+
+    def remake(self, detection: Detection, moment: Moment, shown: Moment, max_views: int) -> None:
+        """Take in another mesh of the object: one made of several views, or made anew."""
+        if not self.is_locked:
+            then = detection.camera_from_known or self.expected(moment)
+            made = with_nearest_yaw(detection.reconstruction, Similarity.identity(), then)
+            object_from_new = self._remake(made, moment, then)
+            is_improved = detection.camera_from_known is not None
+            views = reframed(self.views, object_from_new) if is_improved else ()
+            self.views = kept_views(views, detection.view, max_views)
+        self._see(detection.instance, detection.flags, moment)
+        self.show(shown)
+
+    def show(self, moment: Moment) -> None:
+        """Show the newest pose that was measured, in the camera of a moment."""
+        pose = self._path.at(self._path.newest_ns)
+        camera_from_object = pose
+        if self._is_fixed and moment.fixed_from_camera is not None:
+            camera_from_object = moment.fixed_from_camera.inverse() @ pose
+        shown = replace(self.known.reconstruction, camera_from_object=camera_from_object)
+        self.known = replace(
+            self.known,
+            reconstruction=shown,
+            fixed_from_object=pose if self._is_fixed else None,
+        )
+
+    def take_over(self, other: "Track", moment: Moment, shown: Moment) -> None:
+        """Become what another track of the same object is, but for the identity."""
+        if not self.is_locked:
+            made = other.known.reconstruction
+            made = replace(made, camera_from_object=other.expected(moment))
+            self._remake(made, moment)
+            self.views = other.views
+        self.sighting, self.mask_stamp_ns = other.sighting, other.mask_stamp_ns
+        self._seen(moment)
+        self.show(shown)
+
+    def remember(self, view: RememberedView | None, max_views: int) -> None:
+        """Keep a view of the present mesh, if it is another one than those that are kept."""
+        self.views = kept_views(self.views, view, max_views)
+
+    def _remake(
+        self, made: ObjectReconstruction, moment: Moment, then: Similarity | None = None
+    ) -> Similarity:
+        """Take another mesh; return the old frame of the object from the new one."""
+        object_from_new = Similarity.identity()
+        is_other = not _same_geometry(made.mesh_object, self.known.reconstruction.mesh_object)
+        if is_other:
+            then = then or self.expected(moment)
+            object_from_new = then.inverse() @ made.camera_from_object
+            self._path.reframe(object_from_new)
+        self._place(made.camera_from_object, moment)
+        self.known = replace(
+            self.known,
+            reconstruction=made,
+            size_m=size_m(made),
+            revision=self.known.revision + int(is_other),
+        )
+        return object_from_new
+
+    def _spread(self, moment: Moment) -> Spread:
+        unseen_s = (moment.stamp_ns - self.known.last_seen_ns) / NS_PER_S
+        is_lost = self.known.state == ObjectState.LOST or self._num_missed >= MAX_MISSED
+        return spread_after(unseen_s, is_lost=is_lost)
+
+    def _place(self, camera_from_object: Similarity, moment: Moment) -> None:
+        """Remember a measured pose."""
+        pose = moment.in_frame(camera_from_object)
+        is_fixed = moment.fixed_from_camera is not None
+        if is_fixed != self._is_fixed:
+            self._is_fixed = is_fixed
+            self._path.restart(moment.stamp_ns, pose)
+            return
+        before = self._path.at(moment.stamp_ns)
+        shift_m = float(np.linalg.norm(pose.translation_m - before.translation_m))
+        differs = shift_m > CORRECTED_M or turn_rad(pose, before) > CORRECTED_RAD
+        if differs and self._path.newest_ns > moment.stamp_ns:
+            self._path.correct(moment.stamp_ns, pose)
+        else:
+            self._path.add(moment.stamp_ns, pose)
+
+    def _see(self, instance: InstanceMask, flags: int, moment: Moment) -> None:
+        """Take in that a mask shows the object."""
+        self._num_missed = 0
+        self.mask_stamp_ns = moment.stamp_ns
+        self.sighting = replace(self.sighting, instance_id=instance.instance_id, mask=instance.mask)
+        self.known = replace(self.known, score=instance.score, flags=flags)
+        self._seen(moment)
+
+    def _seen(self, moment: Moment) -> None:
+        state = ObjectState.LOCKED if self.is_locked else ObjectState.TRACKED
+        last_seen_ns = max(self.known.last_seen_ns, moment.stamp_ns)
+        self.known = replace(self.known, state=state, last_seen_ns=last_seen_ns)
+
+
+def box_middle(mesh_object: Mesh) -> Floats:
+    """Return the middle of the box around a mesh, ``(3,)`` in its own frame."""
+    vertices = mesh_object.vertices
+    return ((vertices.min(axis=0) + vertices.max(axis=0)) / 2).astype(np.float64)
+
+
+def _measured_anew(before: Quality, now: Quality) -> Quality:
+    """Take over what was measured; how much of the mesh was seen stays with it."""
+    return replace(now, observed_fraction=before.observed_fraction)
+
+
+def _same_geometry(first: Mesh, second: Mesh) -> bool:
+    return np.array_equal(first.vertices, second.vertices) and np.array_equal(
+        first.triangles, second.triangles
+    )
