@@ -308,6 +308,22 @@ class RefineConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SettleConfig(Checked):
+    """How the objects of one image are made to stand beside each other and on their support."""
+
+    enabled: bool = setting(
+        False, "Move reconstructed objects so that they do not overlap, float or sink"
+    )
+    max_shift: float = setting(0.02, "Objects are moved no farther, m", 0.0, 1.0)
+    max_turn_deg: float = setting(
+        3.0, "Objects on an edge are tilted onto a face by no more, degrees", 0.0, 30.0
+    )
+    max_departure: float = setting(
+        0.003, "The visible surface leaves the measured depth by no more, m", 0.0, 1.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SceneConfig(Checked):
     """Everything between a frame and a scene; what the node and ``sam3d offline`` share."""
 
@@ -339,6 +355,7 @@ class SceneConfig(Checked):
     gaussians: GaussiansConfig = field(default_factory=GaussiansConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
+    settle: SettleConfig = field(default_factory=SettleConfig)
     markers: MarkersConfig = field(default_factory=MarkersConfig)
 
 

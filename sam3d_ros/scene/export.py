@@ -32,6 +32,7 @@ from sam3d_ros.structures import (
     Quality,
     SceneObject,
     SceneSnapshot,
+    Settling,
     Similarity,
 )
 
@@ -76,6 +77,7 @@ def object_json(known: SceneObject) -> dict[str, Any]:
         "backend": provenance.backend,
         "seed": provenance.seed,
         "scale_source": provenance.scale_source.name,
+        "settling": _settling_json(reconstruction.settling),
         "hypothesis": provenance.hypothesis,
         "choice": _choice_json(provenance.choice),
         "notes": list(provenance.notes),
@@ -136,6 +138,21 @@ def _choice_json(choice: Choice) -> dict[str, float | None]:
         "candidates": choice.num_candidates,
         "score": _number(choice.score),
         "margin": _number(choice.margin),
+    }
+
+
+def _settling_json(settling: Settling | None) -> dict[str, float | None] | None:
+    if settling is None:
+        return None
+    return {
+        "shift_m": _number(settling.shift_m),
+        "turn_rad": _number(settling.turn_rad),
+        "overlap_before_m": _number(settling.overlap_before_m),
+        "overlap_m": _number(settling.overlap_m),
+        "height_before_m": _number(settling.height_before_m),
+        "height_m": _number(settling.height_m),
+        "balance_m": _number(settling.balance_m),
+        "inside": settling.inside,
     }
 
 

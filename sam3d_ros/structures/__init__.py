@@ -29,6 +29,7 @@ from sam3d_ros.structures.results import (
     Quality,
     Refinement,
     RefinementStatus,
+    Settling,
 )
 from sam3d_ros.structures.scenes import ObjectFailure, ObjectState, SceneObject, SceneSnapshot
 from sam3d_ros.structures.sensing import (
@@ -73,6 +74,7 @@ __all__ = [
     "ScaleSource",
     "SceneObject",
     "SceneSnapshot",
+    "Settling",
     "Similarity",
     "Splats",
     "SupportPlane",

@@ -98,6 +98,20 @@ class Refinement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settling:
+    """How an object was moved so that it neither overlaps others nor floats nor sinks."""
+
+    shift_m: float = 0.0  # of the middle; 0, exactly, where nothing was wrong
+    turn_rad: float = 0.0
+    overlap_before_m: float = 0.0  # depth of the deepest point in or of another object
+    overlap_m: float = 0.0  # what is left of it
+    height_before_m: float = float("nan")  # of the lowest point over the support; NaN without one
+    height_m: float = float("nan")  # negative: below the support
+    balance_m: float = float("nan")  # of the centre of mass from the edge; negative: would topple
+    inside: bool = False  # nearly all of it is in another object: the two were not parted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """How a reconstruction was chosen among several of the same object."""
 
@@ -130,6 +144,7 @@ class ObjectReconstruction:
     quality: Quality
     provenance: Provenance
     refinement: Refinement = field(default_factory=Refinement)
+    settling: Settling | None = None  # where objects were made to stand beside each other
     preview: Mesh | None = None  # the mesh again, light enough to look at
     splats: Splats | None = None  # the object again, where a backend was asked for them
     volume_m3: float = float("nan")  # that the mesh encloses; NaN unless it is watertight
