@@ -47,6 +47,7 @@ class DepthFollower:
     def __init__(self) -> None:
         self._models: OrderedDict[tuple[int, int], RegistrationModel] = OrderedDict()
         self._rays: tuple[Camera, Floats] | None = None
+        self._num_images = 0
 
     def start(self) -> None:
         """Do nothing: there is nothing to get ready."""
@@ -70,7 +71,8 @@ class DepthFollower:
         view = tracking_view(depth, frame.camera, frame.masks, self._rays_of(depth.camera))
         depth_from_color = depth.color_from_depth.inverse()
         targets = [self._target(each, depth_from_color) for each in expected]
-        found = track(view, targets)
+        found = track(view, targets, self._num_images)
+        self._num_images += 1
         return [
             _followed(each, target, outcome, depth.color_from_depth)
             for each, target, outcome in zip(expected, targets, found, strict=True)

@@ -55,8 +55,16 @@ class Judgement:
     steps: Floats  # (K,) of the rim that nothing covers, what has a step behind it
     chi: Floats  # (K,) residuals on the surface as multiple of their noise
 
+    @property
+    def score(self) -> Floats:
+        """Which of several hypotheses of one object is best, ``(K,)``."""
+        score: Floats = self.support * np.minimum(self.seen, 1.0) + 0.5 * self.steps
+        return np.where(self.num_inliers > 0, score, -1.0)
 
-def judged(targets: Sequence[Target], readings: Readings, seen: Shown, steps: Steps) -> Judgement:
+
+def judged(
+    targets: Sequence[Target], readings: Readings, seen: Shown, hidden: Bools, steps: Steps
+) -> Judgement:
     """Compare what objects show with what was measured."""
     hit = seen.hit & readings.inside
     depth_m = np.where(hit, seen.depth_m, np.nan)
@@ -66,7 +74,7 @@ def judged(targets: Sequence[Target], readings: Readings, seen: Shown, steps: St
     across_m = off_m * cosine
     sigma_m = noise_m(readings.measured_m)
     tolerance_m = TOLERANCE_SIGMAS * sigma_m + (TOLERANCE_M + TOLERANCE_SHARE * radii_m)[:, None]
-    open_ = hit & ~seen.hidden
+    open_ = hit & ~hidden
     on = open_ & readings.mine & (np.abs(across_m) < tolerance_m)
     against = open_ & ((across_m >= tolerance_m) | (~readings.mine & ~(off_m < -tolerance_m)))
     against &= np.isfinite(off_m)

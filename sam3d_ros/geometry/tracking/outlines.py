@@ -34,20 +34,17 @@ COVERED_M = 0.006  # what is in front of the object by more hides it, and so man
 COVERED_SIGMAS = 3.0
 
 
-def masks_of(view: TrackingView, targets: Sequence[Target]) -> list[Bools | None]:
-    """Return the mask of each target, where it has one."""
-    found = [
-        None if target.instance_id is None else view.mask_of(target.instance_id)
-        for target in targets
-    ]
-    return [None if mask is None else mask.mask for mask in found]
+def mask_of(view: TrackingView, target: Target) -> Bools | None:
+    """Return the mask of a target, where it has one."""
+    found = (mask.mask for mask in view.masks if mask.instance_id == target.instance_id)
+    return next(found, None)
 
 
 def mask_rows(
     view: TrackingView, targets: Sequence[Target], poses: Poses, kernels_px: Floats
 ) -> list[Rows]:
     """Compare rims with the outlines of masks; no rows where no object has one."""
-    masks = masks_of(view, targets)
+    masks = [mask_of(view, target) for target in targets]
     if all(mask is None for mask in masks):
         return []
     found = rims(targets, moved_by(view.color_from_depth, poses), view.color)
@@ -78,15 +75,16 @@ def silhouette_ious(view: TrackingView, targets: Sequence[Target], poses: Poses)
     """
     ious = np.full(len(targets), np.nan)
     in_color = moved_by(view.color_from_depth, poses)
-    for index, mask in enumerate(masks_of(view, targets)):
+    for index, target in enumerate(targets):
+        mask = mask_of(view, target)
         if mask is not None and mask.any():
-            ious[index] = _iou(view, targets[index], in_color.similarity(index), mask)
+            ious[index] = _iou(view, target, in_color.similarity(index), mask)
     return ious
 
 
 def _iou(view: TrackingView, target: Target, color_from_object: Similarity, mask: Bools) -> float:
     pixels = _grid(view, target, color_from_object, mask)
-    flat = undistort_pixels(view.color, pixels)
+    flat = undistort_pixels(view.color, pixels.astype(np.float64))
     rays = np.concatenate((flat, np.ones((len(flat), 1))), axis=1)
     rays = rays @ np.linalg.inv(checked_matrix_px(view.color)).T
     known = np.isfinite(rays).all(axis=1)
@@ -105,8 +103,9 @@ def _iou(view: TrackingView, target: Target, color_from_object: Similarity, mask
 def _grid(view: TrackingView, target: Target, color_from_object: Similarity, mask: Bools) -> Ints:
     """Return pixels ``(N, 2)`` that cover the mask and the object."""
     limits = np.array([view.color.width, view.color.height]) - 1
-    low = np.array([mask.any(axis=0).argmax(), mask.any(axis=1).argmax()])
-    high = limits - [mask.any(axis=0)[::-1].argmax(), mask.any(axis=1)[::-1].argmax()]
+    filled = [np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1)]
+    low = np.array([places[0] for places in filled])
+    high = np.array([places[-1] for places in filled])
     shown = project(view.color, color_from_object.apply(target.model.corners))
     if np.isfinite(shown).all():
         low = np.minimum(low, np.clip(np.floor(shown.min(axis=0)), 0, limits).astype(np.intp))

@@ -24,9 +24,10 @@ import open3d as o3d
 from sam3d_ros.geometry.raycasting import NUM_THREADS
 from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.tracking.targets import Readings, Target
-from sam3d_ros.structures import Bools, Camera, Floats
+from sam3d_ros.structures import Bools, Camera, Floats, Ints
 
 MIN_GAP_M = 0.004  # what is in front by less is not told apart
+NOBODY = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,21 +36,46 @@ class Shown:
 
     depth_m: Floats  # (K, G), inf where the object is not
     normals: Floats  # (K, G, 3) unit, towards the camera
-    hidden: Bools  # (K, G), another object of the list is in front
 
     @property
     def hit(self) -> Bools:
         """Where the object is, hidden or not, ``(K, G)``."""
         return np.isfinite(self.depth_m)
 
+    def __getitem__(self, chosen: Ints) -> "Shown":
+        return Shown(self.depth_m[chosen], self.normals[chosen])
 
-def shown(targets: Sequence[Target], poses: Poses, readings: Readings, camera: Camera) -> Shown:
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Front:
+    """A coarse depth image in which several objects are drawn: the nearest wins."""
+
+    nearest_m: Floats  # (C,), inf where nothing is
+    owner: Ints  # (C,), the number of the object
+    cell_px: int
+    num_columns: int
+
+    def hides(self, seen: Shown, readings: Readings, numbers: Ints) -> Bools:
+        """Tell where another object than its own number is in front, ``(K, G)``.
+
+        A reading behind that other object is not hidden by it: it is not there.
+        """
+        cells = _cells(readings.pixels, self.cell_px, self.num_columns)
+        front_m = self.nearest_m[cells]
+        is_other = (self.owner[cells] != numbers[:, None]) & (self.owner[cells] != NOBODY)
+        looked_through = readings.measured_m > front_m + 3 * MIN_GAP_M
+        hidden: Bools = is_other & (front_m < seen.depth_m - MIN_GAP_M) & ~looked_through
+        return hidden
+
+    def explains(self, pixels: Ints, measured_m: Floats, tolerance_m: float) -> Bools:
+        """Tell which readings at pixels ``(..., 2)`` show one of the objects drawn."""
+        front_m = self.nearest_m[_cells(pixels, self.cell_px, self.num_columns)]
+        explained: Bools = np.abs(measured_m - front_m) < tolerance_m
+        return explained
+
+
+def shown(targets: Sequence[Target], poses: Poses, readings: Readings) -> Shown:
     """Look at each object along its rays: rays move, the mesh stays."""
-    depth_m, normals = _cast(targets, poses, readings)
-    return Shown(depth_m, normals, _hidden(depth_m, readings, camera))
-
-
-def _cast(targets: Sequence[Target], poses: Poses, readings: Readings) -> tuple[Floats, Floats]:
     num, size = readings.measured_m.shape
     cast = np.empty((num, size, 6), dtype=np.float32)
     cast[..., :3] = poses.unapply(np.zeros((1, 3)))
@@ -61,29 +87,30 @@ def _cast(targets: Sequence[Target], poses: Poses, readings: Readings) -> tuple[
         depth_m[index] = hits["t_hit"].numpy()
         normals[index] = hits["primitive_normals"].numpy()
     depth_m[~readings.inside] = np.inf
-    away = (normals * cast[..., 3:]).sum(axis=-1) > 0  # meshes may be wound either way
+    away = np.einsum("kgi,kgi->kg", normals, cast[..., 3:]) > 0  # meshes may be wound either way
     normals[away] *= -1.0
-    return depth_m.astype(np.float64), poses.turn(normals.astype(np.float64))
+    return Shown(depth_m.astype(np.float64), poses.turn(normals.astype(np.float64)))
 
 
-def _hidden(depth_m: Floats, readings: Readings, camera: Camera) -> Bools:
-    """Draw all objects into one coarse depth image and tell where each is not in front.
+def front_of(seen: Shown, readings: Readings, numbers: Ints, camera: Camera) -> Front:
+    """Draw what is shown; cells are as wide as the widest grid, so that no object has holes."""
+    cell_px = int(readings.stride_px.max(initial=1.0))
+    num_columns = camera.width // cell_px + 1
+    cells = _cells(readings.pixels, cell_px, num_columns)
+    nearest_m = np.full(num_columns * (camera.height // cell_px + 1), np.inf)
+    np.minimum.at(nearest_m, cells, seen.depth_m)
+    owner = np.full(nearest_m.shape, NOBODY)
+    wins = (seen.depth_m == nearest_m[cells]) & seen.hit
+    owner[cells[wins]] = numbers[np.nonzero(wins)[0]]
+    return Front(nearest_m, owner, cell_px, num_columns)
 
-    Cells are as wide as the widest grid, so that no object has holes. A reading behind the
-    object in front is not hidden by it: that object is not there.
-    """
-    if len(depth_m) < 2:
-        return np.zeros(depth_m.shape, dtype=bool)
-    cell_px = int(readings.stride_px.max())
-    width = camera.width // cell_px + 1
-    cells = readings.pixels[..., 1] // cell_px * width + readings.pixels[..., 0] // cell_px
-    nearest_m = np.full(width * (camera.height // cell_px + 1), np.inf)
-    np.minimum.at(nearest_m, cells, depth_m)
-    owner = np.full(nearest_m.shape, -1)
-    wins = (depth_m == nearest_m[cells]) & np.isfinite(depth_m)
-    owner[cells[wins]] = np.nonzero(wins)[0]
-    front_m = nearest_m[cells]
-    others = owner[cells] != np.arange(len(depth_m))[:, None]
-    looked_through = readings.measured_m > front_m + 3 * MIN_GAP_M
-    hidden: Bools = others & (front_m < depth_m - MIN_GAP_M) & ~looked_through
-    return hidden
+
+def nothing_in_front(camera: Camera) -> Front:
+    """Return a depth image in which nothing is drawn."""
+    cell_px = max(camera.width, camera.height) + 1
+    return Front(np.array([np.inf]), np.array([NOBODY]), cell_px, 1)
+
+
+def _cells(pixels: Ints, cell_px: int, num_columns: int) -> Ints:
+    cells: Ints = pixels // cell_px @ np.array([1, num_columns])
+    return cells

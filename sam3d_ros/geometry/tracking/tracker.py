@@ -16,29 +16,40 @@
 """From where objects are expected to where an image shows them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.registration.terms import Rows, joined_rows
+from sam3d_ros.geometry.tracking.approach import (
+    FINE_KERNEL_M,
+    FINE_KERNEL_PX,
+    GATHERING_SHARE,
+    WIDE_M,
+    Group,
+    approached,
+    depth_rows,
+    finished,
+    gathered,
+    is_wide,
+)
 from sam3d_ros.geometry.tracking.judging import Finding, Judgement, findings, judged
-from sam3d_ros.geometry.tracking.outlines import mask_rows, silhouette_ious
-from sam3d_ros.geometry.tracking.rendering import Shown, shown
+from sam3d_ros.geometry.tracking.outlines import mask_of, silhouette_ious
+from sam3d_ros.geometry.tracking.rendering import (
+    Front,
+    Shown,
+    front_of,
+    nothing_in_front,
+    shown,
+)
 from sam3d_ros.geometry.tracking.rims import depth_steps, rims, step_rows
-from sam3d_ros.geometry.tracking.solving import Expectation, evidence, expectation_of, stepped
-from sam3d_ros.geometry.tracking.targets import Readings, Target, poses_of, readings_about
-from sam3d_ros.geometry.tracking.views import TrackingView, noise_m
-from sam3d_ros.structures import Floats, Similarity
+from sam3d_ros.geometry.tracking.searching import starts
+from sam3d_ros.geometry.tracking.solving import Expectation, evidence, expectation_of
+from sam3d_ros.geometry.tracking.targets import Target, poses_of, readings_about
+from sam3d_ros.geometry.tracking.views import TrackingView
+from sam3d_ros.structures import Bools, Floats, Similarity
 
-LATERAL_PX = 0.7  # a reading may belong to a place this far beside its pixel
-COARSE_SHARE = 2  # of the readings one in so many leads the first steps
-# Widths of the kernels of depth as share of how far off objects may be, and thinned or not.
-COARSE = (1.0, 0.6, 0.3)
-NUM_FINE = 3
-FINE_KERNEL_M = 0.004
-MAX_KERNEL_M = 0.03
-KERNEL_PX = (6.0, 3.0)  # of rims, while coarse and fine
 FAR_M = 0.008  # beyond which a motion wants an outline to confirm it
 MAX_SIGMAS = 4.0  # from where an object was expected; farther it is another one
 SLACK = np.array([0.01] * 3 + [0.1] * 3)  # m, rad; expectations may be too sure of themselves
@@ -56,90 +67,112 @@ class Tracked:
     covariance: Floats  # (6, 6) of the centre (m) and a turn (rad) in the depth camera
 
 
-def track(view: TrackingView, targets: Sequence[Target]) -> list[Tracked]:
-    """Find objects near where they are expected, all at once; they hide one another."""
+def track(view: TrackingView, targets: Sequence[Target], turn: int = 0) -> list[Tracked]:
+    """Find objects near where they are expected, all at once; they hide one another.
+
+    Args:
+        view: The image.
+        targets: Where objects should be.
+        turn: Rises by one from image to image: of objects that may be anywhere and have no mask
+            one is searched for in each image, as searching takes time.
+    """
     if not targets:
         return []
-    expectation = expectation_of(targets)
-    readings = readings_about(view, targets, poses_of(targets))
-    poses = _moved(view, targets, expectation, readings)
-    return _concluded(view, targets, expectation, readings, poses)
+    group = _expected(view, targets)
+    poses = approached(view, group, group.expectation.poses)
+    seen = shown(targets, poses, group.readings)
+    group = replace(group, front=_front(view, group, seen, ~group.is_wide))
+    found = _concluded(view, group, poses, seen)
+    confirmed = np.array([each.finding == Finding.CONFIRMED for each in found])
+    front = _front(view, group, seen, confirmed)
+    for index in _sought(view, targets, confirmed, turn):
+        again = _searched(view, targets[index], index, front)
+        found[index] = again if again is not None else found[index]
+    return found
 
 
-def _moved(
-    view: TrackingView, targets: Sequence[Target], expectation: Expectation, readings: Readings
-) -> Poses:
-    """Move objects from coarse to fine."""
-    poses = expectation.poses
-    sigma_m = np.array([t.sigma_m + 0.5 * t.model.radius * t.sigma_rad for t in targets])
-    start_m = np.clip(2.0 * sigma_m, FINE_KERNEL_M, MAX_KERNEL_M)
-    coarse = readings.thinned(COARSE_SHARE)
-    for share in COARSE:
-        kernel_m = np.maximum(share * start_m, FINE_KERNEL_M)
-        rows = _rows(view, targets, poses, coarse, (kernel_m, KERNEL_PX[0]))
-        poses = stepped(expectation, poses, rows)
-    kernel_m = np.full(len(targets), FINE_KERNEL_M)
-    for _ in range(NUM_FINE):
-        rows = _rows(view, targets, poses, readings, (kernel_m, KERNEL_PX[1]))
-        poses = stepped(expectation, poses, rows)
-    return poses
+def _expected(view: TrackingView, targets: Sequence[Target]) -> Group:
+    """Gather what there is to know of objects, which hide one another as expected."""
+    poses = poses_of(targets)
+    group = Group(
+        targets=targets,
+        numbers=np.arange(len(targets)),
+        expectation=expectation_of(targets),
+        readings=readings_about(view, targets, poses),
+        front=nothing_in_front(view.camera),
+    )
+    seen = shown(targets, poses, group.readings)
+    return replace(group, front=_front(view, group, seen, ~group.is_wide))
 
 
-def _rows(
-    view: TrackingView,
-    targets: Sequence[Target],
-    poses: Poses,
-    readings: Readings,
-    kernels: tuple[Floats, float],
-) -> Rows:
-    """Return what asks objects to move; kernels are in metres ``(K,)`` and in pixels."""
-    kernel_m, kernel_px = kernels
-    seen = shown(targets, poses, readings, view.camera)
-    found = rims(targets, poses, view.camera)
-    steps = depth_steps(view, found, np.array([target.model.radius for target in targets]))
-    kernels_px = np.full(len(targets), kernel_px)
-    return joined_rows(
-        depth_rows(view, readings, seen, kernel_m),
-        step_rows(found, steps, view.focal_px, kernels_px),
-        *mask_rows(view, targets, poses, kernels_px),
+def _front(view: TrackingView, group: Group, seen: Shown, chosen: Bools) -> Front:
+    """Draw some of the objects."""
+    places = np.flatnonzero(chosen)
+    if not len(places):
+        return nothing_in_front(view.camera)
+    return front_of(seen[places], group.readings[places], group.numbers[places], view.camera)
+
+
+def _sought(
+    view: TrackingView, targets: Sequence[Target], confirmed: Bools, turn: int
+) -> list[int]:
+    """Choose whom to search for: all with masks, and one of the others."""
+    missing = np.flatnonzero(is_wide(targets) & ~confirmed)
+    masked = [int(k) for k in missing if mask_of(view, targets[k]) is not None]
+    others = [int(k) for k in missing if k not in masked]
+    return masked + ([others[turn % len(others)]] if others else [])
+
+
+def _searched(view: TrackingView, target: Target, number: int, front: Front) -> Tracked | None:
+    """Find an object that may be anywhere; None where no place is good enough."""
+    poses = starts(view, target, front)
+    if poses is None:
+        return None
+    group = _hypotheses(view, target, number, (poses, front))
+    poses = gathered(view, group, poses)
+    rough = group.thinned(GATHERING_SHARE)
+    seen = shown(rough.targets, poses, rough.readings)
+    steps = depth_steps(view, rims(rough.targets, poses, view.camera), group.expectation.radii_m)
+    hidden = rough.hidden(seen, rough.readings)
+    best = judged(rough.targets, rough.readings, seen, hidden, steps).score.argmax()[None]
+    group = _hypotheses(view, target, number, (poses[best], front))
+    poses = finished(view, group, poses[best])
+    seen = shown(group.targets, poses, group.readings)
+    found = _concluded(view, group, poses, seen)[0]
+    return found if found.finding == Finding.CONFIRMED else None
+
+
+def _hypotheses(
+    view: TrackingView, target: Target, number: int, around: tuple[Poses, Front]
+) -> Group:
+    """Gather what there is to know around several poses of one object."""
+    poses, front = around
+    targets = [target] * len(poses)
+    near = [replace(target, sigma_m=min(target.sigma_m, WIDE_M / 2))] * len(poses)
+    return Group(
+        targets=targets,
+        numbers=np.full(len(poses), number),
+        expectation=expectation_of(targets),
+        readings=readings_about(view, near, poses),
+        front=front,
     )
 
 
-def depth_rows(view: TrackingView, readings: Readings, seen: Shown, kernel_m: Floats) -> Rows:
-    """Compare readings with the surface along the same rays (projective point to plane)."""
-    known = seen.hit & ~seen.hidden & readings.mine & np.isfinite(readings.measured_m)
-    depth_m = np.where(known, seen.depth_m, 1.0)
-    measured_m = np.where(known, readings.measured_m, 1.0)
-    cosine = (seen.normals * readings.rays).sum(axis=-1)
-    residuals_m = cosine * (depth_m - measured_m)
-    sideways_m = LATERAL_PX / view.focal_px * measured_m
-    variance = np.square(cosine * noise_m(measured_m)) + np.square(sideways_m)
-    width = np.square(kernel_m)[:, None] + 4.0 * variance
-    weights = np.square(width / (width + np.square(residuals_m))) / variance
-    points = depth_m[..., None] * readings.rays
-    return Rows(points, seen.normals, residuals_m, np.where(known, weights, 0.0))
-
-
-def _concluded(
-    view: TrackingView,
-    targets: Sequence[Target],
-    expectation: Expectation,
-    readings: Readings,
-    poses: Poses,
-) -> list[Tracked]:
+def _concluded(view: TrackingView, group: Group, poses: Poses, seen: Shown) -> list[Tracked]:
     """Judge poses, and say how sure they are."""
-    seen = shown(targets, poses, readings, view.camera)
+    targets, expectation = group.targets, group.expectation
+    hidden = group.hidden(seen, group.readings)
     found = rims(targets, poses, view.camera)
     steps = depth_steps(view, found, expectation.radii_m)
-    judgement = judged(targets, readings, seen, steps)
+    judgement = judged(targets, group.readings, seen, hidden, steps)
     offsets = expectation.offsets(poses)
     moved = np.linalg.norm(offsets[:, :3], axis=1) > FAR_M
     limits = MAX_SIGMAS / np.sqrt(expectation.information) + SLACK
     astray = (np.abs(offsets) > limits).any(axis=1)
     decided = findings(judgement, moved)
     rows = joined_rows(
-        depth_rows(view, readings, seen, np.full(len(targets), FINE_KERNEL_M)),
-        step_rows(found, steps, view.focal_px, np.full(len(targets), KERNEL_PX[1])),
+        depth_rows(view, group.readings, seen, hidden, np.full(len(targets), FINE_KERNEL_M)),
+        step_rows(found, steps, view.focal_px, np.full(len(targets), FINE_KERNEL_PX)),
     )
     covariances = _covariances(expectation, poses, rows, judgement)
     ious = silhouette_ious(view, targets, poses)

@@ -50,10 +50,6 @@ class TrackingView:
         inside, columns, rows = rounded(pixels, self.camera)
         return np.where(inside, self.depth_m[rows, columns], np.nan)
 
-    def mask_of(self, instance_id: int) -> InstanceMask | None:
-        """Return the mask of one instance, if there is one."""
-        return next((mask for mask in self.masks if mask.instance_id == instance_id), None)
-
 
 def tracking_view(
     depth: DepthImage, color: Camera, masks: tuple[InstanceMask, ...], rays: Floats | None = None

@@ -1,0 +1,155 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Moving objects to what was measured of them, from coarse to fine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sam3d_ros.geometry.registration.poses import Poses
+from sam3d_ros.geometry.registration.terms import Rows, joined_rows
+from sam3d_ros.geometry.tracking.outlines import mask_rows
+from sam3d_ros.geometry.tracking.rendering import Front, Shown, shown
+from sam3d_ros.geometry.tracking.rims import depth_steps, rims, step_rows
+from sam3d_ros.geometry.tracking.solving import Expectation, stepped
+from sam3d_ros.geometry.tracking.targets import Readings, Target
+from sam3d_ros.geometry.tracking.views import TrackingView, noise_m
+from sam3d_ros.structures import Bools, Floats, Ints
+
+LATERAL_PX = 0.7  # a reading may belong to a place this far beside its pixel
+COARSE_SHARE = 2  # of the readings one in so many leads the first steps
+COARSE = (1.0, 0.6, 0.3)  # widths of the kernels, as share of how far off objects may be
+NUM_FINE = 3  # steps at most
+COARSE_SETTLED, FINE_SETTLED = 2e-3, 5e-4  # m, of a step after which no further one is needed
+FINE_KERNEL_M = 0.004
+MAX_KERNEL_M = 0.03
+GATHERING_M, GATHERING_SHARE = (0.03, 0.03, 0.02, 0.01), 4
+WIDE_M, WIDE_RAD = 0.03, 0.35  # a steps' reach; objects that may be farther are searched for
+COARSE_KERNEL_PX, FINE_KERNEL_PX = 6.0, 3.0  # of rims
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Group:
+    """Objects, or several hypotheses of one, that are moved together."""
+
+    targets: Sequence[Target]
+    numbers: Ints  # (K,) of the objects; hypotheses of one object share its number
+    expectation: Expectation
+    readings: Readings
+    front: Front  # what may hide them
+
+    @property
+    def is_wide(self) -> Bools:
+        """Which objects may be far from where they are expected, ``(K,)``."""
+        return is_wide(self.targets)
+
+    def hidden(self, seen: Shown, readings: Readings) -> Bools:
+        """Tell which readings another object keeps from them, ``(K, G)``."""
+        return self.front.hides(seen, readings, self.numbers)
+
+    def thinned(self, share: int) -> "Group":
+        """Return the same objects with one in ``share`` readings."""
+        return replace(self, readings=self.readings.thinned(share))
+
+
+def is_wide(targets: Sequence[Target]) -> Bools:
+    """Tell which objects may be far from where they are expected, ``(K,)``."""
+    return np.array([t.sigma_m > WIDE_M or t.sigma_rad > WIDE_RAD for t in targets], dtype=bool)
+
+
+def approached(view: TrackingView, group: Group, poses: Poses) -> Poses:
+    """Move objects until none moves any more of those that are about where they are expected."""
+    start_m = np.clip(2.0 * spreads_m(group.targets), FINE_KERNEL_M, MAX_KERNEL_M)
+    coarse = group.thinned(COARSE_SHARE)
+    for share in COARSE:
+        kernel_m = np.maximum(share * start_m, FINE_KERNEL_M)
+        before = poses
+        poses = _stepped(view, coarse, poses, (kernel_m, COARSE_KERNEL_PX))
+        if _is_settled(group, before, poses, COARSE_SETTLED):
+            break
+    return finished(view, group, poses)
+
+
+def gathered(view: TrackingView, group: Group, poses: Poses) -> Poses:
+    """Move hypotheses roughly."""
+    coarse = group.thinned(GATHERING_SHARE)
+    for kernel_m in GATHERING_M:
+        poses = _stepped(view, coarse, poses, (np.full(len(poses), kernel_m), COARSE_KERNEL_PX))
+    return poses
+
+
+def finished(view: TrackingView, group: Group, poses: Poses) -> Poses:
+    """Move objects by the last millimetres."""
+    kernel_m = np.full(len(poses), FINE_KERNEL_M)
+    for _ in range(NUM_FINE):
+        before = poses
+        poses = _stepped(view, group, poses, (kernel_m, FINE_KERNEL_PX))
+        if _is_settled(group, before, poses, FINE_SETTLED):
+            break
+    return poses
+
+
+def spreads_m(targets: Sequence[Target]) -> Floats:
+    """Return how far surfaces may be from where they are expected, ``(K,)``, 1 sigma."""
+    return np.array([t.sigma_m + 0.5 * t.model.radius * t.sigma_rad for t in targets])
+
+
+def depth_rows(
+    view: TrackingView, readings: Readings, seen: Shown, hidden: Bools, kernel_m: Floats
+) -> Rows:
+    """Compare readings with the surface along the same rays (projective point to plane)."""
+    known = seen.hit & ~hidden & readings.mine & np.isfinite(readings.measured_m)
+    depth_m = np.where(known, seen.depth_m, 1.0)
+    measured_m = np.where(known, readings.measured_m, 1.0)
+    cosine = np.einsum("kgi,kgi->kg", seen.normals, readings.rays)
+    residuals_m = cosine * (depth_m - measured_m)
+    sideways_m = LATERAL_PX / view.focal_px * measured_m
+    variance = np.square(cosine * noise_m(measured_m)) + np.square(sideways_m)
+    width = np.square(kernel_m)[:, None] + 4.0 * variance
+    weights = np.square(width / (width + np.square(residuals_m))) / variance
+    points = depth_m[..., None] * readings.rays
+    return Rows(points, seen.normals, residuals_m, np.where(known, weights, 0.0))
+
+
+def _stepped(
+    view: TrackingView, group: Group, poses: Poses, kernels: tuple[Floats, float]
+) -> Poses:
+    """Go one step; kernels are in metres ``(K,)``, of depth, and in pixels, of outlines."""
+    seen = shown(group.targets, poses, group.readings)
+    hidden = group.hidden(seen, group.readings)
+    found = rims(group.targets, poses, view.camera)
+    steps = depth_steps(view, found, group.expectation.radii_m)
+    kernels_px = np.full(len(poses), kernels[1])
+    rows = joined_rows(
+        depth_rows(view, group.readings, seen, hidden, kernels[0]),
+        step_rows(found, steps, view.focal_px, kernels_px),
+        *mask_rows(view, group.targets, poses, kernels_px),
+    )
+    return stepped(group.expectation, poses, rows)
+
+
+def _is_settled(group: Group, before: Poses, after: Poses, limit_m: float) -> bool:
+    """Tell whether no part of any object moved by more than the limit.
+
+    Objects that may be anywhere are not waited for, unless there are no others.
+    """
+    expectation = group.expectation
+    shifts = np.linalg.norm(expectation.pivots(after) - expectation.pivots(before), axis=1)
+    turns = np.linalg.norm(after.rotation - before.rotation, axis=(1, 2)) / np.sqrt(2.0)
+    near = ~group.is_wide
+    awaited = near if near.any() else ~near
+    return bool((shifts + turns * expectation.radii_m < limit_m)[awaited].all())

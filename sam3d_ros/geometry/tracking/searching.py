@@ -1,0 +1,196 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Finding an object again that may be anywhere around where it was expected.
+
+What it should show, at several turns about its upright axis, is laid over the depth image at a
+grid of places; the best of these are moved to what was measured and judged.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sam3d_ros.geometry.cameras import project
+from sam3d_ros.geometry.registration.poses import Poses
+from sam3d_ros.geometry.tracking.outlines import mask_of
+from sam3d_ros.geometry.tracking.rendering import Front, shown
+from sam3d_ros.geometry.tracking.rims import rims
+from sam3d_ros.geometry.tracking.targets import Target, readings_about
+from sam3d_ros.geometry.tracking.views import TrackingView, rounded
+from sam3d_ros.geometry.transforms import rotation_from_axis_angle
+from sam3d_ros.structures import Bools, Floats, Similarity
+
+MIN_PLACES_APART_PX = 6
+NUM_PLACES = 500  # at most
+REACH_SIGMAS = 2.5
+NUM_SURFACE = 64  # points of what should be seen
+NUM_BESIDE = 24  # points just beside it
+BESIDE_PX = 4.0
+TOLERANCE_M = 0.012  # places are some pixels apart
+TURN_SIGMAS = (0.0, -1.0, 1.0, -2.0, 2.0)
+MIN_TURN_RAD = 0.2  # less is found without trying
+NUM_STARTS = 6
+APART = 0.5  # of the radius, between starts of one turn
+UP = np.array([0.0, 0.0, 1.0])  # of objects, in their own frames
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sketch:
+    """What an object shows at one turn, relative to its centre in the camera."""
+
+    rotation: Floats  # (3, 3)
+    surface: Floats  # (S, 3)
+    beside: Floats  # (B, 3) just outside the outline, at the depth of the rim
+    middle: Floats  # (3,) the point of the surface in the middle of the picture
+
+
+def starts(view: TrackingView, target: Target, front: Front) -> Poses | None:
+    """Return poses from which the object may be found; None where nothing resembles it.
+
+    Args:
+        view: The image.
+        target: With its spread, which is large.
+        front: Objects that were found already; what shows them shows no other.
+    """
+    points = _points(view, target, front)
+    if not len(points):
+        return None
+    found: list[tuple[float, Floats, Floats]] = []
+    for sketch in _sketches(view, target):
+        centers = points - sketch.middle
+        scores = _scores(view, sketch, centers)
+        found += [
+            (float(scores[place]), sketch.rotation, centers[place])
+            for place in _best(scores, centers, APART * target.model.radius)
+        ]
+    found = sorted(found, key=lambda each: -each[0])[:NUM_STARTS]
+    if not found:
+        return None
+    return Poses.of(
+        [
+            Similarity(rotation, center - rotation @ target.model.center)
+            for _, rotation, center in found
+        ]
+    )
+
+
+def _points(view: TrackingView, target: Target, front: Front) -> Floats:
+    """Return measured points ``(P, 3)`` that may be on the object: in its mask, if it has one."""
+    center = target.depth_from_object.apply(target.model.center)
+    if not center[2] > 0:
+        return np.zeros((0, 3))
+    reach_m = REACH_SIGMAS * target.sigma_m
+    pixels = _lattice(view, project(view.camera, center), reach_m * view.focal_px / center[2])
+    columns, rows = pixels.T
+    depth_m = view.depth_m[rows, columns]
+    points = view.rays[rows, columns].astype(np.float64) * depth_m[:, None]
+    near = np.linalg.norm(points - center, axis=1) < reach_m + target.model.radius
+    near &= ~front.explains(pixels, depth_m, TOLERANCE_M)
+    mask = mask_of(view, target)
+    if mask is not None:
+        near &= _within(view, mask, points)
+    chosen: Floats = points[near]
+    return chosen
+
+
+def _lattice(view: TrackingView, middle_px: Floats, reach_px: float) -> Floats:
+    """Return pixels ``(P, 2)`` around one, not too many."""
+    limits = np.array([view.camera.width, view.camera.height]) - 1
+    low = np.clip(middle_px - reach_px, 0, limits).astype(np.intp)
+    high = np.clip(middle_px + reach_px, 0, limits).astype(np.intp)
+    area = float(np.prod(high - low + 1))
+    apart = max(MIN_PLACES_APART_PX, int(np.ceil(np.sqrt(area / NUM_PLACES))))
+    axes = [np.arange(low[i] + (apart // 2), high[i] + 1, apart) for i in (0, 1)]
+    columns, rows = np.meshgrid(*axes)
+    return np.stack((columns.ravel(), rows.ravel()), axis=1)
+
+
+def _within(view: TrackingView, mask: Bools, points: Floats) -> Bools:
+    """Tell which points ``(P, 3)`` of the depth camera a mask of the colour camera covers."""
+    pixels = project(view.color, view.color_from_depth.apply(points))
+    inside, columns, rows = rounded(pixels, view.color)
+    within: Bools = inside & mask[rows, columns]
+    return within
+
+
+def _sketches(view: TrackingView, target: Target) -> list[_Sketch]:
+    """Look at the object where it is expected, turned about its upright axis."""
+    angles = [share * target.sigma_rad for share in TURN_SIGMAS]
+    angles = [angle for angle in angles if angle == 0.0 or abs(angle) > MIN_TURN_RAD]
+    pose, center = target.depth_from_object, target.model.center
+    middle = pose.apply(center)
+    sketches = []
+    for angle in angles:
+        rotation = pose.rotation @ rotation_from_axis_angle(UP, angle)
+        turned = Similarity(rotation, middle - rotation @ center)
+        sketch = _sketch(view, target, turned, middle)
+        sketches += [] if sketch is None else [sketch]
+    return sketches
+
+
+def _sketch(view: TrackingView, target: Target, pose: Similarity, center: Floats) -> _Sketch | None:
+    """Return what the object shows in one pose, None where it is out of view."""
+    near = replace(target, depth_from_object=pose, sigma_m=0.0)
+    poses = Poses.of([pose])
+    readings = readings_about(view, [near], poses)
+    seen = shown([near], poses, readings)
+    hit = seen.hit[0]
+    if hit.sum() < NUM_SURFACE:
+        return None
+    surface = (seen.depth_m[..., None] * readings.rays)[0, hit]
+    pixels = readings.pixels[0, hit]
+    middle = np.abs(pixels - pixels.mean(axis=0)).sum(axis=1).argmin()
+    found = rims([near], poses, view.camera)
+    depth_m = found.points[0, :, 2:]
+    shift = found.normals[0] * (BESIDE_PX * depth_m / view.focal_px)
+    beside = found.points[0] + np.concatenate((shift, np.zeros_like(depth_m)), axis=1)
+    step = max(1, int(found.exist[0].sum()) // NUM_BESIDE)
+    return _Sketch(
+        pose.rotation,
+        surface[:NUM_SURFACE] - center,
+        beside[found.exist[0]][::step] - center,
+        surface[middle] - center,
+    )
+
+
+def _scores(view: TrackingView, sketch: _Sketch, centers: Floats) -> Floats:
+    """Say how well a sketch fits with its centre at each of ``(P, 3)``, at most 1.5."""
+    gap_m = _gaps_m(view, centers[:, None] + sketch.surface)
+    on, behind = np.abs(gap_m) < TOLERANCE_M, gap_m >= TOLERANCE_M
+    beside_m = _gaps_m(view, centers[:, None] + sketch.beside)
+    steps = (beside_m >= TOLERANCE_M).mean(axis=1) if beside_m.shape[1] else 0.0
+    scores: Floats = on.mean(axis=1) - 0.5 * behind.mean(axis=1) + 0.5 * steps
+    return scores
+
+
+def _gaps_m(view: TrackingView, points: Floats) -> Floats:
+    """Return how far behind points ``(..., 3)`` their pixels measure, NaN where unknown."""
+    points = points.astype(np.float32)
+    gaps_m: Floats = view.measured_m(project(view.camera, points)) - points[..., 2]
+    return gaps_m
+
+
+def _best(scores: Floats, centers: Floats, apart_m: float) -> list[int]:
+    """Return the places of the best scores that are not beside a better one."""
+    left = scores.copy()
+    chosen = []
+    for _ in range(NUM_STARTS // 2):
+        place = int(left.argmax())
+        if not left[place] > 0:
+            break
+        chosen.append(place)
+        left[np.linalg.norm(centers - centers[place], axis=1) < apart_m] = -np.inf
+    return chosen
