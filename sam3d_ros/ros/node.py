@@ -49,6 +49,7 @@ from sam3d_ros.ros.framing import Input
 from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.session import Pipeline, Session
+from sam3d_ros.scene.follower_process import FollowerProcess
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.process import ReconstructorProcess
 
@@ -82,8 +83,8 @@ def loud(transition: Transition) -> Transition:
 
 
 def pipeline_in_own_process(config: SceneConfig) -> ScenePipeline:
-    """Make a pipeline whose reconstructor has a process of its own."""
-    return ScenePipeline(config, ReconstructorProcess(config))
+    """Make a pipeline whose reconstructor and follower have processes of their own."""
+    return ScenePipeline(config, ReconstructorProcess(config), FollowerProcess(config))
 
 
 class Sam3dNode(LifecycleNode):
