@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sam3d_ros.api import Reconstructor as Reconstructor
+    from sam3d_ros.api import compose as compose
+
+API = ("Reconstructor", "compose")
 
 # The generated messages live in an installed package of the same name.
 __path__ = extend_path(__path__, __name__)
@@ -26,8 +29,8 @@ __path__ = extend_path(__path__, __name__)
 
 def __getattr__(name: str) -> Any:
     """Import what users of the Python interface need when they ask for it: torch takes seconds."""
-    if name == "Reconstructor":
-        from sam3d_ros.api import Reconstructor  # noqa: PLC0415
+    if name in API:
+        from sam3d_ros import api  # noqa: PLC0415
 
-        return Reconstructor
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -34,7 +34,7 @@ class Limits:
     description: str
     low: float | None = None
     high: float | None = None
-    choices: tuple[str | int, ...] = ()
+    choices: tuple[str | float, ...] = ()
     read_only: bool = False
 
     @property

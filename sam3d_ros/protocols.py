@@ -18,7 +18,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from sam3d_ros.errors import CancelledError, Sam3dError
-from sam3d_ros.structures import ObjectReconstruction, Observation
+from sam3d_ros.structures import (
+    Camera,
+    EstimatedPoints,
+    Floats,
+    ObjectReconstruction,
+    Observation,
+)
 
 Cancelled: TypeAlias = Callable[[], bool]
 ObjectOutcome: TypeAlias = ObjectReconstruction | Sam3dError  # the error says why there is none
@@ -89,6 +95,27 @@ class CandidateBackend(ObjectBackend, Protocol):
             Per observation at least one outcome, the preferred one first.
 
         Raises:
+            CancelledError: When ``cancelled`` answered true.
+        """
+        ...
+
+
+class PointEstimator(Protocol):
+    """Sees points in an image alone, for cameras and objects without measured depth."""
+
+    def estimate(
+        self, rgb: Floats, camera: Camera | None = None, cancelled: Cancelled = never
+    ) -> EstimatedPoints:
+        """Return what is seen in an image.
+
+        Args:
+            rgb: ``(H, W, 3)`` float32 in [0, 1].
+            camera: Its camera, without distortion; found from the image unless given.
+            cancelled: Asked before the work.
+
+        Raises:
+            DepthSparseError: There is (almost) nothing in the image that it takes for a surface.
+            OutOfMemoryError: The memory of the device does not suffice.
             CancelledError: When ``cancelled`` answered true.
         """
         ...

@@ -34,6 +34,17 @@ GLTF_FROM_OBJECT = Similarity(
     np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]), np.zeros(3)
 )
 
+# ... and from the optical frame: x right, y down, z forward.
+GLTF_FROM_CAMERA = Similarity(np.diag([1.0, -1.0, -1.0]), np.zeros(3))
+
+
+def file_from_camera(axes: str) -> Similarity:
+    """Return the turn of a file of a whole scene: none for ``optical``, glTF's for ``gltf``."""
+    turns = {"optical": Similarity.identity(), "gltf": GLTF_FROM_CAMERA}
+    if axes not in turns:
+        raise ConfigError(f"the axes of a scene must be optical or gltf, got {axes!r}")
+    return turns[axes]
+
 
 def file_from_object(up_axis: str) -> Similarity:
     """Return the turn of a file: none for ``z``, glTF's for ``y``."""

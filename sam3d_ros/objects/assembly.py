@@ -25,6 +25,7 @@ from sam3d_ros.structures import (
     ObjectReconstruction,
     Observation,
     Provenance,
+    ScaleSource,
     Similarity,
 )
 
@@ -49,10 +50,13 @@ def assembled(
     evidence = view_evidence(observation)
     view = view_surface(mesh.transformed(camera_from_object), observation, evidence)
     mesh = replace(mesh, observed=view.seen.astype(np.float32))
+    quality = fit_quality(mesh, view.raster, evidence)
+    if observation.scale_source is ScaleSource.MONOCULAR:  # what depth says was not measured
+        quality = replace(quality, depth_residual_m=np.nan, inlier_fraction=np.nan)
     return ObjectReconstruction(
         mesh_object=mesh if has_colors else _image_colored(mesh, view),
         camera_from_object=camera_from_object,
-        quality=fit_quality(mesh, view.raster, evidence),
+        quality=quality,
         provenance=provenance,
     )
 

@@ -22,10 +22,11 @@ from scipy.spatial import cKDTree
 
 from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Bytes, Floats
+from sam3d_ros.structures import Bytes, Floats, Splats
 
 UNKNOWN_COLOR = 0.5  # grey, where nothing is known
 MAX_VALUE = 255
+SPLAT_STEP = 8  # so dense are splats that every eighth gives the same texture
 NEAR = 1e-4  # of the cube; nearer points weigh no more than at this distance
 
 
@@ -59,6 +60,14 @@ class ColoredPoints:
         weights /= weights.sum(axis=1, keepdims=True)
         colors: Floats = np.einsum("nk,nkc->nc", weights, self.colors[nearest])
         return colors
+
+
+def points_of_splats(splats: Splats | None) -> ColoredPoints | None:
+    """Return the middles of splats, for textures; None where there are no splats."""
+    if splats is None or len(splats) == 0:
+        return None
+    colors = np.clip(splats.colors[::SPLAT_STEP], 0.0, 1.0)
+    return ColoredPoints(splats.means[::SPLAT_STEP], colors)
 
 
 def bytes_from_colors(colors: Floats) -> Bytes:

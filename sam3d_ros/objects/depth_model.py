@@ -20,7 +20,6 @@ Wang et al., "MoGe: Unlocking Accurate Monocular Geometry Estimation for Open-Do
 Optimal Training Supervision", 2024.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -28,24 +27,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam3d_ros.geometry.cameras import pixel_rays
+from sam3d_ros.geometry.depth import unproject
 from sam3d_ros.nn.resize import resize_bilinear
 from sam3d_ros.nn.vit import IMAGENET_MEAN, IMAGENET_STD, VisionTransformer
 from sam3d_ros.objects.architecture import FINEST_LEVEL, DepthModelConfig
-from sam3d_ros.objects.focal_shift import recover_focal_shift, view_plane
+from sam3d_ros.objects.focal_shift import recover_focal_shift, recover_shift, view_plane
 from sam3d_ros.objects.preprocess import tensor_of
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Floats
+from sam3d_ros.structures import Camera, EstimatedPoints, Floats
 
 NUM_POSITIONS = 2  # channels that tell where in the image a feature lies
 NORM_GROUP = 32  # channels of a group in the residual blocks' second norm
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EstimatedPoints:
-    """What the depth model sees: a scene up to its scale, so these are no metres."""
-
-    points_camera: Floats  # (H, W, 3) float32 in the optical frame, NaN where unknown
-    matrix_normalised: Floats  # (3, 3) camera matrix, pixels in units of the image's width, height
 
 
 class ResidualBlock(nn.Module):
@@ -148,8 +141,17 @@ class DepthModel(nn.Module):
 
 
 @torch.inference_mode()
-def estimate_points(model: DepthModel, rgb: Floats, level: int = FINEST_LEVEL) -> EstimatedPoints:
+def estimate_points(
+    model: DepthModel, rgb: Floats, level: int = FINEST_LEVEL, camera: Camera | None = None
+) -> EstimatedPoints:
     """Return the points that the depth model sees in an image ``(H, W, 3)`` in [0, 1].
+
+    Args:
+        model: Loaded.
+        rgb: The image.
+        level: Of detail.
+        camera: Of the image, without distortion: points lie on the rays of its pixels then.
+            Without it the points tell the focal length, and need not quite lie on any rays.
 
     Raises:
         DepthSparseError: The model takes (almost) nothing in the image for a surface.
@@ -158,11 +160,17 @@ def estimate_points(model: DepthModel, rgb: Floats, level: int = FINEST_LEVEL) -
     image = tensor_of(rgb, model.image_mean.device).movedim(-1, 0)[None].float()
     points, mask = (t[0].cpu().numpy() for t in model(image, model.config.num_tokens(level)))
     valid = (mask > model.config.mask_threshold) & np.isfinite(points).all(axis=-1)
-    found = recover_focal_shift(points, valid)
-    points[..., 2] += found.shift
-    points[~(valid & (points[..., 2] > 0))] = np.nan
     height, width = mask.shape
-    return EstimatedPoints(points, found.matrix_normalised(height, width))
+    if camera is None:
+        found = recover_focal_shift(points, valid)
+        points[..., 2] += found.shift
+        matrix = found.matrix_normalised(height, width)
+    else:
+        depth = points[..., 2] + recover_shift(points, valid, pixel_rays(camera))
+        points = unproject(depth, camera)
+        matrix = camera.matrix_px / np.array([[width], [height], [1.0]])
+    points[~(valid & (points[..., 2] > 0))] = np.nan
+    return EstimatedPoints(points, matrix)
 
 
 def working_size(height: int, width: int, num_pixels: int) -> tuple[int, int]:

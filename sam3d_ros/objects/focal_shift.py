@@ -69,7 +69,8 @@ def recover_focal_shift(points: Floats, valid: Bools) -> FocalShift:
     """
     size = check_shape(points, "H W 3", "points")
     check_shape(valid, f"{size['H']} {size['W']}", "valid")
-    xyz, uv = _samples(points, valid)
+    height, width = valid.shape
+    xyz, uv = _samples(points, valid, view_plane(height, width, width / height))
 
     def misses(shift: Floats) -> Floats:
         projected = xyz[:, :2] / (xyz[:, 2:] + shift)
@@ -79,8 +80,32 @@ def recover_focal_shift(points: Floats, valid: Bools) -> FocalShift:
     return FocalShift(_focal(xyz[:, :2] / (xyz[:, 2:] + shift), uv), shift)
 
 
-def _samples(points: Floats, valid: Bools) -> tuple[Floats, Floats]:
-    """Return the valid points on a coarse grid, ``(N, 3)``, and where their pixels lie.
+def recover_shift(points: Floats, valid: Bools, rays: Floats) -> float:
+    """Fit the shift alone to a point map ``(H, W, 3)`` of a camera that is known.
+
+    Minimises ``|xy / (z + s) - rays_xy|`` in the manner of ``recover_focal_shift``.
+
+    Args:
+        points: In the optical frame.
+        valid: ``(H, W)``.
+        rays: Directions of the pixels, ``(H, W, 3)`` with z = 1.
+
+    Raises:
+        DepthSparseError: Fewer than two of the pixels looked at are valid.
+    """
+    size = check_shape(points, "H W 3", "points")
+    check_shape(valid, f"{size['H']} {size['W']}", "valid")
+    check_shape(rays, f"{size['H']} {size['W']} 3", "rays")
+    xyz, xy = _samples(points, valid, rays[..., :2])
+
+    def misses(shift: Floats) -> Floats:
+        return (xyz[:, :2] / (xyz[:, 2:] + shift) - xy).ravel()
+
+    return float(least_squares(misses, x0=0.0, method="lm").x[0])
+
+
+def _samples(points: Floats, valid: Bools, places: Floats) -> tuple[Floats, Floats]:
+    """Return the valid points on a coarse grid, ``(N, 3)``, and their places ``(N, 2)``.
 
     Points that are not finite or have no projection before they are shifted are left out.
     """
@@ -94,8 +119,7 @@ def _samples(points: Floats, valid: Bools) -> tuple[Floats, Floats]:
             f"depth model found {num} valid points among {keep.size} pixels looked at, need at "
             f"least {MIN_SAMPLES}; check that the image shows a scene, or give measured depth"
         )
-    uv = view_plane(height, width, width / height)[grid]
-    return points[grid][keep].astype(np.float64), uv[keep].astype(np.float64)
+    return points[grid][keep].astype(np.float64), places[grid][keep].astype(np.float64)
 
 
 def _focal(projected: Floats, uv: Floats) -> float:

@@ -164,7 +164,7 @@ class Reconstructor:
                 backend=self.name,
                 seed=sample.seed,
                 scale_source=observation.scale_source,
-                notes=sample.notes,
+                notes=observation.notes + sample.notes,
             )
             sample.result = assembled(
                 sample.mesh,

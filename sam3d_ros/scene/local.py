@@ -17,6 +17,7 @@
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 
@@ -30,4 +31,5 @@ def local_reconstructor(
     config: SceneConfig, backend: ObjectBackend | None = None
 ) -> FrameReconstructor:
     """Build a reconstructor with the backend that the config names, or another one."""
-    return FrameReconstructor(config, backend or make_object_backend(config))
+    backend = backend or make_object_backend(config)
+    return FrameReconstructor(config, backend, make_point_estimator(config))

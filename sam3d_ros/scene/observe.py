@@ -14,14 +14,14 @@
 
 """From a frame to one observation per mask, all in one rectified camera."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from sam3d_ros.config import MasksConfig, SceneConfig
-from sam3d_ros.errors import DepthSparseError, MaskEmptyError, Sam3dError
+from sam3d_ros.errors import CancelledError, DepthSparseError, MaskEmptyError, Sam3dError
 from sam3d_ros.geometry.cameras import Rectification, rectification_of, rectified
 from sam3d_ros.geometry.clouds import point_map_from_cloud
 from sam3d_ros.geometry.depth import (
@@ -32,6 +32,7 @@ from sam3d_ros.geometry.depth import (
     unproject,
 )
 from sam3d_ros.geometry.planes import fit_support_plane
+from sam3d_ros.scene.estimated import Estimate, View, estimated_view
 from sam3d_ros.scene.masks import (
     border_fraction,
     object_pixels,
@@ -39,7 +40,6 @@ from sam3d_ros.scene.masks import (
 )
 from sam3d_ros.structures import (
     Bools,
-    Camera,
     Floats,
     Frame,
     InstanceMask,
@@ -73,49 +73,80 @@ class FrameObservations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _View:
-    """A frame in its rectified camera."""
-
-    camera: Camera
-    rgb: Floats  # (H, W, 3) float32 in [0, 1]
-    points_camera: Floats  # (H, W, 3)
-    scale_source: ScaleSource
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Candidate:
-    """A mask that has enough pixels and enough depth."""
+    """A mask that has enough pixels and enough depth in a view."""
 
     instance: InstanceMask
     silhouette: Bools  # rectified
     mask: Bools  # pixels whose point belongs to the object
+    view: View
 
 
-def observe(frame: Frame, config: SceneConfig) -> FrameObservations:
+def observe(
+    frame: Frame, config: SceneConfig, estimate: Estimate | None = None
+) -> FrameObservations:
     """Prepare every mask of a frame for reconstruction.
+
+    Args:
+        frame: With measured depth, or without.
+        config: ``depth.on_missing`` says whether depth may be estimated.
+        estimate: What sees points in an image alone, if there is anything that does.
 
     Raises:
         Sam3dError: When intrinsics, distortion or the depth camera make all of the frame unusable.
             A mask that is too small or has too little depth becomes a failure of its own instead.
+        CancelledError: When the estimate was called off.
     """
     rectification = rectification_of(frame.camera)
     view = _view(frame, rectification, config)
+    candidates, errors = _candidates(frame.masks, rectification, view, config)
+    support = _support(candidates, view, frame.up_camera)
+    blind = [
+        each for each in frame.masks if isinstance(errors.get(each.instance_id), DepthSparseError)
+    ]
+    if blind and estimate is not None and config.depth.on_missing == "monocular":
+        for instance in blind:
+            del errors[instance.instance_id]
+        estimated, failed = _estimated_candidates(blind, rectification, view, config, estimate)
+        candidates, errors = candidates + estimated, errors | failed
+    observations = _observations(frame, candidates, support, config.masks)
+    return FrameObservations(observations=observations, errors=errors, support=support)
+
+
+def _candidates(
+    masks: Iterable[InstanceMask], rectification: Rectification, view: View, config: SceneConfig
+) -> tuple[list[_Candidate], dict[int, Sam3dError]]:
     candidates: list[_Candidate] = []
     errors: dict[int, Sam3dError] = {}
-    for instance in frame.masks:
+    for instance in masks:
         try:
             candidates.append(_candidate(instance, rectification, view, config))
         except Sam3dError as error:
             errors[instance.instance_id] = error
-    support = _support(candidates, view, frame.up_camera)
-    observations = _observations(frame, candidates, view, support, config.masks)
-    return FrameObservations(observations=observations, errors=errors, support=support)
+    return candidates, errors
 
 
-def _view(frame: Frame, rectification: Rectification, config: SceneConfig) -> _View:
+def _estimated_candidates(
+    masks: Sequence[InstanceMask],
+    rectification: Rectification,
+    view: View,
+    config: SceneConfig,
+    estimate: Estimate,
+) -> tuple[list[_Candidate], dict[int, Sam3dError]]:
+    """Look again at masks without depth; where nothing can be estimated, all fail with that."""
+    try:
+        estimated = estimated_view(view, estimate)
+    except CancelledError:
+        raise
+    except Sam3dError as error:
+        return [], {instance.instance_id: error for instance in masks}
+    return _candidates(masks, rectification, estimated, config)
+
+
+def _view(frame: Frame, rectification: Rectification, config: SceneConfig) -> View:
     rgb = rectification.image(frame.rgb)
     points_camera, scale_source = _points(frame, rectification, config)
-    return _View(
+    return View(
         camera=rectified(frame.camera),
         rgb=rgb.astype(np.float32) / np.float32(255.0),
         points_camera=points_camera,
@@ -148,7 +179,7 @@ def _points(
 
 
 def _candidate(
-    instance: InstanceMask, rectification: Rectification, view: _View, config: SceneConfig
+    instance: InstanceMask, rectification: Rectification, view: View, config: SceneConfig
 ) -> _Candidate:
     silhouette = rectification.image(instance.mask, "nearest")
     num_pixels = int(silhouette.sum())
@@ -158,11 +189,15 @@ def _candidate(
             f"has {num_pixels}; check the mask provider or lower masks.min_pixels"
         )
     _check_coverage(instance.instance_id, silhouette, view, config)
-    mask = object_pixels(view.points_camera, silhouette, config.masks.erode_px)
-    return _Candidate(instance=instance, silhouette=silhouette, mask=mask)
+    if view.scale_source is ScaleSource.MONOCULAR:
+        # How far estimated points are off is not known: none is told from another by its distance.
+        mask = silhouette & np.isfinite(view.points_camera).all(axis=-1)
+    else:
+        mask = object_pixels(view.points_camera, silhouette, config.masks.erode_px)
+    return _Candidate(instance=instance, silhouette=silhouette, mask=mask, view=view)
 
 
-def _check_coverage(instance_id: int, silhouette: Bools, view: _View, config: SceneConfig) -> None:
+def _check_coverage(instance_id: int, silhouette: Bools, view: View, config: SceneConfig) -> None:
     known = np.isfinite(view.points_camera[..., 2]) & silhouette
     num_points = int(known.sum())
     kernel = np.ones((2 * COVERAGE_RADIUS_PX + 1,) * 2, dtype=np.uint8)
@@ -173,12 +208,13 @@ def _check_coverage(instance_id: int, silhouette: Bools, view: _View, config: Sc
             f"mask {instance_id} must be covered by depth for "
             f"{config.depth.min_valid_fraction:.0%} with at least {MIN_POINTS} readings, has "
             f"{covered:.0%} with {num_points} (depth source: {source}); check that depth is "
-            "registered to the image, that the object is within range and not shiny or clear"
+            "registered to the image, that the object is within range and not shiny or clear, or "
+            "let depth.on_missing estimate it"
         )
 
 
 def _support(
-    candidates: Sequence[_Candidate], view: _View, up_camera: Floats | None
+    candidates: Sequence[_Candidate], view: View, up_camera: Floats | None
 ) -> SupportPlane | None:
     """Fit the plane to what is no object; pixels that a mask claims wrongly do not vote."""
     if not candidates:
@@ -193,28 +229,43 @@ def _support(
 def _observations(
     frame: Frame,
     candidates: Sequence[_Candidate],
-    view: _View,
     support: SupportPlane | None,
     masks: MasksConfig,
 ) -> tuple[Observation, ...]:
-    count = np.zeros(view.points_camera.shape[:2], dtype=np.int32)
-    for candidate in candidates:
-        count += candidate.silhouette
+    """Return what is seen of each candidate, in the order of the masks."""
+    if not candidates:
+        return ()
+    count = np.sum([candidate.silhouette for candidate in candidates], axis=0)
+    place = {instance.instance_id: place for place, instance in enumerate(frame.masks)}
     return tuple(
-        Observation(
-            instance=candidate.instance,
-            rgb=view.rgb,
-            mask=without_support(candidate.mask, candidate.silhouette, view.points_camera, support),
-            silhouette=candidate.silhouette,
-            points_camera=view.points_camera,
-            camera=view.camera,
-            others=count > candidate.silhouette,
-            support=support,
-            up_camera=frame.up_camera,
-            scale_source=view.scale_source,
-            flags=_flags(frame, candidate, masks),
-        )
-        for candidate in candidates
+        _observation(frame, candidate, count > candidate.silhouette, support, masks)
+        for candidate in sorted(candidates, key=lambda each: place[each.instance.instance_id])
+    )
+
+
+def _observation(
+    frame: Frame,
+    candidate: _Candidate,
+    others: Bools,
+    support: SupportPlane | None,
+    masks: MasksConfig,
+) -> Observation:
+    view = candidate.view
+    if view.scale_source is ScaleSource.MONOCULAR:
+        support = None  # it was measured, the object was not: they need not touch
+    return Observation(
+        instance=candidate.instance,
+        rgb=view.rgb,
+        mask=without_support(candidate.mask, candidate.silhouette, view.points_camera, support),
+        silhouette=candidate.silhouette,
+        points_camera=view.points_camera,
+        camera=view.camera,
+        others=others,
+        support=support,
+        up_camera=frame.up_camera,
+        scale_source=view.scale_source,
+        notes=view.notes,
+        flags=_flags(frame, candidate, masks),
     )
 
 

@@ -18,6 +18,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -26,9 +27,10 @@ from sam3d_ros.errors import CancelledError, Sam3dError
 from sam3d_ros.geometry.measures import enclosed_volume_m3
 from sam3d_ros.geometry.meshes import decimate
 from sam3d_ros.geometry.previews import clustered
-from sam3d_ros.protocols import Cancelled, ObjectBackend, ObjectOutcome, never
+from sam3d_ros.protocols import Cancelled, ObjectBackend, ObjectOutcome, PointEstimator, never
 from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.scene.compose import with_origin
+from sam3d_ros.scene.estimated import Estimate
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame, ReconstructedInstance
 from sam3d_ros.scene.warmup import ball_on_table
@@ -40,8 +42,14 @@ logger = logging.getLogger(__name__)
 class FrameReconstructor:
     """The reconstructor of this process."""
 
-    def __init__(self, config: SceneConfig, backend: ObjectBackend) -> None:
+    def __init__(
+        self,
+        config: SceneConfig,
+        backend: ObjectBackend,
+        estimator: PointEstimator | None = None,
+    ) -> None:
         self._config = config
+        self._estimator = estimator
         self._backend = agreeing(backend, config.refine)
 
     def start(self) -> None:
@@ -57,7 +65,7 @@ class FrameReconstructor:
     ) -> ReconstructedFrame:
         """Reconstruct every mask; one object that fails stops none of the others."""
         started = time.perf_counter()
-        observed = observe(frame, self._config)
+        observed = observe(frame, self._config, self._estimate(cancelled))
         result = ReconstructedFrame(failures=list(observed.failures), support=observed.support)
         result.stage_s["observe"] = time.perf_counter() - started
         outcomes = self._backend.reconstruct(observed.observations, cancelled)
@@ -66,6 +74,11 @@ class FrameReconstructor:
                 raise CancelledError(f"finished {number} of {len(outcomes)} objects")
             self._add(*pair, result)
         return result
+
+    def _estimate(self, cancelled: Cancelled) -> Estimate | None:
+        if self._estimator is None:
+            return None
+        return partial(self._estimator.estimate, cancelled=cancelled)
 
     def close(self) -> None:
         """Hold nothing, release nothing."""

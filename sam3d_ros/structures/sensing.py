@@ -83,6 +83,14 @@ class DepthImage:
         check_shape(self.depth_m, f"{self.camera.height} {self.camera.width}", "depth_m")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EstimatedPoints:
+    """What a model sees in a single image: a scene up to its scale, so these are no metres."""
+
+    points_camera: Floats  # (H, W, 3) float32 in the optical frame, NaN where unknown
+    matrix_normalised: Floats  # (3, 3) camera matrix, pixels in units of the image's width, height
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PointCloud:
     """Points of a LiDAR or any other range sensor."""
@@ -158,6 +166,7 @@ class Observation:
     support: SupportPlane | None = None
     up_camera: Floats | None = None  # (3,)
     scale_source: ScaleSource = ScaleSource.UNKNOWN
+    notes: tuple[str, ...] = ()  # on the points, for ``Provenance.notes``
     flags: int = 0
     earlier: "tuple[EarlierView, ...]" = ()  # other views of the same object, if it is known
 

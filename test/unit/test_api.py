@@ -15,9 +15,9 @@
 """The Python interface without ROS: image and masks in, posed objects and files out."""
 
 import re
+import shutil
 import subprocess
 import sys
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -25,34 +25,31 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import trimesh
 from PIL import Image
 from scenes import box, camera_from_world, placed, scene
-from torch import nn
 
 import sam3d_ros
-from sam3d_ros import Reconstructor
+from sam3d_ros import Reconstructor, compose
 from sam3d_ros import api as interface
-from sam3d_ros.config import ObjectsConfig, SceneConfig
+from sam3d_ros.config import DepthConfig, ObjectsConfig, SceneConfig
 from sam3d_ros.errors import (
     ConfigError,
     DepthSparseError,
     EncodingError,
     IntrinsicsError,
     MaskEmptyError,
-    Sam3dError,
+    ReconstructionError,
     ShapeError,
     WeightsError,
     WeightsMissingError,
 )
-from sam3d_ros.geometry.depth import unproject
 from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.geometry.meshes import bounds
-from sam3d_ros.objects.depth_model import EstimatedPoints
+from sam3d_ros.objects.files import DEPTH_MODEL_FILE
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.objects.splat_files import read_splats
-from sam3d_ros.structures import Floats, Frame, ScaleSource
+from sam3d_ros.structures import Frame, ScaleSource
 
 QUICK = SceneConfig(device="cpu", objects=ObjectsConfig(stage1_steps=2, stage2_steps=2))
 
@@ -215,80 +212,129 @@ def test_any_integer_that_a_generator_takes_is_a_seed(
         reconstructor(view.rgb, mask, *given, seed=0.5)  # type: ignore[call-overload]
 
 
+@pytest.fixture(scope="module")
+def without_depth_model(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> interface.Reconstructor:
+    copy = tmp_path_factory.mktemp("other") / "weights"
+    shutil.copytree(folder, copy)
+    (copy / DEPTH_MODEL_FILE).unlink()
+    return Reconstructor.from_pretrained(copy, QUICK, splats=False)
+
+
 def test_without_depth_and_depth_model_it_says_what_to_fetch(
-    reconstructor: interface.Reconstructor, view: Frame
+    without_depth_model: interface.Reconstructor, view: Frame
 ) -> None:
-    with pytest.raises(WeightsMissingError, match="sam3d check --weights"):
-        reconstructor(view.rgb, view.masks[0].mask)
+    depth, intrinsics = arguments(view)
+    mask = view.masks[0].mask
+    for given in (None, intrinsics):
+        with pytest.raises(WeightsMissingError, match="sam3d check --weights"):
+            without_depth_model(view.rgb, mask, None, given)
+    holed = np.where(mask, np.nan, depth)
+    with pytest.raises(DepthSparseError, match=r"let depth\.on_missing estimate it"):
+        without_depth_model(view.rgb, mask, holed, intrinsics)
+
+
+def test_who_wants_no_estimates_gets_none(folder: Path, view: Frame) -> None:
+    config = replace(QUICK, depth=DepthConfig(on_missing="skip"))
+    strict = Reconstructor.from_pretrained(folder, config, splats=False)
+    depth, intrinsics = arguments(view)
+    mask = view.masks[0].mask
+    with pytest.raises(ConfigError, match="on_missing forbids that"):
+        strict(view.rgb, mask)
+    with pytest.raises(DepthSparseError):
+        strict(view.rgb, mask, np.full_like(depth, np.nan), intrinsics)
 
 
 def test_without_depth_the_depth_model_gives_scene_and_camera(
-    reconstructor: interface.Reconstructor, view: Frame, monkeypatch: pytest.MonkeyPatch
+    reconstructor: interface.Reconstructor, view: Frame
+) -> None:
+    for intrinsics in (None, view.camera.matrix_px):
+        made = reconstructor(view.rgb, view.masks[0].mask, None, intrinsics)
+        provenance, quality = made.reconstruction.provenance, made.reconstruction.quality
+        assert provenance.scale_source == ScaleSource.MONOCULAR
+        assert "distance and size are a guess" in provenance.notes[0]
+        assert made.camera_from_object.translation_m[2] > 0.3
+        assert is_watertight(made.mesh)
+        assert np.isnan(quality.depth_residual_m)  # nothing was measured
+        assert np.isnan(quality.inlier_fraction)
+
+
+def test_where_depth_is_missing_for_one_mask_it_is_estimated_for_that_one(
+    reconstructor: interface.Reconstructor, view: Frame
 ) -> None:
     depth, intrinsics = arguments(view)
-    size = np.array([[view.camera.width], [view.camera.height], [1.0]])
-    rays = np.linalg.inv(intrinsics)
-    columns, rows = np.meshgrid(np.arange(view.camera.width), np.arange(view.camera.height))
-    pixels = np.stack((columns, rows, np.ones_like(rows)), axis=-1)
-    points = ((pixels @ rays.T) * depth[..., None]).astype(np.float32)
-    estimated = EstimatedPoints(points, intrinsics / size)
-    monkeypatch.setattr(interface, "estimate_points", lambda model, rgb: estimated)
-    monkeypatch.setattr(reconstructor, "_depth_model", nn.Identity())
-
-    guessed = reconstructor(view.rgb, view.masks[0].mask)
-    known = reconstructor(view.rgb, view.masks[0].mask, None, intrinsics)
-    measured = reconstructor(view.rgb, view.masks[0].mask, depth, intrinsics)
-    assert guessed.reconstruction.provenance.scale_source == ScaleSource.MONOCULAR
-    for made in (guessed, known):
-        np.testing.assert_allclose(
-            made.camera_from_object.translation_m,
-            measured.camera_from_object.translation_m,
-            atol=0.02,
-        )
-
-
-def test_with_low_memory_the_depth_model_is_on_the_device_only_while_it_looks(
-    folder: Path, view: Frame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    places: list[object] = []
-
-    def load(*files: object, device: object, dtype: torch.dtype) -> nn.Module:
-        places.append(device)
-        return nn.Identity()
-
-    def lent_to(module: nn.Module, device: object) -> nullcontext[nn.Module]:
-        places.append(device)
-        return nullcontext(module)
-
-    def blind(model: nn.Module, rgb: Floats) -> EstimatedPoints:
-        raise DepthSparseError("nothing in sight")
-
-    stand_ins = {"load_depth_model": load, "lent_to": lent_to, "estimate_points": blind}
-    for name, function in stand_ins.items():
-        monkeypatch.setattr(interface, name, function)
-    monkeypatch.setattr(interface, "device_named", lambda name: torch.device("meta"))
-    sparing = Reconstructor.from_pretrained(folder, replace(QUICK, low_memory=True), splats=False)
-    with pytest.raises(DepthSparseError):
-        sparing(view.rgb, view.masks[0].mask)
-    assert places == ["cpu", torch.device("meta")]
+    masks = [each.mask for each in view.masks]
+    holed = np.where(masks[0], np.nan, depth)
+    made = reconstructor(view.rgb, masks, holed, intrinsics)
+    first, second = (each.reconstruction.provenance for each in made)  # type: ignore[union-attr]
+    assert (first.scale_source, second.scale_source) == (ScaleSource.MONOCULAR, ScaleSource.DEPTH)
+    assert "fitted to" in first.notes[0]
+    assert second.notes == ()
 
 
 def test_without_depth_a_mask_fails_alone_and_one_of_another_size_for_all(
-    reconstructor: interface.Reconstructor, view: Frame, monkeypatch: pytest.MonkeyPatch
+    reconstructor: interface.Reconstructor, view: Frame
 ) -> None:
-    depth, intrinsics = arguments(view)
-    points = unproject(depth, view.camera)
-    size = np.array([[view.camera.width], [view.camera.height], [1.0]])
-    estimated = EstimatedPoints(points, intrinsics / size)
-    monkeypatch.setattr(interface, "estimate_points", lambda model, rgb: estimated)
-    monkeypatch.setattr(reconstructor, "_depth_model", nn.Identity())
     mask = view.masks[0].mask
-
-    first, second = reconstructor(view.rgb, [mask, np.zeros_like(mask)])
+    small = np.zeros_like(mask)
+    small[:10, :10] = True
+    first, *others = reconstructor(view.rgb, [mask, np.zeros_like(mask), small])
     assert isinstance(first, interface.PosedObject)
-    assert isinstance(second, Sam3dError)
+    for other in others:
+        assert isinstance(other, MaskEmptyError)
     with pytest.raises(ShapeError, match="mask 2"):
         reconstructor(view.rgb, [mask, mask[:-1]])
+
+
+def test_objects_of_an_image_become_one_scene_in_the_camera_frame(
+    reconstructor: interface.Reconstructor, view: Frame, tmp_path: Path
+) -> None:
+    empty = np.zeros_like(view.masks[0].mask)
+    masks = [view.masks[0].mask, empty, view.masks[1].mask]
+    made = reconstructor(view.rgb, masks, *arguments(view))
+    objects = [each for each in made if isinstance(each, interface.PosedObject)]
+    placed_meshes = [each.mesh.transformed(each.camera_from_object) for each in objects]
+    low, high = np.moveaxis([bounds(mesh) for mesh in placed_meshes], 1, 0)
+    box_m = np.stack((low.min(axis=0), high.max(axis=0)))
+
+    composed = compose(made)
+
+    assert len(composed.objects) == len(objects) == 2
+    composed.save(tmp_path / "out" / "scene.glb")
+    composed.save(tmp_path / "viewer.glb", axes="gltf")
+    composed.save_splats(tmp_path / "scene.ply")
+    read = trimesh.load(tmp_path / "out" / "scene.glb")
+    assert set(read.geometry) == {"object_1", "object_2"}
+    np.testing.assert_allclose(read.bounds, box_m, atol=1e-4)
+    turned = trimesh.load(tmp_path / "viewer.glb").bounds * (1, -1, -1)
+    np.testing.assert_allclose(np.sort(turned, axis=0), box_m, atol=1e-4)
+    splats = read_splats(tmp_path / "scene.ply")
+    assert len(splats) == sum(len(each.splats or ()) for each in objects)
+    first = objects[0]
+    assert first.splats is not None
+    np.testing.assert_allclose(
+        splats.means[: len(first.splats)],
+        first.camera_from_object.apply(first.splats.means),
+        atol=1e-5,
+    )
+
+
+def test_a_scene_that_cannot_be_made_or_written_says_why(
+    without_depth_model: interface.Reconstructor, view: Frame, tmp_path: Path
+) -> None:
+    with pytest.raises(ReconstructionError, match="one or more objects"):
+        compose([])
+    with pytest.raises(ReconstructionError, match="one or more objects"):
+        compose([MaskEmptyError("nothing there")])
+    composed = compose([without_depth_model(view.rgb, view.masks[0].mask, *arguments(view))])
+    assert composed.splats is None
+    with pytest.raises(ConfigError, match="splats=True"):
+        composed.save_splats(tmp_path / "scene.ply")
+    with pytest.raises(ConfigError, match=r"written as \.glb"):
+        composed.save(tmp_path / "scene.ply")
+    with pytest.raises(ConfigError, match="optical or gltf"):
+        composed.save(tmp_path / "scene.glb", axes="z")
 
 
 @pytest.mark.parametrize(

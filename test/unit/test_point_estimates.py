@@ -20,16 +20,16 @@ import pytest
 import torch
 
 from sam3d_ros.errors import DepthSparseError, ShapeError
+from sam3d_ros.geometry.cameras import pixel_rays
 from sam3d_ros.nn.vit import VitConfig
 from sam3d_ros.objects.architecture import DepthModelConfig
 from sam3d_ros.objects.depth_model import (
     DepthModel,
-    EstimatedPoints,
     estimate_points,
     working_size,
 )
-from sam3d_ros.objects.focal_shift import recover_focal_shift, view_plane
-from sam3d_ros.structures import Floats
+from sam3d_ros.objects.focal_shift import recover_focal_shift, recover_shift, view_plane
+from sam3d_ros.structures import Camera, EstimatedPoints, Floats
 
 TINY = DepthModelConfig(
     encoder=VitConfig(
@@ -162,6 +162,38 @@ def test_focal_length_and_shift_of_a_pinhole_camera_are_recovered(
     matrix = found.matrix_normalised(*size)
     np.testing.assert_allclose(np.diag(matrix)[:2], [1.2, 1.2 * size[1] / size[0]], rtol=1e-5)
     np.testing.assert_allclose(matrix[:2, 2], 0.5)
+
+
+@pytest.mark.parametrize("shift", [-0.8, 0.0, 1.0])
+def test_the_shift_alone_is_recovered_for_a_camera_that_is_known(shift: float) -> None:
+    camera = Camera(
+        width=64,
+        height=48,
+        matrix_px=np.array([[77.0, 0.0, 20.0], [0.0, 80.0, 30.0], [0.0, 0.0, 1.0]]),
+    )
+    rays = pixel_rays(camera)  # its principal point is far from the middle of the image
+    points = rays * scene(48, 64, 1.2, 1.6)[..., 2:] * 3.0
+    points[..., 2] -= shift
+    valid = np.ones((48, 64), dtype=np.bool_)
+    valid[:10], points[:10] = False, np.nan
+
+    assert recover_shift(points, valid, rays) == pytest.approx(shift, abs=1e-4)
+
+
+def test_points_of_a_known_camera_lie_on_its_rays() -> None:
+    camera = Camera(
+        width=60,
+        height=40,
+        matrix_px=np.array([[50.0, 0.0, 25.0], [0.0, 50.0, 22.0], [0.0, 0.0, 1.0]]),
+    )
+
+    found = estimate_points(tiny_model(), picture(), camera=camera)
+
+    points = found.points_camera[np.isfinite(found.points_camera).all(axis=-1)]
+    rays = pixel_rays(camera)[np.isfinite(found.points_camera).all(axis=-1)]
+    np.testing.assert_allclose(points / points[:, 2:], rays, atol=1e-5)
+    matrix = found.matrix_normalised * np.array([[60.0], [40.0], [1.0]])
+    np.testing.assert_allclose(matrix, camera.matrix_px)
 
 
 def test_invalid_pixels_have_no_say_in_the_focal_length() -> None:
