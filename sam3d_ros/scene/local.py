@@ -17,19 +17,18 @@
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.backends import make_object_backend
-from sam3d_ros.scene.estimators import make_point_estimator
+from sam3d_ros.scene.follower import DepthFollower
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 
 
 def local_pipeline(config: SceneConfig, backend: ObjectBackend | None = None) -> ScenePipeline:
     """Build the pipeline of ``sam3d offline`` and of everybody who imports this package."""
-    return ScenePipeline(config, local_reconstructor(config, backend))
+    return ScenePipeline(config, local_reconstructor(config, backend), DepthFollower())
 
 
 def local_reconstructor(
     config: SceneConfig, backend: ObjectBackend | None = None
 ) -> FrameReconstructor:
     """Build a reconstructor with the backend that the config names, or another one."""
-    backend = backend or make_object_backend(config)
-    return FrameReconstructor(config, backend, make_point_estimator(config))
+    return FrameReconstructor(config, backend or make_object_backend(config))

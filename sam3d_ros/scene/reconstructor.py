@@ -90,7 +90,7 @@ class MeasuredInstance:
     refinement: Refinement
     quality: Quality
     flags: int = 0
-    notes: tuple[str, ...] = ()  # sentences for a person
+    note: str = ""  # a sentence for a person
     view: RememberedView | None = None  # worth keeping
 
 

@@ -90,6 +90,7 @@ class Track:
         self.mask_stamp_ns = moment.stamp_ns  # when it was last seen by a mask
         self.views: tuple[RememberedView, ...] = (detection.view,) if detection.view else ()
         self._num_missed = 0
+        self._mesh_notes = detection.reconstruction.provenance.notes
         self._is_fixed = moment.fixed_from_camera is not None
         pose = moment.in_frame(detection.reconstruction.camera_from_object)
         self._path = Trajectory(moment.stamp_ns, pose)
@@ -211,7 +212,9 @@ class Track:
         before = self.known.reconstruction
         if measured.refinement.status is RefinementStatus.ACCEPTED:
             self._place(measured.camera_from_object, moment)
-        notes = tuple(dict.fromkeys((*before.provenance.notes, *measured.notes)))
+        notes = before.provenance.notes
+        if measured.note:  # in place of what was said before
+            notes = (*self._mesh_notes, measured.note)
         reconstruction = replace(
             before,
             quality=_measured_anew(before.quality, measured.quality),
@@ -230,7 +233,10 @@ class Track:
             object_from_new = self._remake(made, moment, then)
             is_improved = detection.camera_from_known is not None
             views = reframed(self.views, object_from_new) if is_improved else ()
-            self.views = kept_views(views, detection.view, max_views)
+            view = detection.view
+            if view is not None:
+                view = replace(view, camera_from_object=made.camera_from_object)
+            self.views = kept_views(views, view, max_views)
         self._see(detection.instance, detection.flags, moment)
         self.show(shown)
 
@@ -272,6 +278,7 @@ class Track:
             then = then or self.expected(moment)
             object_from_new = then.inverse() @ made.camera_from_object
             self._path.reframe(object_from_new)
+        self._mesh_notes = made.provenance.notes
         self._place(made.camera_from_object, moment)
         self.known = replace(
             self.known,
