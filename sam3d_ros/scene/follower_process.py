@@ -65,7 +65,7 @@ def _made_ready(config: SceneConfig) -> Answering:
     # Imported here: only this process has to spend its time and memory.
     from sam3d_ros.scene.follower import DepthFollower  # noqa: PLC0415
 
-    follower = DepthFollower(config)
+    follower = DepthFollower()
     follower.start()
 
     def answer(question: _Question, cancelled: Cancelled) -> list[Followed]:
