@@ -21,17 +21,18 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sam3d_ros.apps.node_figures import BenchError, NodeFigures, TrackingFigures, node_figures
 from sam3d_ros.apps.processes import RosProcesses
-from sam3d_ros.errors import ConfigError, ReportCode, Sam3dError
+from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.benchmarks.lift import one_core_environment
 from sam3d_ros.evaluation.files import read_json
 from sam3d_ros.evaluation.synthetic import (
@@ -50,38 +51,7 @@ SWEEP_RAD = 0.02  # a slowly moving camera
 RATE_HZ = 30.0
 CORES = 2
 START_S = 12.0  # for the node and its reconstruction process to be there
-NS_PER_MS = 1e6
-INPUTS = ("image", "depth", "masks", "camera_info", "depth/camera_info")
 NODE = ("--ros-args", "-r", "__ns:=/sam3d", "-p", "output_frame:=world")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopicFigures:
-    """What happened to the messages of one topic."""
-
-    published: int
-    lost: int
-    transport_p50_ms: float  # from the call of publish to the start of the callback
-    transport_p99_ms: float
-    callback_p50_ms: float
-    callback_max_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFigures:
-    """What the node did under load."""
-
-    seconds: float
-    topics: Mapping[str, TopicFigures]
-    first_result_s: float  # from the first mask to the first object heard by another process
-    frames_done: int
-    frames_dropped: int  # for newer ones
-    refusals: Mapping[str, int]  # of other frames, by the name of the code
-    frame_s: float  # from the last message of a frame to its published result, median
-
-
-class BenchError(Sam3dError, RuntimeError):
-    """A process of the benchmark failed."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -186,69 +156,6 @@ def _read(path: Path) -> dict[str, list[tuple[int, ...]]]:
     return rows
 
 
-def node_figures(
-    sent: Mapping[str, Sequence[tuple[int, ...]]],
-    calls: Mapping[str, Sequence[tuple[int, ...]]],
-    heard: Mapping[str, Any],
-) -> NodeFigures:
-    """Join what was published, called and heard.
-
-    Args:
-        sent: (stamp, moment of publish) of each message in ns, by topic.
-        calls: (stamp, begin, end) of each callback in ns, by topic.
-        heard: ``heard.json`` of the listener.
-
-    Raises:
-        BenchError: When a topic stayed silent or no object came.
-    """
-    names = {f"/sam3d/{name}": name for name in INPUTS}
-    missing = [topic for topic in names if not sent.get(topic) or not calls.get(topic)]
-    if missing:
-        raise BenchError(f"nothing came through on {', '.join(missing)}")
-    first_mask_ns = sent["/sam3d/masks"][0][1]
-    first_object_ns = heard["first_object_monotonic_ns"]
-    if first_object_ns is None:
-        raise BenchError("the node published no object")
-    counts = Counter(ReportCode(report["code"]) for report in heard["reports"])
-    times = [row[1] for row in sent["/sam3d/image"]]
-    return NodeFigures(
-        seconds=(times[-1] - times[0]) / 1e9,
-        topics={name: topic_figures(sent[topic], calls[topic]) for topic, name in names.items()},
-        first_result_s=(first_object_ns - first_mask_ns) / 1e9,
-        frames_done=counts.pop(ReportCode.OK, 0),
-        frames_dropped=counts.pop(ReportCode.DROPPED, 0),
-        refusals={code.name: num for code, num in sorted(counts.items())},
-        frame_s=float(np.median([r["latency_s"] for r in heard["reports"] if not r["code"]])),
-    )
-
-
-def topic_figures(
-    sent: Sequence[tuple[int, ...]], calls: Sequence[tuple[int, ...]]
-) -> TopicFigures:
-    """Join what was sent with what was received, by stamp.
-
-    Args:
-        sent: (stamp, moment of publish) of each message, ns.
-        calls: (stamp, begin, end) of each callback, ns.
-
-    Messages from before the first one that arrived do not count: the two sides had not found each
-    other yet.
-    """
-    begins = {stamp: begin for stamp, begin, _ in calls}
-    first = next(index for index, (stamp, _) in enumerate(sent) if stamp in begins)
-    counted = sent[first:]
-    transport = [begins[stamp] - moment for stamp, moment in counted if stamp in begins]
-    durations = [end - begin for _, begin, end in calls]
-    return TopicFigures(
-        published=len(counted),
-        lost=len(counted) - len(transport),
-        transport_p50_ms=float(np.percentile(transport, 50)) / NS_PER_MS,
-        transport_p99_ms=float(np.percentile(transport, 99)) / NS_PER_MS,
-        callback_p50_ms=float(np.percentile(durations, 50)) / NS_PER_MS,
-        callback_max_ms=max(durations) / NS_PER_MS,
-    )
-
-
 def _node_text(node: NodeFigures) -> str:
     """Lay out the node's figures."""
     head = f"{'topic':18} {'sent':>6} {'lost':>5} {'transport p50, p99 ms':>22}"
@@ -276,8 +183,23 @@ def _node_text(node: NodeFigures) -> str:
             f"frames done: {node.frames_done} ({rate:.2f} per s, {node.frame_s:.2f} s each), newer "
             f"ones preferred to {node.frames_dropped}",
             f"frames refused: {refused or 'none'}",
+            "",
+            *_tracking_lines(node.tracking),
         ]
     )
+
+
+def _tracking_lines(tracking: TrackingFigures) -> list[str]:
+    """Say how objects were followed."""
+    dropped = tracking.images - tracking.followed
+    return [
+        f"images with objects in them: {tracking.images}, followed {tracking.followed}, left out "
+        f"for newer ones {dropped}; {tracking.objects:.1f} of {len(OBJECTS)} objects in each",
+        _verdict("image to TF, p50", tracking.latency_p50_ms, 60.0, "ms"),
+        _verdict("image to TF, p95", tracking.latency_p95_ms, 60.0, "ms"),
+        _verdict("time between followed images, mean", 1e3 / tracking.rate_hz, 50.0, "ms")
+        + f", that is {tracking.rate_hz:.1f} Hz",
+    ]
 
 
 def _objects_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -22,7 +22,7 @@ import argparse
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
@@ -36,6 +36,7 @@ from rclpy.signals import SignalHandlerOptions
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from sam3d_ros.config import TfConfig
 from sam3d_ros.geometry.mesh_files import write_mesh
 from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
 from sam3d_ros.msg import FrameReport, ObjectArray, ObjectMesh
@@ -43,6 +44,7 @@ from sam3d_ros.scene.export import write_json
 from sam3d_ros.structures import NS_PER_S, Mesh, Similarity
 
 SPIN_S = 0.1
+OBJECT_PREFIX = TfConfig().prefix
 LATCHED = QoSProfile(depth=50, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -57,6 +59,8 @@ class Listener(Node):
         self.meshes: dict[str, ObjectMesh] = {}
         self.markers: dict[tuple[str, int], Any] = {}
         self.transforms: dict[str, Any] = {}
+        # Of each object's frame: stamp, and when it came by the monotonic clock, ns.
+        self.transform_times: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.reports: list[FrameReport] = []
         self._hear(ObjectArray, f"{node_name}/objects", self._on_objects, LATCHED)
         self._hear(ObjectMesh, f"{node_name}/meshes", self._on_mesh, LATCHED)
@@ -102,8 +106,12 @@ class Listener(Node):
         self.reports.append(message)
 
     def _on_tf(self, message: TFMessage) -> None:
+        now_ns = time.monotonic_ns()
         for transform in message.transforms:
-            self.transforms[transform.child_frame_id] = transform
+            child = transform.child_frame_id
+            self.transforms[child] = transform
+            if child.startswith(f"{OBJECT_PREFIX}_"):
+                self.transform_times[child].append((_ns(transform.header.stamp), now_ns))
 
 
 def listen(
@@ -131,6 +139,7 @@ def write_down(listener: Listener, directory: Path) -> None:
             "objects": [_object_json(each) for each in listener.objects.objects],
             "meshes": {name: _mesh_json(mesh) for name, mesh in listener.meshes.items()},
             "markers": [_marker_json(marker) for marker in listener.markers.values()],
+            "tf_times": listener.transform_times,
             "tf": {child: _tf_json(each) for child, each in listener.transforms.items()},
             "reports": [_report_json(report) for report in listener.reports],
         },

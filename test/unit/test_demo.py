@@ -23,8 +23,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam3d_ros.apps.bench_node import INPUTS, node_figures, topic_figures
 from sam3d_ros.apps.demo_truth import Heard, Limits, compare, table, write_result
+from sam3d_ros.apps.node_figures import (
+    INPUTS,
+    BenchError,
+    node_figures,
+    topic_figures,
+    tracking_figures,
+)
 from sam3d_ros.errors import DatasetError, ReportCode
 from sam3d_ros.evaluation.datasets import Scene
 from sam3d_ros.evaluation.synthetic import SceneSpec, arrange, render_view, scene_from_view
@@ -181,7 +187,28 @@ def test_frames_left_for_newer_ones_are_dropped_and_all_others_refused() -> None
     codes = [ReportCode.OK, ReportCode.DROPPED, ReportCode.DROPPED, ReportCode.NOT_SYNCED]
     reports = [{"code": int(code), "latency_s": 0.1} for code in codes]
 
-    figures = node_figures(sent, calls, {"first_object_monotonic_ns": 50, "reports": reports})
+    heard = {"first_object_monotonic_ns": 5, "reports": reports}
+    heard["tf_times"] = {"sam3d_object_1": [(1, 14), (2, 24)]}
+
+    figures = node_figures(sent, calls, heard)
 
     assert (figures.frames_done, figures.frames_dropped) == (1, 2)
     assert figures.refusals == {"NOT_SYNCED": 1}
+
+
+def test_images_that_come_back_as_transforms_are_counted_once_objects_are_known() -> None:
+    images = [(stamp, 50_000_000 * stamp) for stamp in range(1, 10)]
+    mug = [(stamp, 50_000_000 * stamp + 20_000_000) for stamp in (1, 3, 4, 6, 7)]
+    box = [(stamp, 50_000_000 * stamp + 20_000_000) for stamp in (4, 6)]
+
+    figures = tracking_figures(images, {"mug": mug, "box": box}, first_object_ns=120_000_000)
+
+    assert (figures.images, figures.followed) == (5, 4)
+    assert figures.objects == pytest.approx(1.5)
+    assert figures.rate_hz == pytest.approx(3 / 0.2)
+    assert figures.latency_p50_ms == figures.latency_p95_ms == pytest.approx(20.0)
+
+
+def test_a_node_that_follows_nothing_fails_the_benchmark() -> None:
+    with pytest.raises(BenchError, match="only 0 of 2 images"):
+        tracking_figures([(1, 10), (2, 20)], {}, first_object_ns=5)
