@@ -23,16 +23,19 @@ from sam3d_ros.apps import bench_node
 from sam3d_ros.errors import ConfigError
 
 NODE = "node"
-REGISTRATION = "registration"
+TRACKING = "tracking"
+BENCHMARKS = "sam3d_ros.evaluation.benchmarks."
 # Modules of evaluation.benchmarks. On a machine with a GPU they measure the released sizes there.
 MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline")
-PARTS = (NODE, REGISTRATION, *MODELS)
+SCENES = ("registration", TRACKING)
+PARTS = (NODE, *SCENES, *MODELS)
 DESCRIPTION = """\
 Measure the node under a camera's load and the backend on one core beside Open3D (part node), poses
-fitted to half hidden objects beside Open3D (part registration; minutes), and the models with random
-weights beside their arithmetic, plain alternatives and limits (the other parts; reduced sizes on a
-CPU, the released ones on a GPU). A busy machine breaks the limits that are printed beside the
-figures. Exit code 1: something could not be measured.
+fitted to half hidden objects beside Open3D (part registration; minutes), objects followed through
+rendered sequences whose truth is known and through a bag (part tracking; minutes), and the models
+with random weights beside their arithmetic, plain alternatives and limits (the other parts; reduced
+sizes on a CPU, the released ones on a GPU). A busy machine breaks the limits that are printed
+beside the figures. Exit code 1: something could not be measured.
 """
 
 
@@ -64,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measure(part: str, output: Path) -> int:
     """Run a benchmark in a process of its own, so that its peak of memory is its own."""
-    module = f"sam3d_ros.evaluation.benchmarks.{part}"
+    # Pictures of what was followed are drawn in apps.
+    module = BENCHMARKS + part if part != TRACKING else "sam3d_ros.apps.bench_tracking"
     command = [sys.executable, "-m", module, "-o", str(output)]
     return subprocess.run(command, check=False).returncode

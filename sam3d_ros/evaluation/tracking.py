@@ -45,7 +45,7 @@ class Symmetry:
     center: Floats = field(default_factory=lambda: np.zeros(3))  # (3,) metres
 
     def nearest(self, pose: Similarity, truth: Similarity) -> Similarity:
-        """Return the pose, of all that are as true as ``truth``, that is turned most like ``pose``."""
+        """Return the pose as true as ``truth`` that is turned most like ``pose``."""
         apart = truth.rotation.T @ pose.rotation
         candidates = list(self.turns)
         if self.axis is not None:
