@@ -24,7 +24,7 @@ from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.registration.terms import Rows, joined_rows
 from sam3d_ros.geometry.tracking.outlines import mask_rows
 from sam3d_ros.geometry.tracking.rendering import Front, Shown, shown
-from sam3d_ros.geometry.tracking.rims import depth_steps, rims, step_rows
+from sam3d_ros.geometry.tracking.rims import Steps, depth_steps, rims, step_rows
 from sam3d_ros.geometry.tracking.solving import Expectation, stepped
 from sam3d_ros.geometry.tracking.targets import Readings, Target
 from sam3d_ros.geometry.tracking.views import TrackingView, noise_m
@@ -57,13 +57,27 @@ class Group:
         """Which objects may be far from where they are expected, ``(K,)``."""
         return is_wide(self.targets)
 
-    def hidden(self, seen: Shown, readings: Readings) -> Bools:
-        """Tell which readings another object keeps from them, ``(K, G)``."""
-        return self.front.hides(seen, readings, self.numbers)
-
     def thinned(self, share: int) -> "Group":
         """Return the same objects with one in ``share`` readings."""
         return replace(self, readings=self.readings.thinned(share))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Look:
+    """What objects show at their poses, compared with what was measured."""
+
+    seen: Shown
+    hidden: Bools  # (K, G), kept from them by another object
+    steps: Steps  # at their rims
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernels:
+    """Widths beyond which readings are taken for something else's."""
+
+    depth_m: Floats  # (K,)
+    outline_px: float
 
 
 def is_wide(targets: Sequence[Target]) -> Bools:
@@ -71,41 +85,63 @@ def is_wide(targets: Sequence[Target]) -> Bools:
     return np.array([t.sigma_m > WIDE_M or t.sigma_rad > WIDE_RAD for t in targets], dtype=bool)
 
 
-def approached(view: TrackingView, group: Group, poses: Poses) -> Poses:
-    """Move objects until none moves any more of those that are about where they are expected."""
-    start_m = np.clip(2.0 * spreads_m(group.targets), FINE_KERNEL_M, MAX_KERNEL_M)
-    coarse = group.thinned(COARSE_SHARE)
+def looked(
+    view: TrackingView, group: Group, poses: Poses, kernels: Kernels, seen: Shown | None = None
+) -> Look:
+    """Compare objects with the image, given what they show if that is known."""
+    seen = seen or shown(group.targets, poses, group.readings)
+    hidden = group.front.hides(seen, group.readings, group.numbers)
+    found = rims(group.targets, poses, view.camera)
+    steps = depth_steps(view, found, group.expectation.radii_m)
+    kernels_px = np.full(len(poses), kernels.outline_px)
+    rows = joined_rows(
+        depth_rows(view, group.readings, seen, hidden, kernels.depth_m),
+        step_rows(found, steps, view.focal_px, kernels_px),
+        *mask_rows(view, group.targets, poses, kernels_px),
+    )
+    return Look(seen=seen, hidden=hidden, steps=steps, rows=rows)
+
+
+def approached(view: TrackingView, group: Group, seen: Shown) -> tuple[Poses, Look]:
+    """Move objects from where they are expected, of which is known what they show there."""
+    spreads_m = [t.sigma_m + 0.5 * t.model.radius * t.sigma_rad for t in group.targets]
+    start_m = np.clip(2.0 * np.array(spreads_m), FINE_KERNEL_M, MAX_KERNEL_M)
+    coarse, poses = group.thinned(COARSE_SHARE), group.expectation.poses
+    known: Shown | None = seen.thinned(COARSE_SHARE)
     for share in COARSE:
-        kernel_m = np.maximum(share * start_m, FINE_KERNEL_M)
-        before = poses
-        poses = _stepped(view, coarse, poses, (kernel_m, COARSE_KERNEL_PX))
+        kernels = Kernels(
+            depth_m=np.maximum(share * start_m, FINE_KERNEL_M), outline_px=COARSE_KERNEL_PX
+        )
+        look = looked(view, coarse, poses, kernels, known)
+        before, poses = poses, stepped(group.expectation, poses, look.rows)
         if _is_settled(group, before, poses, COARSE_SETTLED):
             break
+        known = None
     return finished(view, group, poses)
+
+
+def roughly(num: int, kernel_m: float) -> Kernels:
+    """Return wide kernels, the same for all."""
+    return Kernels(depth_m=np.full(num, kernel_m), outline_px=COARSE_KERNEL_PX)
 
 
 def gathered(view: TrackingView, group: Group, poses: Poses) -> Poses:
     """Move hypotheses roughly."""
-    coarse = group.thinned(GATHERING_SHARE)
     for kernel_m in GATHERING_M:
-        poses = _stepped(view, coarse, poses, (np.full(len(poses), kernel_m), COARSE_KERNEL_PX))
+        kernels = roughly(len(poses), kernel_m)
+        poses = stepped(group.expectation, poses, looked(view, group, poses, kernels).rows)
     return poses
 
 
-def finished(view: TrackingView, group: Group, poses: Poses) -> Poses:
-    """Move objects by the last millimetres."""
-    kernel_m = np.full(len(poses), FINE_KERNEL_M)
+def finished(view: TrackingView, group: Group, poses: Poses) -> tuple[Poses, Look]:
+    """Move objects by the last millimetres; the look is from less than a step away."""
+    kernels = Kernels(depth_m=np.full(len(poses), FINE_KERNEL_M), outline_px=FINE_KERNEL_PX)
     for _ in range(NUM_FINE):
-        before = poses
-        poses = _stepped(view, group, poses, (kernel_m, FINE_KERNEL_PX))
+        look = looked(view, group, poses, kernels)
+        before, poses = poses, stepped(group.expectation, poses, look.rows)
         if _is_settled(group, before, poses, FINE_SETTLED):
-            break
-    return poses
-
-
-def spreads_m(targets: Sequence[Target]) -> Floats:
-    """Return how far surfaces may be from where they are expected, ``(K,)``, 1 sigma."""
-    return np.array([t.sigma_m + 0.5 * t.model.radius * t.sigma_rad for t in targets])
+            return poses, look
+    return poses, looked(view, group, poses, kernels)
 
 
 def depth_rows(
@@ -123,23 +159,6 @@ def depth_rows(
     weights = np.square(width / (width + np.square(residuals_m))) / variance
     points = depth_m[..., None] * readings.rays
     return Rows(points, seen.normals, residuals_m, np.where(known, weights, 0.0))
-
-
-def _stepped(
-    view: TrackingView, group: Group, poses: Poses, kernels: tuple[Floats, float]
-) -> Poses:
-    """Go one step; kernels are in metres ``(K,)``, of depth, and in pixels, of outlines."""
-    seen = shown(group.targets, poses, group.readings)
-    hidden = group.hidden(seen, group.readings)
-    found = rims(group.targets, poses, view.camera)
-    steps = depth_steps(view, found, group.expectation.radii_m)
-    kernels_px = np.full(len(poses), kernels[1])
-    rows = joined_rows(
-        depth_rows(view, group.readings, seen, hidden, kernels[0]),
-        step_rows(found, steps, view.focal_px, kernels_px),
-        *mask_rows(view, group.targets, poses, kernels_px),
-    )
-    return stepped(group.expectation, poses, rows)
 
 
 def _is_settled(group: Group, before: Poses, after: Poses, limit_m: float) -> bool:

@@ -32,8 +32,20 @@ TOLERANCE_M = 0.003  # meshes are not exact
 TOLERANCE_SHARE = 0.03  # of the object's radius, likewise
 MIN_INLIERS = 25  # fewer readings on the surface say nothing
 MIN_SEEN = 0.15  # share of the object in view of which readings tell, at least
-MIN_SUPPORT = 0.7  # share of those that are on the surface, for a pose to be measured
-MIN_STEPS = 0.15  # share of the rim behind which a step is, where an object moved far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What it takes to believe a pose."""
+
+    support: float  # share of the readings that are on the surface and not behind it
+    steps: float = 0.0  # share of the rim behind which a step is: other surfaces may be as flat
+    chi: float = float("inf")  # residuals as multiple of their noise
+
+
+EXPECTED = Demands(support=0.7)
+MOVED = Demands(support=0.7, steps=0.15)  # not where it was expected
+SEARCHED = Demands(support=0.85, steps=0.12, chi=2.0)  # anywhere
 
 
 class Finding(IntEnum):
@@ -91,17 +103,19 @@ def judged(
     )
 
 
-def findings(judgement: Judgement, moved: Bools) -> list[Finding]:
-    """Decide what readings say; objects that ``moved`` ``(K,)`` far need an outline, too."""
-    told = judgement.seen >= MIN_SEEN
-    confirmed = told & (judgement.num_inliers >= MIN_INLIERS)
-    confirmed &= judgement.support >= MIN_SUPPORT
-    confirmed &= ~moved | (judgement.steps >= MIN_STEPS)
-    against = told & ~confirmed & (judgement.support < MIN_SUPPORT)
-    return [
-        Finding.CONFIRMED if yes else Finding.CONTRADICTED if no else Finding.UNSEEN
-        for yes, no in zip(confirmed, against, strict=True)
-    ]
+def findings(judgement: Judgement, demands: Sequence[Demands]) -> list[Finding]:
+    """Decide what readings say of K poses."""
+    return [_finding(judgement, index, each) for index, each in enumerate(demands)]
+
+
+def _finding(judgement: Judgement, index: int, demands: Demands) -> Finding:
+    if judgement.seen[index] < MIN_SEEN:
+        return Finding.UNSEEN
+    if judgement.support[index] < demands.support:
+        return Finding.CONTRADICTED
+    enough = judgement.num_inliers[index] >= MIN_INLIERS
+    fits = judgement.steps[index] >= demands.steps and judgement.chi[index] <= demands.chi
+    return Finding.CONFIRMED if enough and fits else Finding.UNSEEN
 
 
 def _medians(values: Floats, chosen: Bools) -> Floats:

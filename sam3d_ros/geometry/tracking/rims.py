@@ -147,8 +147,7 @@ def step_rows(found: Rims, steps: Steps, focal_px: float, kernel_px: Floats) -> 
 
 def _some(target: Target, eye: Floats) -> tuple[Ints, int]:
     """Return places of rim points that an eye ``(3,)`` sees, repeated, and how many there are."""
-    planes = target.model.rims.planes
-    first, second = planes[..., :3] @ eye + planes[..., 3]
+    first, second = target.model.rims.planes @ np.append(eye, np.float32(1.0))
     places = np.flatnonzero(first * second <= 0)
     if not len(places):
         return np.zeros(NUM_RIM_POINTS, dtype=np.intp), 0

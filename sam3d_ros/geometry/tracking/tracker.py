@@ -21,20 +21,30 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sam3d_ros.geometry.registration.poses import Poses
-from sam3d_ros.geometry.registration.terms import Rows, joined_rows
+from sam3d_ros.geometry.registration.terms import Rows
 from sam3d_ros.geometry.tracking.approach import (
-    FINE_KERNEL_M,
-    FINE_KERNEL_PX,
+    GATHERING_M,
     GATHERING_SHARE,
     WIDE_M,
     Group,
+    Look,
     approached,
-    depth_rows,
     finished,
     gathered,
     is_wide,
+    looked,
+    roughly,
 )
-from sam3d_ros.geometry.tracking.judging import Finding, Judgement, findings, judged
+from sam3d_ros.geometry.tracking.judging import (
+    EXPECTED,
+    MOVED,
+    SEARCHED,
+    Demands,
+    Finding,
+    Judgement,
+    findings,
+    judged,
+)
 from sam3d_ros.geometry.tracking.outlines import mask_of, silhouette_ious
 from sam3d_ros.geometry.tracking.rendering import (
     Front,
@@ -43,7 +53,6 @@ from sam3d_ros.geometry.tracking.rendering import (
     nothing_in_front,
     shown,
 )
-from sam3d_ros.geometry.tracking.rims import depth_steps, rims, step_rows
 from sam3d_ros.geometry.tracking.searching import starts
 from sam3d_ros.geometry.tracking.solving import Expectation, evidence, expectation_of
 from sam3d_ros.geometry.tracking.targets import Target, poses_of, readings_about
@@ -78,20 +87,21 @@ def track(view: TrackingView, targets: Sequence[Target], turn: int = 0) -> list[
     """
     if not targets:
         return []
-    group = _expected(view, targets)
-    poses = approached(view, group, group.expectation.poses)
-    seen = shown(targets, poses, group.readings)
-    group = replace(group, front=_front(view, group, seen, ~group.is_wide))
-    found = _concluded(view, group, poses, seen)
+    group, seen = _expected(view, targets)
+    poses, look = approached(view, group, seen)
+    group = replace(group, front=_front(view, group, look.seen, ~group.is_wide))
+    hidden = group.front.hides(look.seen, group.readings, group.numbers)
+    demands = _demands(group, poses, [SEARCHED if wide else MOVED for wide in group.is_wide])
+    found = _concluded(view, group, poses, (replace(look, hidden=hidden), demands))
     confirmed = np.array([each.finding == Finding.CONFIRMED for each in found])
-    front = _front(view, group, seen, confirmed)
+    front = _front(view, group, look.seen, confirmed)
     for index in _sought(view, targets, confirmed, turn):
         again = _searched(view, targets[index], index, front)
         found[index] = again if again is not None else found[index]
     return found
 
 
-def _expected(view: TrackingView, targets: Sequence[Target]) -> Group:
+def _expected(view: TrackingView, targets: Sequence[Target]) -> tuple[Group, Shown]:
     """Gather what there is to know of objects, which hide one another as expected."""
     poses = poses_of(targets)
     group = Group(
@@ -102,7 +112,14 @@ def _expected(view: TrackingView, targets: Sequence[Target]) -> Group:
         front=nothing_in_front(view.camera),
     )
     seen = shown(targets, poses, group.readings)
-    return replace(group, front=_front(view, group, seen, ~group.is_wide))
+    return replace(group, front=_front(view, group, seen, ~group.is_wide)), seen
+
+
+def _demands(group: Group, poses: Poses, moved: Sequence[Demands]) -> list[Demands]:
+    """Return what it takes to believe poses, given what it takes for those that moved."""
+    shifts = group.expectation.offsets(poses)[:, :3]
+    is_far = np.linalg.norm(shifts, axis=1) > FAR_M
+    return [each if far else EXPECTED for each, far in zip(moved, is_far, strict=True)]
 
 
 def _front(view: TrackingView, group: Group, seen: Shown, chosen: Bools) -> Front:
@@ -128,17 +145,13 @@ def _searched(view: TrackingView, target: Target, number: int, front: Front) -> 
     poses = starts(view, target, front)
     if poses is None:
         return None
-    group = _hypotheses(view, target, number, (poses, front))
-    poses = gathered(view, group, poses)
-    rough = group.thinned(GATHERING_SHARE)
-    seen = shown(rough.targets, poses, rough.readings)
-    steps = depth_steps(view, rims(rough.targets, poses, view.camera), group.expectation.radii_m)
-    hidden = rough.hidden(seen, rough.readings)
-    best = judged(rough.targets, rough.readings, seen, hidden, steps).score.argmax()[None]
+    rough = _hypotheses(view, target, number, (poses, front)).thinned(GATHERING_SHARE)
+    poses = gathered(view, rough, poses)
+    look = looked(view, rough, poses, roughly(len(poses), GATHERING_M[-1]))
+    best = _judged(rough, look).score.argmax()[None]
     group = _hypotheses(view, target, number, (poses[best], front))
-    poses = finished(view, group, poses[best])
-    seen = shown(group.targets, poses, group.readings)
-    found = _concluded(view, group, poses, seen)[0]
+    poses, look = finished(view, group, poses[best])
+    found = _concluded(view, group, poses, (look, [SEARCHED]))[0]
     return found if found.finding == Finding.CONFIRMED else None
 
 
@@ -158,24 +171,21 @@ def _hypotheses(
     )
 
 
-def _concluded(view: TrackingView, group: Group, poses: Poses, seen: Shown) -> list[Tracked]:
+def _judged(group: Group, look: Look) -> Judgement:
+    return judged(group.targets, group.readings, look.seen, look.hidden, look.steps)
+
+
+def _concluded(
+    view: TrackingView, group: Group, poses: Poses, judging: tuple[Look, Sequence[Demands]]
+) -> list[Tracked]:
     """Judge poses, and say how sure they are."""
-    targets, expectation = group.targets, group.expectation
-    hidden = group.hidden(seen, group.readings)
-    found = rims(targets, poses, view.camera)
-    steps = depth_steps(view, found, expectation.radii_m)
-    judgement = judged(targets, group.readings, seen, hidden, steps)
-    offsets = expectation.offsets(poses)
-    moved = np.linalg.norm(offsets[:, :3], axis=1) > FAR_M
+    look, demands = judging
+    expectation, judgement = group.expectation, _judged(group, look)
     limits = MAX_SIGMAS / np.sqrt(expectation.information) + SLACK
-    astray = (np.abs(offsets) > limits).any(axis=1)
-    decided = findings(judgement, moved)
-    rows = joined_rows(
-        depth_rows(view, group.readings, seen, hidden, np.full(len(targets), FINE_KERNEL_M)),
-        step_rows(found, steps, view.focal_px, np.full(len(targets), FINE_KERNEL_PX)),
-    )
-    covariances = _covariances(expectation, poses, rows, judgement)
-    ious = silhouette_ious(view, targets, poses)
+    astray = (np.abs(expectation.offsets(poses)) > limits).any(axis=1)
+    decided = findings(judgement, demands)
+    covariances = _covariances(expectation, poses, look.rows, judgement)
+    ious = silhouette_ious(view, group.targets, poses)
     return [
         _tracked(
             decided[k] if not astray[k] else Finding.CONTRADICTED,
@@ -184,7 +194,7 @@ def _concluded(view: TrackingView, group: Group, poses: Poses, seen: Shown) -> l
             k,
             (float(ious[k]), covariances[k]),
         )
-        for k in range(len(targets))
+        for k in range(len(poses))
     ]
 
 
