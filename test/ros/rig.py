@@ -44,6 +44,7 @@ from sam3d_ros.protocols import OneByOne
 from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, header_of, transform_msg
 from sam3d_ros.ros.node import Sam3dNode
 from sam3d_ros.ros.qos import best_effort, latched, reliable
+from sam3d_ros.scene.following import Follower
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 from sam3d_ros.structures import (
@@ -107,10 +108,18 @@ class BoxBackend:
 class Rig:
     """One node under test, one that talks to it, and the executor that runs both by hand."""
 
-    def __init__(self, mesh: Mesh, parameters: dict[str, Any], **options: Any) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        parameters: dict[str, Any],
+        backend: Any = None,
+        make_follower: Callable[[SceneConfig], Follower | None] = lambda _: None,
+        **options: Any,
+    ) -> None:
         self.context = Context()
         rclpy.init(context=self.context)
-        self.backend = BoxBackend(mesh)
+        self.backend = backend or BoxBackend(mesh)
+        self._make_follower = make_follower
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = Sam3dNode(
             self._pipeline, context=self.context, parameter_overrides=overrides, **options
@@ -123,7 +132,8 @@ class Rig:
         self.heard: dict[str, list[Any]] = {}
 
     def _pipeline(self, config: SceneConfig) -> ScenePipeline:
-        return ScenePipeline(config, FrameReconstructor(config, OneByOne(self.backend)))
+        reconstructor = FrameReconstructor(config, OneByOne(self.backend))
+        return ScenePipeline(config, reconstructor, self._make_follower(config))
 
     def close(self) -> None:
         self.backend.gate.set()
