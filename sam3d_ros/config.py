@@ -263,8 +263,8 @@ class ObjectsConfig(Checked):
     )
     texture: str = setting(
         "vertex_color",
-        "Colours of the .glb files of sam3d offline; baked: an image (extra: texture), which shows "
-        "splats where there are any",
+        "Colours in the mesh files of sam3d offline; baked: .glb have an image (extra: texture), "
+        "which shows splats where there are any",
         choices=("none", "vertex_color", "baked"),
     )
 

@@ -32,13 +32,13 @@ from sam3d_ros.apps.sources import Item, Source, bag_source, scene_source
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode, Sam3dError
 from sam3d_ros.evaluation.datasets import scene_folders
-from sam3d_ros.protocols import ObjectBackend
+from sam3d_ros.objects.texture import check_textures
 from sam3d_ros.ros.assembler import Refusal, TimeJump
-from sam3d_ros.scene.backends import make_object_backend
-from sam3d_ros.scene.export import scene_json, write_json, write_meshes
-from sam3d_ros.scene.local import local_pipeline
+from sam3d_ros.scene.export import scene_json, write_json, write_meshes, write_splat_files
+from sam3d_ros.scene.local import local_pipeline, local_reconstructor
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.scene.pipeline import ScenePipeline
+from sam3d_ros.scene.reconstructor import Reconstructor
 from sam3d_ros.scene.verdict import Verdict, verdict_of
 from sam3d_ros.structures import Bytes, Frame, SceneObject, SceneSnapshot
 
@@ -48,7 +48,8 @@ Reconstruct every masked object of a recording.
 INPUT is a scene folder (rgb.png, depth.png, masks/, camera.json), a folder of such folders, or a
 rosbag2 (folder, .mcap or .db3). Writes a .glb and a .ply per object as it was last seen, scene.json
 (ids, poses, sizes, quality, timings), overlay.png and contact_sheet.png; of a bag also overlays/
-with every frame.
+with every frame. With --splats backend sam3d adds NAME_splats.ply for viewers of 3D Gaussian
+Splatting.
 No ROS installation is needed. Exit code 1: nothing could be reconstructed.
 """
 TOPIC_HELP = {
@@ -69,6 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--backend", help="what reconstructs objects (auto, sam3d, lift)")
     parser.add_argument("--weights", metavar="DIR", help="weights of SAM 3D Objects")
+    parser.add_argument(
+        "--splats", action="store_const", const=True, help="write splats, too (backend sam3d)"
+    )
+    parser.add_argument("--texture", help="colours of meshes (none, vertex_color, baked)")
     parser.add_argument("--params", type=Path, help="parameter file of the node, sam3d.yaml")
     parser.add_argument("--depth-file", help="depth image of a scene folder, instead of the usual")
     parser.add_argument("--lidar", action="store_true", help="use LiDAR points and no depth image")
@@ -85,19 +90,21 @@ def run(arguments: argparse.Namespace) -> int:
         Sam3dError: When the input or the settings cannot be used.
     """
     config = _config(arguments)
-    backend = make_object_backend(config)
+    if config.objects.texture == "baked":
+        check_textures()  # before anything is reconstructed
+    reconstructor = local_reconstructor(config)
     if is_bag(arguments.input):
         with Bag(arguments.input) as bag:
             topics = _topics(bag, arguments)
             source = bag_source(arguments.input.stem, bag, topics, config)
-            return _reconstruct(source, config, backend, arguments.output)
+            return _reconstruct(source, config, reconstructor, arguments.output)
     folders = scene_folders(arguments.input)
     alone = folders == [arguments.input]
     codes = []
     for folder in folders:
         source = scene_source(folder, arguments.depth_file, arguments.lidar)
         output = arguments.output if alone else arguments.output / source.name
-        codes.append(_reconstruct(source, config, backend, output))
+        codes.append(_reconstruct(source, config, reconstructor, output))
     return max(codes)
 
 
@@ -138,6 +145,8 @@ class _Outcome:
 def _config(arguments: argparse.Namespace) -> NodeConfig:
     given = {
         "objects.backend": arguments.backend,
+        "objects.texture": arguments.texture,
+        "gaussians.publish": arguments.splats,
         "weights.objects": arguments.weights,
         "output_frame": arguments.fixed_frame,
     }
@@ -157,11 +166,13 @@ def _topics(bag: Bag, arguments: argparse.Namespace) -> BagTopics:
     return topics
 
 
-def _reconstruct(source: Source, config: NodeConfig, backend: ObjectBackend, output: Path) -> int:
+def _reconstruct(
+    source: Source, config: NodeConfig, reconstructor: Reconstructor, output: Path
+) -> int:
     """Put one source through a pipeline of its own and write what came out."""
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    pipeline = local_pipeline(config, backend)
+    pipeline = local_pipeline(config, reconstructor=reconstructor)
     progress = tqdm(
         source.items, total=source.num_frames, desc=source.name, unit="frame", disable=None
     )
@@ -222,11 +233,15 @@ def _write(
     outcome: _Outcome, source: Source, output: Path, config: NodeConfig, seconds: float
 ) -> None:
     scene = outcome.scene
-    files = write_meshes(scene, output, config.mesh) if scene is not None else []
+    files, splats = [], []
+    if scene is not None:
+        files = write_meshes(scene, output, config.mesh, config.objects.texture)
+        splats = write_splat_files(scene, output)
     values = {
         "input": source.name,
         "total_seconds": seconds,
         "meshes": [path.name for path in files],
+        "splats": [path.name for path in splats],
         **(scene_json(scene) if scene is not None else {"objects": []}),
         "frames": outcome.rows,
     }

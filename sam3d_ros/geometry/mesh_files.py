@@ -23,6 +23,7 @@ applies a pose to a turned file undoes the turn first: ``file_from_object("y").i
 from pathlib import Path
 
 import numpy as np
+import trimesh
 
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.geometry.meshes import to_trimesh
@@ -54,13 +55,14 @@ def file_from_object(up_axis: str) -> Similarity:
     return turns[up_axis]
 
 
-def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z") -> None:
+def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z", *, colors: bool = True) -> None:
     """Write one mesh in metres as ``.glb`` or ``.ply``, with colours and ``observed``.
 
     Args:
         mesh: In the object frame.
         path: Its suffix names the format.
         up_axis: ``z`` keeps the axes of the object frame, ``y`` turns them for glTF viewers.
+        colors: Whether to write those of the vertices.
 
     Raises:
         ConfigError: When the format is not one of ``MESH_SUFFIXES``.
@@ -68,6 +70,8 @@ def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z") -> None:
     if path.suffix not in MESH_SUFFIXES:
         raise ConfigError(f"mesh file must end in {' or '.join(MESH_SUFFIXES)}, got {path.name!r}")
     exported = to_trimesh(mesh.transformed(file_from_object(up_axis)))
+    if not colors:
+        exported.visual = trimesh.visual.ColorVisuals()
     exported.vertex_attributes["_observed"] = mesh.observed.astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     exported.export(path)

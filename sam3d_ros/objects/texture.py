@@ -170,13 +170,22 @@ def write_textured(textured_mesh: TexturedMesh, path: Path, up_axis: str = "y") 
     exported.export(path)
 
 
+def check_textures() -> None:
+    """Raise unless textures can be baked.
+
+    Raises:
+        DependencyError: xatlas is not installed.
+    """
+    _xatlas()
+
+
 def _xatlas() -> ModuleType:
     try:
         return importlib.import_module("xatlas")
     except ModuleNotFoundError as error:
         raise DependencyError(
             "textures need xatlas, which is not installed; run python3 -m pip install xatlas, or "
-            "keep the colours of the vertices"
+            "keep the colours of the vertices (objects.texture: vertex_color)"
         ) from error
 
 

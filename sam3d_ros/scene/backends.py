@@ -49,6 +49,8 @@ def make_object_backend(config: SceneConfig) -> ObjectBackend:
 
 
 def _lift(config: SceneConfig) -> ObjectBackend:
+    if config.gaussians.publish:
+        logger.warning("gaussians.publish has no effect: backend lift makes no splats")
     return OneByOne(LiftBackend(config.lift, config.objects.seed))
 
 

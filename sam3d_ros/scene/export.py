@@ -15,6 +15,7 @@
 """Names and files of what leaves the package: mesh files and ``scene.json``."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,19 +23,26 @@ from typing import Any
 import numpy as np
 
 from sam3d_ros.config import MeshConfig
+from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, write_mesh
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
+from sam3d_ros.objects.colored_points import points_of_splats
+from sam3d_ros.objects.splat_files import write_splats
+from sam3d_ros.objects.texture import TextureConfig, textured, write_textured
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.structures import (
     Choice,
     Floats,
     ObjectFlag,
+    ObjectReconstruction,
     Quality,
     SceneObject,
     SceneSnapshot,
     Settling,
     Similarity,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def scene_json(snapshot: SceneSnapshot) -> dict[str, Any]:
@@ -95,17 +103,56 @@ def pose_json(pose: Similarity) -> dict[str, Any]:
     }
 
 
-def write_meshes(snapshot: SceneSnapshot, directory: Path, config: MeshConfig) -> list[Path]:
-    """Write every object's mesh in each format; return the files."""
+def write_meshes(
+    snapshot: SceneSnapshot, directory: Path, config: MeshConfig, texture: str = "vertex_color"
+) -> list[Path]:
+    """Write every object's mesh in each format; return the files.
+
+    Args:
+        snapshot: The objects.
+        directory: Where the files go.
+        config: Tells the up-axis of ``.glb`` files.
+        texture: As ``ObjectsConfig.texture``.
+
+    Raises:
+        DependencyError: Textures are to be baked and xatlas is not installed.
+    """
     files = []
     for known in snapshot.objects:
         stem = object_name(known.track_id, known.class_id)
         for suffix in MESH_SUFFIXES:
             path = directory / f"{stem}{suffix}"
-            up_axis = config.glb_up_axis if suffix == ".glb" else "z"
-            write_mesh(known.reconstruction.mesh_object, path, up_axis)
+            if suffix == ".glb" and texture == "baked":
+                _write_baked(known.reconstruction, path, config.glb_up_axis)
+            else:
+                up_axis = config.glb_up_axis if suffix == ".glb" else "z"
+                mesh = known.reconstruction.mesh_object
+                write_mesh(mesh, path, up_axis, colors=texture != "none")
             files.append(path)
     return files
+
+
+def write_splat_files(snapshot: SceneSnapshot, directory: Path) -> list[Path]:
+    """Write the splats of every object that has some, in its own frame; return the files."""
+    files = []
+    for known in snapshot.objects:
+        if (splats := known.reconstruction.splats) is not None:
+            path = directory / f"{object_name(known.track_id, known.class_id)}_splats.ply"
+            write_splats(path, splats)
+            files.append(path)
+    return files
+
+
+def _write_baked(reconstruction: ObjectReconstruction, path: Path, up_axis: str) -> None:
+    """Write a mesh with a texture; with colours of its vertices where it can have none."""
+    mesh, colored = reconstruction.mesh_object, points_of_splats(reconstruction.splats)
+    try:
+        shown = textured(mesh, TextureConfig(), colored)
+    except ReconstructionError as error:
+        logger.warning("%s gets no texture: %s", path.name, error)
+        write_mesh(mesh, path, up_axis)
+        return
+    write_textured(shown, path, up_axis)
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:

@@ -17,18 +17,32 @@
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.follower import DepthFollower
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
+from sam3d_ros.scene.reconstructor import Reconstructor
 
 
-def local_pipeline(config: SceneConfig, backend: ObjectBackend | None = None) -> ScenePipeline:
-    """Build the pipeline of ``sam3d offline`` and of everybody who imports this package."""
-    return ScenePipeline(config, local_reconstructor(config, backend), DepthFollower())
+def local_pipeline(
+    config: SceneConfig,
+    backend: ObjectBackend | None = None,
+    reconstructor: Reconstructor | None = None,
+) -> ScenePipeline:
+    """Build the pipeline of ``sam3d offline`` and of everybody who imports this package.
+
+    Args:
+        config: Its settings.
+        backend: What reconstructs; the one that the config names unless given.
+        reconstructor: What uses that; it keeps nothing, so several pipelines may share one.
+    """
+    reconstructor = reconstructor or local_reconstructor(config, backend)
+    return ScenePipeline(config, reconstructor, DepthFollower())
 
 
 def local_reconstructor(
     config: SceneConfig, backend: ObjectBackend | None = None
 ) -> FrameReconstructor:
     """Build a reconstructor with the backend that the config names, or another one."""
-    return FrameReconstructor(config, backend or make_object_backend(config))
+    backend = backend or make_object_backend(config)
+    return FrameReconstructor(config, backend, make_point_estimator(config))

@@ -16,11 +16,12 @@
 
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sam3d_ros.config import ObjectsConfig, SceneConfig, WeightsConfig
+from sam3d_ros.config import GaussiansConfig, ObjectsConfig, SceneConfig, WeightsConfig
 from sam3d_ros.errors import ConfigError, WeightsError, WeightsMissingError
 from sam3d_ros.objects.files import GEOMETRY_FILE
 from sam3d_ros.objects.random_weights import write_random_weights
@@ -69,6 +70,13 @@ def test_auto_with_a_folder_that_is_no_good_warns(
     assert make_object_backend(config_of("auto", tmp_path)).name == "lift"
     assert [record.levelname for record in log.records] == ["WARNING"]
     assert "neither a torch.save archive" in log.text
+
+
+def test_splats_that_lift_cannot_make_are_a_warning(log: pytest.LogCaptureFixture) -> None:
+    config = replace(config_of("lift", ""), gaussians=GaussiansConfig(publish=True))
+    make_object_backend(config)
+    assert [record.levelname for record in log.records] == ["WARNING"]
+    assert "backend lift makes no splats" in log.text
 
 
 def test_auto_does_not_hide_a_device_that_is_not_there(folder: Path) -> None:

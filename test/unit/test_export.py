@@ -16,6 +16,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,18 @@ import pytest
 import trimesh
 
 from sam3d_ros.config import MeshConfig
-from sam3d_ros.errors import ConfigError
+from sam3d_ros.errors import ConfigError, ReconstructionError
 from sam3d_ros.geometry.mesh_files import write_mesh
-from sam3d_ros.scene.export import object_name, scene_json, write_json, write_meshes
+from sam3d_ros.objects import texture as texture_module
+from sam3d_ros.objects.splat_files import read_splats
+from sam3d_ros.objects.texture import Chart, TextureConfig
+from sam3d_ros.scene.export import (
+    object_name,
+    scene_json,
+    write_json,
+    write_meshes,
+    write_splat_files,
+)
 from sam3d_ros.structures import (
     Mesh,
     ObjectReconstruction,
@@ -35,6 +45,7 @@ from sam3d_ros.structures import (
     SceneObject,
     SceneSnapshot,
     Similarity,
+    Splats,
 )
 
 
@@ -114,6 +125,87 @@ def test_scene_json_is_standard_json_and_says_null_where_nothing_was_measured(
     assert known["quality"]["depth_residual_m"] is None
     assert known["quality"]["silhouette_iou"] == 0.9
     assert known["camera_from_object"]["quat_wxyz"] == [1.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("suffix", [".glb", ".ply"])
+def test_meshes_without_colours_have_none(
+    suffix: str, snapshot: SceneSnapshot, tmp_path: Path
+) -> None:
+    kinds = []
+    for texture in ("vertex_color", "none"):
+        write_meshes(snapshot, tmp_path / texture, MeshConfig(), texture)
+        path = tmp_path / texture / f"sam3d_coffee_mug_3{suffix}"
+        kinds.append(trimesh.load(path, force="mesh", process=False).visual.kind)
+    assert kinds == ["vertex", None]
+
+
+def corner_chart(mesh: Mesh, config: TextureConfig) -> Chart:
+    """Stand in for xatlas: all triangles lie upon each other."""
+    num = len(mesh.triangles)
+    corner = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    return Chart(
+        source=mesh.triangles.ravel().astype(np.int64),
+        triangles=np.arange(3 * num).reshape(num, 3),
+        uv=np.tile(corner, (num, 1)),
+        width=32,
+        height=32,
+    )
+
+
+def red_splats() -> Splats:
+    quats_wxyz = np.tile(np.float32([1, 0, 0, 0]), (9, 1))
+    sh_dc = np.tile(np.float32([0.5, -0.5, -0.5]) / 0.28209479, (9, 1))
+    ones = np.ones((9, 3), np.float32)
+    return Splats(
+        means=0.01 * ones,
+        scales=0.01 * ones,
+        quats_wxyz=quats_wxyz,
+        opacities=ones[:, 0],
+        sh_dc=sh_dc,
+    )
+
+
+def with_splats(snapshot: SceneSnapshot, splats: Splats) -> SceneSnapshot:
+    (known,) = snapshot.objects
+    reconstruction = replace(known.reconstruction, splats=splats)
+    return replace(snapshot, objects=(replace(known, reconstruction=reconstruction),))
+
+
+def test_a_baked_texture_shows_the_splats_where_there_are_some(
+    snapshot: SceneSnapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texture_module, "unwrapped", corner_chart)
+    colors = []
+    for number, shown in enumerate((snapshot, with_splats(snapshot, red_splats()))):
+        files = write_meshes(shown, tmp_path / str(number), MeshConfig(), "baked")
+        assert [path.suffix for path in files] == [".glb", ".ply"]
+        read = trimesh.load(files[0], force="mesh")
+        colors.append(np.asarray(read.visual.material.baseColorTexture.convert("RGB"))[5, 5])
+        assert np.ptp(read.vertices, axis=0) == pytest.approx([0.1, 0.2, 0.3])
+        assert trimesh.load(files[1], force="mesh").visual.kind == "vertex"
+    np.testing.assert_array_equal(colors, [[128, 128, 128], [255, 0, 0]])
+
+
+def test_a_mesh_that_can_have_no_texture_keeps_its_colours_and_the_log_says_so(
+    snapshot: SceneSnapshot,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(mesh: Mesh, config: TextureConfig) -> Chart:
+        raise ReconstructionError("a mesh to be textured must have triangles, has none")
+
+    monkeypatch.setattr(texture_module, "unwrapped", refuse)
+    files = write_meshes(snapshot, tmp_path, MeshConfig(), "baked")
+    assert trimesh.load(files[0], force="mesh").visual.kind == "vertex"
+    assert "sam3d_coffee_mug_3.glb gets no texture" in caplog.text
+
+
+def test_splats_are_written_where_there_are_some(snapshot: SceneSnapshot, tmp_path: Path) -> None:
+    assert write_splat_files(snapshot, tmp_path) == []
+    (path,) = write_splat_files(with_splats(snapshot, red_splats()), tmp_path)
+    assert path.name == "sam3d_coffee_mug_3_splats.ply"
+    np.testing.assert_allclose(read_splats(path).means, red_splats().means)
 
 
 def test_each_object_is_written_in_each_format(snapshot: SceneSnapshot, tmp_path: Path) -> None:

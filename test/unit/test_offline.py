@@ -15,6 +15,7 @@
 """``sam3d offline``: what lands on disk, and that nothing of the input is lost on the way."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,6 +40,8 @@ from sam3d_ros.evaluation.synthetic import (
 )
 from sam3d_ros.evaluation.synthetic_render import Quality
 from sam3d_ros.geometry.cameras import camera_from_fov
+from sam3d_ros.objects.random_weights import write_random_weights
+from sam3d_ros.objects.splat_files import read_splats
 from sam3d_ros.ros.assembler import TimeJump
 from sam3d_ros.structures import Frame
 
@@ -111,6 +114,75 @@ def test_every_frame_has_a_row_and_a_failed_mask_says_why(
     assert code == 1  # nothing was reconstructed
     assert row["code"] == "MASK_EMPTY"
     assert [failure["code"] for failure in row["failures"]] == ["MASK_EMPTY", "MASK_EMPTY"]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_random_weights(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> list[str]:
+    """Return arguments with which untrained weights take seconds."""
+    settings = tmp_path / "quick.yaml"
+    settings.write_text(
+        "/**: {ros__parameters: {device: cpu, objects.stage1_steps: 2, objects.stage2_steps: 2}}"
+    )
+    return ["--params", str(settings), "--backend", "sam3d"]
+
+
+def test_splats_are_written_when_asked_for(
+    scene_folder: Path, weights: Path, quick: list[str], tmp_path: Path
+) -> None:
+    arguments = ["offline", str(scene_folder), "--weights", str(weights), *quick]
+
+    assert main([*arguments, "-o", str(tmp_path / "without")]) == 0
+    assert main([*arguments, "-o", str(tmp_path / "with"), "--splats"]) == 0
+
+    assert list((tmp_path / "without").glob("*_splats.ply")) == []
+    scene = json.loads((tmp_path / "with" / "scene.json").read_text())
+    files = sorted((tmp_path / "with").glob("*_splats.ply"))
+    assert [path.name for path in files] == sorted(scene["splats"])
+    assert len(files) == len(scene["objects"]) == 2
+    for path in files:
+        mesh = trimesh.load(path.with_name(path.name.replace("_splats", "")), force="mesh")
+        reach = np.ptp(mesh.vertices, axis=0).max()
+        middle = read_splats(path).means.mean(axis=0)
+        np.testing.assert_allclose(middle, mesh.vertices.mean(axis=0), atol=0.5 * reach)
+
+
+def test_an_image_without_depth_is_reconstructed_where_the_depth_model_is(
+    scene_folder: Path, weights: Path, quick: list[str], tmp_path: Path
+) -> None:
+    blind = tmp_path / "blind"
+    shutil.copytree(scene_folder, blind)
+    for path in blind.glob("depth*.png"):
+        path.unlink()
+    arguments = ["offline", str(blind), "--weights", str(weights), *quick]
+
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 0
+
+    scene = json.loads((tmp_path / "out" / "scene.json").read_text())
+    assert len(scene["objects"]) == 2
+    for known in scene["objects"]:
+        assert known["scale_source"] == "MONOCULAR"
+        assert "a guess" in known["notes"][0]
+        assert known["quality"]["depth_residual_m"] is None
+
+
+def test_textures_that_cannot_be_baked_are_refused_before_anything_is_reconstructed(
+    scene_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "xatlas", None)
+    output = tmp_path / "out"
+
+    assert main(["offline", str(scene_folder), "-o", str(output), "--texture", "baked"]) == 1
+
+    assert "python3 -m pip install xatlas" in capsys.readouterr().err
+    assert not output.exists()
 
 
 @pytest.fixture
@@ -188,9 +260,10 @@ def test_nothing_of_ros_is_imported(scene_folder: Path, tmp_path: Path) -> None:
     [
         (["/nowhere", "-o", "out"], "does not exist"),
         ([".", "-o", "out", "--backend", "magic"], "backend must be one of"),
+        ([".", "-o", "out", "--texture", "shiny"], "texture must be one of"),
         ([".", "-o", "out", "--params", "/nowhere.yaml"], "cannot read the parameter file"),
     ],
-    ids=["input", "backend", "params"],
+    ids=["input", "backend", "texture", "params"],
 )
 def test_a_mistake_of_the_user_is_one_sentence_and_exit_code_1(
     arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]
