@@ -319,7 +319,7 @@ class SettleConfig(Checked):
         3.0, "Objects on an edge are tilted onto a face by no more, degrees", 0.0, 30.0
     )
     max_departure: float = setting(
-        0.003, "The visible surface leaves the measured depth by no more, m", 0.0, 1.0
+        0.002, "The visible surface leaves the measured depth by no more, m", 0.0, 1.0
     )
 
 

@@ -17,6 +17,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from sam3d_ros.config import SettleConfig
@@ -36,6 +37,7 @@ from sam3d_ros.structures import (
 # Standard deviation of a place of which no covariance is known: of one seen all over, and of one
 # of which nothing was seen.
 SEEN_M, UNSEEN_M = 0.002, 0.006
+NOTHING = np.zeros((0, 3))
 
 
 def settled(
@@ -63,7 +65,7 @@ def settled(
         _body(reconstruction, observation)
         for reconstruction, observation in zip(reconstructions, observations, strict=True)
     ]
-    obstacles = [Body(mesh, np.zeros((0, 3)), np.zeros((3, 3))) for mesh in fixed]
+    obstacles = [Body(mesh, np.zeros((3, 3)), NOTHING, NOTHING) for mesh in fixed]
     found = settle([*bodies, *obstacles], support, _limits(config))
     return [
         _moved(*each)
@@ -80,10 +82,14 @@ def _limits(config: SettleConfig) -> SettlingLimits:
 
 
 def _body(reconstruction: ObjectReconstruction, observation: Observation) -> Body:
+    mask = observation.mask.astype(np.uint8)
+    rim = observation.mask & (cv2.erode(mask, np.ones((3, 3), dtype=np.uint8)) == 0)
+    points = observation.points_camera[rim]
     return Body(
         reconstruction.mesh_object.transformed(reconstruction.camera_from_object),
-        observation.object_points_camera,
         _variance_m2(reconstruction),
+        observation.object_points_camera,
+        points[np.isfinite(points).all(axis=-1)],
     )
 
 

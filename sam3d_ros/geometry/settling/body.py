@@ -24,10 +24,11 @@ from sam3d_ros.errors import ShapeError
 from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.structures import Bools, Floats, Mesh, Similarity
 
-NUM_SAMPLES = 1500  # of the surface; more where vertices are denser
-NUM_POINTS = 500  # of these that are compared with one other object
+NUM_SAMPLES = 1500  # of the surface
+NUM_VERTICES = 2500  # besides; coarse meshes have fewer, and their corners count
+NUM_POINTS = 500  # of both that are compared with one other object
 NUM_MEASURED = 150
-FAR_OFF = 90.0  # percentile of the distances of measured points: the visible surface as a whole
+FAR_OFF = 90.0  # percentile of what measured points are off: the visible surface as a whole
 
 
 class Body:
@@ -36,13 +37,16 @@ class Body:
     Poses that methods take are rigid and say where the body is now: ``now_from_start``.
     """
 
-    def __init__(self, mesh_camera: Mesh, measured: Floats, variance_m2: Floats) -> None:
+    def __init__(
+        self, mesh_camera: Mesh, variance_m2: Floats, measured: Floats, outline: Floats
+    ) -> None:
         """Take over a mesh.
 
         Args:
             mesh_camera: In metres, closed.
-            measured: Points of the sensor on the object, ``(N, 3)``; may be none.
             variance_m2: Covariance of the position, ``(3, 3)``; zero does not move.
+            measured: Points on the object that the camera measured, ``(N, 3)``; may be none.
+            outline: Those of them that are where the object ends in the image, ``(M, 3)``.
 
         Raises:
             ShapeError: The mesh has no triangles.
@@ -51,7 +55,7 @@ class Body:
             raise ShapeError("a mesh to settle must have triangles, got none; check the backend")
         self._mesh = mesh_camera
         self.vertices = np.asarray(mesh_camera.vertices, dtype=np.float64)
-        self.measured = measured[:: max(1, len(measured) // NUM_MEASURED)].astype(np.float64)
+        self.measured, self.outline = _thinned(measured), _thinned(outline)
         self.variance_m2 = variance_m2
         self.low, self.high = self.vertices.min(axis=0), self.vertices.max(axis=0)
 
@@ -73,7 +77,7 @@ class Body:
 
     @cached_property
     def points(self) -> Floats:
-        """Points on the surface, ``(N, 3)``: uniform over the area, and all vertices."""
+        """Points on the surface, ``(N, 3)``: uniform over the area, and vertices."""
         (a, b, c), normals = self._corners_and_normals
         areas = np.linalg.norm(normals, axis=1)
         rng = np.random.default_rng(0)
@@ -82,7 +86,8 @@ class Body:
         chosen = np.minimum(drawn, len(areas) - 1)
         r1, r2 = np.sqrt(rng.random((NUM_SAMPLES, 1))), rng.random((NUM_SAMPLES, 1))
         drawn_points = (1 - r1) * a[chosen] + r1 * (1 - r2) * b[chosen] + r1 * r2 * c[chosen]
-        return np.concatenate((drawn_points, self.vertices))
+        stride = -(-len(self.vertices) // NUM_VERTICES)
+        return np.concatenate((drawn_points, self.vertices[::stride]))
 
     @cached_property
     def center_of_mass(self) -> Floats:
@@ -126,17 +131,30 @@ class Body:
         hits = self.scene.cast_rays(_tensor(rays), nthreads=NUM_THREADS)
         return hits["t_hit"].numpy().astype(np.float64)
 
-    def off_m(self, now_from_start: Similarity) -> float:
-        """Return how far the visible surface is from where it was measured; 0 if it was not."""
-        if not len(self.measured):
-            return 0.0
-        points = now_from_start.inverse().apply(self.measured)
-        distance_m = self.scene.compute_distance(_tensor(points), nthreads=NUM_THREADS).numpy()
-        return float(np.percentile(distance_m, FAR_OFF))
+    def off_m(self, now_from_start: Similarity) -> Floats:
+        """Return how far the visible surface is from its measured depth, and from its outline.
+
+        Depth is compared along the rays of the camera; where these miss the body, the distance of
+        the measured point counts, as it does along the outline. 0 where nothing was measured.
+        """
+        start_from_now = now_from_start.inverse()
+        measured, outline = (start_from_now.apply(each) for each in (self.measured, self.outline))
+        eye = start_from_now.translation_m
+        rays = np.concatenate((np.broadcast_to(eye, measured.shape), measured - eye), axis=1)
+        hits = self.scene.cast_rays(_tensor(rays), nthreads=NUM_THREADS)["t_hit"].numpy()
+        missed = ~np.isfinite(hits)
+        off_m = np.abs(hits - 1.0) * self.measured[:, 2]
+        off_m[missed] = self._distance_m(measured[missed])
+        return np.array([_percentile(off_m), _percentile(self._distance_m(outline))])
+
+    def _distance_m(self, points: Floats) -> Floats:
+        """Distance of points ``(N, 3)`` to the surface at the start, ``(N,)``."""
+        distance_m: Floats = np.linalg.norm(self.nearest(points) - points, axis=1)
+        return distance_m
 
     @cached_property
-    def off_at_start_m(self) -> float:
-        """How far the visible surface was from where it was measured before anything moved."""
+    def off_at_start_m(self) -> Floats:
+        """How far the visible surface was from what was measured at the start, ``(2,)``."""
         return self.off_m(Similarity.identity())
 
 
@@ -165,8 +183,9 @@ class Placed:
 
     @property
     def departure_m(self) -> float:
-        """How much farther the visible surface is from where it was measured than at the start."""
-        return self.body.off_m(self.now_from_start) - self.body.off_at_start_m
+        """How much farther the visible surface is from what was measured than at the start."""
+        farther_m = self.body.off_m(self.now_from_start) - self.body.off_at_start_m
+        return float(farther_m.max())
 
     def points_within(self, other: "Placed") -> Floats:
         """Return points of this body in the box of another, as the other had them at its start."""
@@ -175,6 +194,14 @@ class Placed:
         within = ((points > other.body.low) & (points < other.body.high)).all(axis=1)
         points = points[within]
         return points[:: max(1, -(-len(points) // NUM_POINTS))]
+
+
+def _thinned(points: Floats) -> Floats:
+    return np.asarray(points[:: max(1, len(points) // NUM_MEASURED)], dtype=np.float64)
+
+
+def _percentile(off_m: Floats) -> float:
+    return float(np.percentile(off_m, FAR_OFF)) if len(off_m) else 0.0
 
 
 def _tensor(values: Floats) -> o3d.core.Tensor:

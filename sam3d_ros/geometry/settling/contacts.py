@@ -14,8 +14,9 @@
 
 """Where two bodies overlap, and the way on which they part soonest."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -82,9 +83,22 @@ def contact(
 
 def contacts(placed: Sequence[Placed], up: Floats | None) -> list[Contact]:
     """Return how all pairs of bodies overlap."""
-    pairs = ((i, j) for i in range(len(placed)) for j in range(i + 1, len(placed)))
-    found = (contact((i, j), placed[i], placed[j], up) for i, j in pairs)
-    return [each for each in found if each is not None]
+    return contacts_anew([], range(len(placed)), placed, up)
+
+
+def contacts_anew(
+    before: Sequence[Contact],
+    moved: Collection[int],
+    placed: Sequence[Placed],
+    up: Floats | None,
+) -> list[Contact]:
+    """Return how all pairs of bodies overlap after some of them have moved."""
+    found = [each for each in before if each.first not in moved and each.second not in moved]
+    for pair in combinations(range(len(placed)), 2):
+        if pair[0] in moved or pair[1] in moved:
+            overlap = contact(pair, placed[pair[0]], placed[pair[1]], up)
+            found += [overlap] if overlap is not None else []
+    return sorted(found, key=lambda each: (each.first, each.second))
 
 
 def _boxes_overlap(first: Placed, second: Placed) -> bool:

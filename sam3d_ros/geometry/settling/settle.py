@@ -25,12 +25,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_ros.geometry.settling.body import Body, Placed
-from sam3d_ros.geometry.settling.contacts import TOUCHING_M, Contact, contact, contacts
+from sam3d_ros.geometry.settling.contacts import (
+    TOUCHING_M,
+    Contact,
+    contact,
+    contacts,
+    contacts_anew,
+)
 from sam3d_ros.geometry.settling.resting import at_rest, balance_m, height_m
 from sam3d_ros.structures import Floats, Settling, Similarity, SupportPlane
 
 STANDING_M = 5e-4  # heights over the support that need no change
 MAX_ROUNDS = 6  # overlap is measured anew
+LEFT_SHARE = 0.5  # of an overlap; with more of it left nobody is moved for it
 MAX_SWEEPS = 100
 SOLVED_M = 1e-6
 HALVINGS = 6  # of the share of a step that is too long
@@ -42,7 +49,7 @@ class SettlingLimits:
 
     max_shift_m: float = 0.02
     max_turn_rad: float = 0.05
-    max_departure_m: float = 0.003  # of the visible surface from where it was measured
+    max_departure_m: float = 0.002  # of the visible surface from its measured depth
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,6 +72,8 @@ def settle(
     up = None if support is None else support.normal_camera
     before = contacts(start, up)
     placed = _parted(start, before, support, limits)
+    if before:
+        placed = _worthwhile(start, placed, before, up)
     if support is not None:
         placed = _set_down(placed, support, limits)
         placed = _rolled(placed, support, limits)
@@ -86,19 +95,46 @@ def _parted(
     """Part bodies, and lift those that sink, until that is done or nothing may move on."""
     up = None if support is None else support.normal_camera
     give = np.ones(len(placed))  # 0: is where its limits allow
-    for number in range(MAX_ROUNDS):
-        asked = _asked(placed, found if number == 0 else contacts(placed, up), support, limits)
+    for _ in range(MAX_ROUNDS):
+        asked = _asked(placed, found, support, limits)
         steps = _steps(asked, [each.body.variance_m2 for each in placed], give)
-        moving = np.linalg.norm(steps, axis=1) > SOLVED_M
-        if not moving.any():
+        moving = np.flatnonzero(np.linalg.norm(steps, axis=1) > SOLVED_M).tolist()
+        if not moving:
             break
         placed = list(placed)
-        for index in np.flatnonzero(moving):
+        for index in moving:
             share = _allowed_share(placed[index], steps[index], limits)
             give[index] = float(share == 1.0)
-            if share > 0:
-                placed[index] = placed[index].shifted(share * steps[index])
+            placed[index] = placed[index].shifted(share * steps[index])
+        found = contacts_anew(found, moving, placed, up)
     return placed
+
+
+def _worthwhile(
+    start: Sequence[Placed], placed: Sequence[Placed], before: Sequence[Contact], up: Floats | None
+) -> list[Placed]:
+    """Put bodies back whose overlap is still there: moves that do not part them help nobody."""
+    after = contacts(placed, up)
+    result = list(placed)
+    for group in _groups(len(placed), [*before, *after]):
+        then_m, now_m = (
+            max((each.depth_m for each in found if each.first in group), default=0.0)
+            for found in (before, after)
+        )
+        if now_m > max(TOUCHING_M, LEFT_SHARE * then_m):
+            for index in group:
+                result[index] = start[index]
+    return result
+
+
+def _groups(num: int, found: Sequence[Contact]) -> list[set[int]]:
+    """Return the bodies of each heap of overlapping bodies, those alone by themselves."""
+    group_of = [{index} for index in range(num)]
+    for each in found:
+        joined = group_of[each.first] | group_of[each.second]
+        for index in joined:
+            group_of[index] = joined
+    return [group for index, group in enumerate(group_of) if index == min(group)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
