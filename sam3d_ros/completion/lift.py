@@ -18,14 +18,14 @@ import time
 from dataclasses import dataclass, field
 
 from sam3d_ros.completion.pose import object_from_work
-from sam3d_ros.completion.remainder import remainder_of
+from sam3d_ros.completion.remainder import remainders_of
 from sam3d_ros.completion.score import best_hypothesis
 from sam3d_ros.completion.surface import dressed
+from sam3d_ros.completion.views import views_of
 from sam3d_ros.completion.volume import Carving, filled, surface
 from sam3d_ros.completion.workspace import workspaces_of
 from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import DepthSparseError
-from sam3d_ros.geometry.evidence import view_evidence
 from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
 
 MIN_POINTS = 30
@@ -46,7 +46,10 @@ class _Clock:
 
 
 class LiftBackend:
-    """Completes objects from depth and mask alone; a ``protocols.SingleObjectBackend``."""
+    """Completes objects from depth and masks alone, of one view or several.
+
+    A ``protocols.SingleObjectBackend``.
+    """
 
     name = "lift"
 
@@ -68,18 +71,16 @@ class LiftBackend:
                 "that depth is registered to the image"
             )
         clock = _Clock()
-        evidence = view_evidence(observation)
-        workspaces = workspaces_of(observation, evidence)
+        views = views_of(observation)
+        workspaces = workspaces_of(views)
         clock.tick("evidence")
-        workspace, hypothesis = best_hypothesis(workspaces, evidence)
-        remainder = remainder_of(hypothesis, workspace, evidence)
+        workspace, hypothesis = best_hypothesis(workspaces)
+        remainders = remainders_of(hypothesis, workspace)
         clock.tick("hypotheses")
-        carving = Carving(
-            hypothesis=hypothesis, remainder=remainder, evidence=evidence, workspace=workspace
-        )
+        carving = Carving(hypothesis=hypothesis, remainders=remainders, workspace=workspace)
         vertices, triangles = surface(filled(carving, self._config.grid))
         clock.tick("surface")
-        mesh, quality = dressed(vertices, triangles, hypothesis, workspace, evidence, observation)
+        mesh, quality = dressed(vertices, triangles, hypothesis, workspace, views)
         mesh, work_from_object = object_from_work(mesh)
         clock.tick("colors")
         return ObjectReconstruction(
@@ -91,7 +92,7 @@ class LiftBackend:
                 seed=self._seed,
                 scale_source=observation.scale_source,
                 hypothesis=hypothesis.name,
-                notes=() if workspace.has_support else (WITHOUT_SUPPORT,),
+                notes=views.notes if workspace.has_support else (WITHOUT_SUPPORT, *views.notes),
             ),
             stage_s=clock.stage_s,
         )

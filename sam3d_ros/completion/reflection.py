@@ -21,7 +21,6 @@ import numpy as np
 from sam3d_ros.completion.hypotheses import Hull, hull_around, put_down
 from sam3d_ros.completion.symmetry import Judge
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.structures import Floats
 
 NUM_MIRRORS = 18  # directions of the mirror's normal
@@ -60,7 +59,6 @@ class Reflected:
     name: str
     reflection: Reflection
     hull: Hull
-    evidence: ViewEvidence
     workspace: Workspace
     tolerance_m: float = 0.0
 
@@ -76,8 +74,8 @@ class Reflected:
 
     def outside_m(self, points: Floats) -> Floats:
         """Signed distance of points ``(N, 3)``, ``(N,)``, to the hull carved from the far side."""
-        mirrored = self.workspace.camera_from_work.apply(self.reflection.apply(points))
-        return np.maximum(self.evidence.free_m(mirrored), self.hull.outside_m(points))
+        mirrored = self.reflection.apply(points)
+        return np.maximum(self.workspace.space.free_m(mirrored), self.hull.outside_m(points))
 
     def twins(self, points: Floats) -> Floats:
         """Map points to the side that was seen."""
@@ -155,15 +153,11 @@ def best_mirror(judge: Judge) -> tuple[Reflection, float]:
     return trials.one(best), float(trials.misfits(judge)[0][best])
 
 
-def reflected(
-    name: str, reflection: Reflection, workspace: Workspace, evidence: ViewEvidence
-) -> Reflected:
-    """Turn the view and a reflection into a solid."""
+def reflected(name: str, reflection: Reflection, workspace: Workspace) -> Reflected:
+    """Turn the views and a reflection into a solid."""
     both = np.concatenate((workspace.surface, reflection.apply(workspace.surface)))
     hull = hull_around(put_down(both, workspace))
-    return Reflected(
-        name=name, reflection=reflection, hull=hull, evidence=evidence, workspace=workspace
-    )
+    return Reflected(name=name, reflection=reflection, hull=hull, workspace=workspace)
 
 
 def _surprise(judge: Judge, moved: Floats) -> Floats:

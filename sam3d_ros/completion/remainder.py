@@ -24,8 +24,8 @@ import cv2
 import numpy as np
 
 from sam3d_ros.completion.hypotheses import Hypothesis
+from sam3d_ros.completion.space import PlacedEvidence
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.structures import Bools, Bytes, Floats
 
 MIN_SHARE = 0.01  # of the seen pixels; smaller patches are noise
@@ -36,26 +36,34 @@ NONE_M = -1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Remainder:
-    """A layer behind some of the seen surface."""
+    """A layer behind some of the surface that one view saw."""
 
     thickness_m: Floats  # (h, w), negative where nothing is left out
-    evidence: ViewEvidence
+    view: PlacedEvidence
 
     @property
     def is_empty(self) -> bool:
         """Whether the hypothesis explains everything."""
         return bool((self.thickness_m <= 0).all())
 
-    def outside_m(self, points_camera: Floats) -> Floats:
+    def outside_m(self, points: Floats) -> Floats:
         """Distance of points ``(N, 3)`` behind the layer, ``(N,)``; before it they count as in."""
-        outside: Floats = self.evidence.deeper_m(points_camera, self.thickness_m)
+        points_view = self.view.view_from_work.apply(points)
+        outside: Floats = self.view.evidence.deeper_m(points_view, self.thickness_m)
         return outside
 
 
-def remainder_of(hypothesis: Hypothesis, workspace: Workspace, evidence: ViewEvidence) -> Remainder:
+def remainders_of(hypothesis: Hypothesis, workspace: Workspace) -> tuple[Remainder, ...]:
+    """Find what each view saw outside a hypothesis, without the views that saw nothing there."""
+    found = [_remainder(hypothesis, workspace, view) for view in workspace.space.views]
+    return tuple(remainder for remainder in found if not remainder.is_empty)
+
+
+def _remainder(hypothesis: Hypothesis, workspace: Workspace, view: PlacedEvidence) -> Remainder:
     """Find the patches of the seen surface that lie outside a hypothesis."""
-    points_camera = evidence.points()[evidence.shown]
-    outside_m = hypothesis.outside_m(workspace.camera_from_work.inverse().apply(points_camera))
+    evidence = view.evidence
+    points_view = evidence.points()[evidence.shown]
+    outside_m = hypothesis.outside_m(view.view_from_work.inverse().apply(points_view))
     left_out = np.zeros(evidence.shown.shape, dtype=np.uint8)
     reliable = evidence.cosine[evidence.shown] > MIN_COSINE_LEFT_OUT
     left_out[evidence.shown] = reliable & (outside_m > MIN_TOLERANCES * workspace.tolerance_m)
@@ -71,7 +79,7 @@ def remainder_of(hypothesis: Hypothesis, workspace: Workspace, evidence: ViewEvi
         patch = labels == part
         if stats[part, cv2.CC_STAT_AREA] >= least:
             thickness_m[patch] = 2.0 * (_widened(within_px, patch) * pixel_m)[patch]
-    return Remainder(thickness_m=thickness_m, evidence=evidence)
+    return Remainder(thickness_m=thickness_m, view=view)
 
 
 def _joined(left_out: Bytes, workspace: Workspace) -> Bytes:

@@ -21,7 +21,6 @@ import numpy as np
 from sam3d_ros.completion.section import Axis, HalfSection, half_section
 from sam3d_ros.completion.symmetry import Judge, trimmed_mean
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.structures import Floats
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -145,9 +144,9 @@ def _lying(state: Floats, middle: Floats) -> Axes:
     )
 
 
-def revolved(name: str, axis: Axis, workspace: Workspace, evidence: ViewEvidence) -> Revolved:
-    """Turn the view about an axis into a solid."""
-    section = half_section(axis, workspace, evidence)
+def revolved(name: str, axis: Axis, workspace: Workspace) -> Revolved:
+    """Turn the views about an axis into a solid."""
+    section = half_section(axis, workspace)
     length_m, radius_m = section.high_m - section.low_m, float(section.radii[-1])
     reach = np.abs(axis.direction) * length_m / 2 + radius_m * np.sqrt(1 - axis.direction**2)
     centre = axis.point + axis.direction * (section.low_m + section.high_m) / 2

@@ -40,7 +40,6 @@ from sam3d_ros.completion.reflection import best_half_turn, best_mirror, reflect
 from sam3d_ros.completion.revolution import best_lying, best_standing, revolved
 from sam3d_ros.completion.symmetry import Judge, judge_of
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.evidence import ViewEvidence
 
 LYING_PRICE = 0.01
 LYING_WEIGHT = 2.0
@@ -60,15 +59,13 @@ class Scored:
     build: Callable[[], Hypothesis]
 
 
-def best_hypothesis(
-    workspaces: Sequence[Workspace], evidence: ViewEvidence
-) -> tuple[Workspace, Hypothesis]:
+def best_hypothesis(workspaces: Sequence[Workspace]) -> tuple[Workspace, Hypothesis]:
     """Search all families, build the hypothesis with the smallest score; return its frame too."""
-    scored = [_standing(judge_of(workspace, evidence)) for workspace in workspaces]
+    scored = [_standing(judge_of(workspace)) for workspace in workspaces]
     first = workspaces[0]
     if min(candidate.score for candidate in scored) > SURE:
         if first.has_support:
-            scored += _level(judge_of(first, evidence))
+            scored += _level(judge_of(first))
         scored.append(Scored(score=HULL_SCORE, workspace=first, build=lambda: hull_of(first)))
     best = min(scored, key=lambda candidate: candidate.score)
     return best.workspace, best.build()
@@ -79,30 +76,30 @@ def _standing(judge: Judge) -> Scored:
     return Scored(
         score=misfit,
         workspace=judge.workspace,
-        build=lambda: revolved("revolution, standing", axis, judge.workspace, judge.evidence),
+        build=lambda: revolved("revolution, standing", axis, judge.workspace),
     )
 
 
 def _level(judge: Judge) -> Iterator[Scored]:
     """Yield the hypotheses that need to know what is level."""
-    workspace, evidence = judge.workspace, judge.evidence
+    workspace = judge.workspace
     axis, misfit = best_lying(judge)
     yield Scored(
         score=LYING_WEIGHT * misfit + LYING_PRICE,
         workspace=workspace,
-        build=lambda: revolved("revolution, lying", axis, workspace, evidence),
+        build=lambda: revolved("revolution, lying", axis, workspace),
     )
     turn, misfit = best_half_turn(judge)
     yield Scored(
         score=misfit + HALF_TURN_PRICE,
         workspace=workspace,
-        build=lambda: reflected("half turn", turn, workspace, evidence),
+        build=lambda: reflected("half turn", turn, workspace),
     )
     mirror, misfit = best_mirror(judge)
     yield Scored(
         score=misfit + MIRROR_PRICE,
         workspace=workspace,
-        build=lambda: reflected("mirror", mirror, workspace, evidence),
+        build=lambda: reflected("mirror", mirror, workspace),
     )
     prism, misfit = best_prism(judge)
     yield Scored(score=misfit + PRISM_PRICE, workspace=workspace, build=lambda: prism)

@@ -26,7 +26,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.evidence import ViewEvidence, sampled
+from sam3d_ros.geometry.evidence import sampled
 from sam3d_ros.structures import Bools, Floats
 
 RING_SAMPLES = 48
@@ -96,8 +96,8 @@ class _Seen:
     normals: Floats  # (N, 2)
 
 
-def half_section(axis: Axis, workspace: Workspace, evidence: ViewEvidence) -> HalfSection:
-    """Collect what the view says about all rings about an axis."""
+def half_section(axis: Axis, workspace: Workspace) -> HalfSection:
+    """Collect what the views say about all rings about an axis."""
     radius_m, height_m = axis.cylindrical(workspace.surface)
     seen = _Seen(
         points=np.stack((height_m, radius_m), axis=1), normals=_section_normals(axis, workspace)
@@ -110,7 +110,7 @@ def half_section(axis: Axis, workspace: Workspace, evidence: ViewEvidence) -> Ha
     heights = np.arange(low_m - 3 * step_m, high_m + 4 * step_m, step_m)
     radii = np.arange(0.0, radius + step_m, step_m)
     ends_m = np.maximum(low_m - heights, heights - high_m)[:, None]
-    field_m = np.maximum(_rings_m(axis, heights, radii, workspace, evidence), ends_m)
+    field_m = np.maximum(_rings_m(axis, heights, radii, workspace), ends_m)
     field_m = np.maximum(field_m, -_cavity_m(field_m, heights, radii, seen))
     walls_m = _walls_m(heights, radii, seen, workspace.tolerance_m)
     at_most_m = field_m - MAX_WALL_TOLERANCES * workspace.tolerance_m
@@ -124,14 +124,12 @@ def half_section(axis: Axis, workspace: Workspace, evidence: ViewEvidence) -> Ha
     )
 
 
-def _rings_m(
-    axis: Axis, heights: Floats, radii: Floats, workspace: Workspace, evidence: ViewEvidence
-) -> Floats:
+def _rings_m(axis: Axis, heights: Floats, radii: Floats, workspace: Workspace) -> Floats:
     """Return the distance that all but ``MAX_FREE_RING`` of each ring stays below, ``(T, R)``."""
     points = axis.rings(heights, radii, RING_SAMPLES)
-    points_camera = workspace.camera_from_work.apply(points.reshape(-1, 3))
-    free_m = evidence.free_m(points_camera).reshape(points.shape[:3])
-    hidden = evidence.is_hidden(points_camera).reshape(points.shape[:3])
+    flat = points.reshape(-1, 3)
+    free_m = workspace.space.free_m(flat).reshape(points.shape[:3])
+    hidden = workspace.space.is_hidden(flat).reshape(points.shape[:3])
     return _upper_share(free_m, hidden)
 
 

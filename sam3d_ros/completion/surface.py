@@ -12,22 +12,24 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Dressing a closed surface: what the camera saw of it, colours, and how well it fits the view."""
+"""Dressing a closed surface: what cameras saw of it, colours, and how well it fits the view."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sam3d_ros.completion.hypotheses import Hypothesis
+from sam3d_ros.completion.views import View, Views
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.dressing import colors_nearby, fit_quality, view_surface
-from sam3d_ros.geometry.evidence import ViewEvidence
-from sam3d_ros.structures import Floats, Ints, Mesh, Observation, Quality
+from sam3d_ros.geometry.dressing import SurfaceView, colors_nearby, fit_quality, view_surface
+from sam3d_ros.geometry.measures import vertex_normals
+from sam3d_ros.structures import Bytes, Floats, Ints, Mesh, Quality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bare:
-    """A closed surface without colours, in the camera frame."""
+    """A closed surface without colours, in the frame of a camera."""
 
     vertices: Floats  # (V, 3)
     triangles: Ints  # (F, 3)
@@ -38,22 +40,46 @@ def dressed(
     triangles: Ints,
     hypothesis: Hypothesis,
     workspace: Workspace,
-    evidence: ViewEvidence,
-    observation: Observation,
+    views: Views,
 ) -> tuple[Mesh, Quality]:
-    """Colour a surface given in work; return it in work, and its fit to the observation."""
-    surface_camera = Bare(vertices=workspace.camera_from_work.apply(vertices), triangles=triangles)
-    view = view_surface(surface_camera, observation, evidence)
-    seen = view.seen
-    colors = np.zeros((len(vertices), 3), dtype=np.uint8)
-    colors[seen] = view.colors
-    if seen.any() and not seen.all():
-        twins = hypothesis.twins(vertices[~seen])
-        colors[~seen] = colors_nearby(vertices[seen], view.colors, twins)
+    """Colour a surface given in work; return it in work, and its fit to the present view."""
+    looks = [
+        _look(Bare(vertices=placed.view_from_work.apply(vertices), triangles=triangles), view)
+        for placed, view in zip(workspace.space.views, views.used, strict=True)
+    ]
+    seen = np.any([look.seen for look in looks], axis=0)
     mesh = Mesh(
         vertices=vertices.astype(np.float32),
         triangles=triangles.astype(np.int32),
-        colors=colors,
+        colors=np.zeros((len(vertices), 3), dtype=np.uint8),
         observed=seen.astype(np.float32),
     )
-    return mesh, fit_quality(mesh, view.raster, evidence)
+    colors = _best_colors(mesh, looks, workspace)
+    if seen.any() and not seen.all():
+        twins = hypothesis.twins(vertices[~seen])
+        colors[~seen] = colors_nearby(vertices[seen], colors[seen], twins)
+    mesh = replace(mesh, colors=colors)
+    return mesh, fit_quality(mesh, looks[0].raster, views.present.evidence)
+
+
+def _look(surface_view: Bare, view: View) -> SurfaceView:
+    return view_surface(surface_view, view.observation, view.evidence)
+
+
+def _best_colors(mesh: Mesh, looks: Sequence[SurfaceView], workspace: Workspace) -> Bytes:
+    """Return the colour of each vertex from the view with most pixels on the surface there."""
+    colors = mesh.colors.copy()
+    if len(looks) == 1:
+        colors[looks[0].seen] = looks[0].colors
+        return colors
+    normals = vertex_normals(mesh)
+    best = np.full(len(colors), -np.inf)
+    for look, view in zip(looks, workspace.space.views, strict=True):
+        sight = view.eye - mesh.vertices[look.seen]
+        distance = np.linalg.norm(sight, axis=1)
+        cosine = np.einsum("ni,ni->n", normals[look.seen], sight) / distance
+        per_m = cosine * view.evidence.matrix_px[0, 0] / distance
+        better = per_m > best[look.seen]
+        chosen = np.flatnonzero(look.seen)[better]
+        best[chosen], colors[chosen] = per_m[better], look.colors[better]
+    return colors

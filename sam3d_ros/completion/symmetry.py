@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How well a symmetry explains one view: move what was seen and look whether it may be there.
+"""How well a symmetry explains the views: move what was seen and look whether it may be there.
 
 A seen point that a symmetry moves to a place which the camera looked through contradicts it. One
 that is moved to the side facing the camera must even lie on the measured surface. What is moved
@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3d_ros.completion.space import PlacedEvidence
 from sam3d_ros.completion.workspace import Workspace
-from sam3d_ros.geometry.evidence import MIN_COSINE, ViewEvidence
-from sam3d_ros.structures import Floats, Ints
+from sam3d_ros.structures import Bools, Floats, Ints
 
 NUM_POINTS = 200
 TRUNCATION_SIGMAS = 4.0  # a residual beyond this and a pixel is simply wrong, however far
@@ -36,13 +36,11 @@ OUTLIERS = 0.15  # share of the points that may contradict: handles, lids, spout
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judge:
-    """A thinned set of seen points with normals, and the view to test moved copies against."""
+    """A thinned set of seen points with normals, and the views to test moved copies against."""
 
     points: Floats  # (N, 3) in work
     normals: Floats  # (N, 3)
-    eye: Floats  # (3,) the camera in work
     truncation_m: float
-    evidence: ViewEvidence
     workspace: Workspace
 
     def misfit(self, moved: Floats, normals: Floats, unjudged: float) -> Floats:
@@ -51,39 +49,42 @@ class Judge:
         A point moved to where something hides it counts as ``unjudged``.
         """
         flat = moved.reshape(-1, 3)
-        points_camera = self.workspace.camera_from_work.apply(flat)
-        free_m = self.evidence.free_m(points_camera).reshape(moved.shape[:-1])
-        hidden = self.evidence.is_hidden(points_camera).reshape(moved.shape[:-1])
-        sight = moved - self.eye
-        cosine = -np.einsum("...i,...i->...", normals, sight) / np.linalg.norm(sight, axis=-1)
-        facing = (cosine > FACING_COSINE) & ~hidden
-        residual_m = np.where(facing, np.abs(free_m), np.maximum(free_m, 0.0))
+        judged = [self._judged(view, moved, flat, normals) for view in self.workspace.space.views]
+        residual_m, hidden = judged[0]
+        for other_m, other_hidden in judged[1:]:
+            residual_m, hidden = np.maximum(residual_m, other_m), hidden & other_hidden
         if self.workspace.has_support:
             residual_m = np.maximum(residual_m, -moved[..., 2])
         misfit = np.minimum(residual_m / self.truncation_m, 1.0)
         return np.where(hidden & (misfit <= 0.0), unjudged, misfit)
 
+    @staticmethod
+    def _judged(
+        view: PlacedEvidence, moved: Floats, flat: Floats, normals: Floats
+    ) -> tuple[Floats, Bools]:
+        """Return how far off each moved point is for one view, and where it cannot say."""
+        free_m = view.free_m(flat).reshape(moved.shape[:-1])
+        hidden = view.is_hidden(flat).reshape(moved.shape[:-1])
+        sight = moved - view.eye
+        cosine = -np.einsum("...i,...i->...", normals, sight) / np.linalg.norm(sight, axis=-1)
+        facing = (cosine > FACING_COSINE) & ~hidden
+        return np.where(facing, np.abs(free_m), np.maximum(free_m, 0.0)), hidden
 
-def judge_of(workspace: Workspace, evidence: ViewEvidence) -> Judge:
+
+def judge_of(workspace: Workspace) -> Judge:
     """Prepare the test of symmetries of one object."""
-    eye = workspace.camera_from_work.inverse().translation_m
-    chosen = _even(workspace, eye)
+    chosen = _even(workspace)
     return Judge(
         points=workspace.surface[chosen],
         normals=workspace.normals[chosen],
-        eye=eye,
         truncation_m=TRUNCATION_SIGMAS * workspace.noise_m + workspace.pixel_m,
-        evidence=evidence,
         workspace=workspace,
     )
 
 
-def _even(workspace: Workspace, eye: Floats) -> Ints:
-    """Choose points evenly over the area, not over the image, which shows steep sides small."""
-    sight = workspace.surface - eye
-    distance = np.linalg.norm(sight, axis=1)
-    cosine = -np.einsum("ni,ni->n", workspace.normals, sight) / distance
-    area = np.cumsum(distance**2 / np.maximum(cosine, MIN_COSINE))
+def _even(workspace: Workspace) -> Ints:
+    """Choose points evenly over the area, not over the image."""
+    area = np.cumsum(workspace.area)
     num = min(NUM_POINTS, len(area))
     return np.asarray(np.searchsorted(area, (np.arange(num) + 0.5) / num * area[-1]))
 

@@ -14,6 +14,7 @@
 
 """The solid on a grid: a hypothesis, carved by what was seen, as a signed distance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,6 @@ from sam3d_ros.completion.hypotheses import Hypothesis
 from sam3d_ros.completion.remainder import Remainder
 from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.geometry.evidence import ViewEvidence
 from sam3d_ros.geometry.measures import is_closed
 from sam3d_ros.geometry.meshes import isosurface
 from sam3d_ros.structures import Floats, Ints
@@ -42,19 +42,17 @@ class Carving:
     """A hypothesis and everything that cuts it or adds to it."""
 
     hypothesis: Hypothesis
-    remainder: Remainder
-    evidence: ViewEvidence
+    remainders: Sequence[Remainder]
     workspace: Workspace
 
     def outside_m(self, points: Floats) -> Floats:
         """Signed distance of points ``(N, 3)`` to the carved solid, ``(N,)``, > 0 outside."""
-        points_camera = self.workspace.camera_from_work.apply(points)
-        free_m = self.evidence.free_m(points_camera)
+        free_m = self.workspace.space.free_m(points)
         outside_m = np.maximum(
             free_m - self.hypothesis.tolerance_m, self.hypothesis.outside_m(points)
         )
-        if not self.remainder.is_empty:
-            rest_m = np.maximum(free_m, self.remainder.outside_m(points_camera))
+        for remainder in self.remainders:
+            rest_m = np.maximum(free_m, remainder.outside_m(points))
             outside_m = np.minimum(outside_m, rest_m)
         if self.workspace.has_support:
             outside_m = np.maximum(outside_m, -points[:, 2])
