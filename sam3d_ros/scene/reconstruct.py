@@ -25,6 +25,7 @@ from sam3d_ros.scene.finishing import add_known, add_made
 from sam3d_ros.scene.knowing import Finding, KnownMeshes
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
+from sam3d_ros.scene.settling import settle_frame
 from sam3d_ros.scene.warmup import ball_on_table
 from sam3d_ros.structures import Frame
 
@@ -61,6 +62,7 @@ class FrameReconstructor:
         for finding in findings:
             if not finding.wants_mesh:
                 add_known(finding, result)
+        settle_frame(result, observed.observations, known, self._config.settle)
         return result
 
     def _make(

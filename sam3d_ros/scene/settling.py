@@ -14,6 +14,7 @@
 
 """The optional step after all objects of a frame: none overlaps, floats or sinks."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -26,11 +27,13 @@ from sam3d_ros.geometry.evidence import camera_of, view_evidence
 from sam3d_ros.geometry.raster import render
 from sam3d_ros.geometry.settling.body import Body
 from sam3d_ros.geometry.settling.settle import Settled, SettlingLimits, settle
+from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
 from sam3d_ros.structures import (
     Floats,
     Mesh,
     ObjectReconstruction,
     Observation,
+    RefinementStatus,
     SupportPlane,
 )
 
@@ -71,6 +74,43 @@ def settled(
         _moved(*each)
         for each in zip(reconstructions, observations, found[: len(bodies)], strict=True)
     ]
+
+
+def settle_frame(
+    result: ReconstructedFrame,
+    observations: Sequence[Observation],
+    known: Sequence[KnownObject],
+    config: SettleConfig,
+) -> None:
+    """Settle what was made of one frame, around the known objects that were measured in it.
+
+    Args:
+        result: Changed in place, where settling is enabled.
+        observations: Of the frame, at least those of the instances.
+        known: Objects of which some were measured.
+        config: See ``settled``.
+    """
+    if not (config.enabled and result.instances):
+        return
+    started = time.perf_counter()
+    seen = {each.instance.instance_id: each for each in observations}
+    meshes = {each.track_id: each.mesh_object for each in known}
+    moved = settled(
+        [each.reconstruction for each in result.instances],
+        [seen[each.instance_id] for each in result.instances],
+        config,
+        support=result.support,
+        fixed=[
+            meshes[each.track_id].transformed(each.camera_from_object)
+            for each in result.measured
+            if each.refinement.status is RefinementStatus.ACCEPTED
+        ],
+    )
+    result.instances = [
+        replace(instance, reconstruction=reconstruction)
+        for instance, reconstruction in zip(result.instances, moved, strict=True)
+    ]
+    result.stage_s["settle"] = time.perf_counter() - started
 
 
 def _limits(config: SettleConfig) -> SettlingLimits:

@@ -14,16 +14,20 @@
 
 """The step that makes the objects of one image stand beside each other: what it moves, what not."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scenes import box, camera_from_world, placed, scene
 
-from sam3d_ros.config import SceneConfig, SettleConfig
+from sam3d_ros.config import SceneConfig, SettleConfig, TrackingConfig
 from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.protocols import Cancelled, ObjectOutcome, never
 from sam3d_ros.scene.export import scene_json
 from sam3d_ros.scene.observe import observe
+from sam3d_ros.scene.reconstruct import FrameReconstructor
+from sam3d_ros.scene.reconstructor import KnownObject
 from sam3d_ros.scene.settling import settled
 from sam3d_ros.structures import (
     Floats,
@@ -125,6 +129,57 @@ def test_known_objects_stay_and_the_others_make_room(observations: list[Observat
     known = box_at(-0.03).transformed(VIEW)
     (right,) = settled([made(box_at(0.028))], observations[1:], ON, support=TABLE, fixed=[known])
     assert box_world(right)[0, 1] == pytest.approx(0.0, abs=3e-4)
+
+
+class Made:
+    """A backend that always makes the same objects of the masks, in their order."""
+
+    name = "test"
+    wants_warmup = False
+
+    def __init__(self, objects: Sequence[ObjectReconstruction]) -> None:
+        self._objects = objects
+
+    def reconstruct(
+        self, observations: Sequence[Observation], cancelled: Cancelled = never
+    ) -> list[ObjectOutcome]:
+        return list(self._objects)
+
+
+def test_the_reconstructor_settles_all_objects_of_a_frame() -> None:
+    frame = scene([box_at(-0.03), box_at(0.03)], VIEW).frame
+    backend = Made([made(box_at(-0.03)), made(box_at(0.026))])
+    unsettled = FrameReconstructor(SceneConfig(), backend).reconstruct(frame)
+    result = FrameReconstructor(SceneConfig(settle=ON), backend).reconstruct(frame)
+    assert [each.reconstruction.settling for each in unsettled.instances] == [None, None]
+    for each in result.instances:
+        assert each.reconstruction.settling is not None
+        assert each.reconstruction.settling.overlap_before_m > 0.003
+        assert each.reconstruction.settling.overlap_m < 3e-4
+    assert result.stage_s["settle"] > 0
+    assert "settle" not in unsettled.stage_s
+
+
+def test_the_reconstructor_leaves_measured_objects_where_they_are() -> None:
+    frame = scene([box_at(-0.03), box_at(0.03)], VIEW).frame
+    known = made(box_at(-0.03))
+    there = KnownObject(
+        track_id=7,
+        revision=1,
+        class_id="object",
+        mesh_object=known.mesh_object,
+        camera_from_object=known.camera_from_object,
+        sigma_m=0.002,
+        sigma_rad=0.02,
+    )
+    config = SceneConfig(settle=ON, tracking=TrackingConfig(min_new_surface=1.0))
+    backend = Made([made(box_at(0.028))])
+    result = FrameReconstructor(config, backend).reconstruct(frame, known=[there])
+    (measured,), (instance,) = result.measured, result.instances
+    assert measured.track_id == 7
+    left = box_world(replace(known, camera_from_object=measured.camera_from_object))
+    assert left[1, 1] == pytest.approx(0.0, abs=0.001)
+    assert box_world(instance.reconstruction)[0, 1] == pytest.approx(left[1, 1], abs=4e-4)
 
 
 def test_without_a_support_objects_are_parted_only(observations: list[Observation]) -> None:
