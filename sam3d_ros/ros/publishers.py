@@ -26,6 +26,7 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.msg import FrameReport, ObjectMesh
 from sam3d_ros.ros import markers
 from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, cloud_points, header_of, mesh_msg
+from sam3d_ros.ros.gaussians import GaussianClouds
 from sam3d_ros.ros.latch import Latch
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
@@ -50,6 +51,10 @@ class Outputs:
         self._meshes = self._publisher(ObjectMesh, "~/meshes", latched(num_latched))
         self._points = self._publisher(PointCloud2, "~/object_points", reliable(5))
         self._reports = self._publisher(FrameReport, "~/report", reliable(10))
+        self._gaussians: GaussianClouds | None = None
+        if config.gaussians.publish:
+            topic = self._publisher(PointCloud2, "~/gaussians", latched(num_latched))
+            self._gaussians = GaussianClouds(topic.publish, num_latched)
         self.poses = PoseOutputs(self._publisher, config)
         self._revisions: dict[int, int] = {}  # what was sent, by track id
         self._marker_latch: Latch[MarkerMsg] = Latch(self._markers.publish, num_latched)
@@ -79,6 +84,8 @@ class Outputs:
             if self._revisions.pop(track_id, None) is not None:
                 self._marker_latch.retire(track_id, markers.deletion(track_id))
                 self._mesh_latch.forget(track_id)
+                if self._gaussians is not None:
+                    self._gaussians.remove(track_id)
 
     def send_report(self, report: FrameReport) -> None:
         """Send one report."""
@@ -110,6 +117,8 @@ class Outputs:
             self._marker_latch.send(known.track_id, markers.mesh_marker(known, name))
         elif style == "box":
             self._marker_latch.send(known.track_id, markers.box_marker(known, name))
+        if self._gaussians is not None:
+            self._gaussians.send(known, name)
 
     def _send_points(self, snapshot: SceneSnapshot) -> None:
         clouds = [
