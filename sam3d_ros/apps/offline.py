@@ -33,12 +33,14 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode, Sam3dError
 from sam3d_ros.evaluation.datasets import scene_folders
 from sam3d_ros.objects.texture import check_textures
+from sam3d_ros.protocols import ObjectBackend, PointEstimator
 from sam3d_ros.ros.assembler import Refusal, TimeJump
+from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.export import scene_json, write_json, write_meshes, write_splat_files
-from sam3d_ros.scene.local import local_pipeline, local_reconstructor
+from sam3d_ros.scene.local import local_pipeline
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.scene.pipeline import ScenePipeline
-from sam3d_ros.scene.reconstructor import Reconstructor
 from sam3d_ros.scene.verdict import Verdict, verdict_of
 from sam3d_ros.structures import Bytes, Frame, SceneObject, SceneSnapshot
 
@@ -92,20 +94,28 @@ def run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     if config.objects.texture == "baked":
         check_textures()  # before anything is reconstructed
-    reconstructor = local_reconstructor(config)
+    models = _Models(make_object_backend(config), make_point_estimator(config))
     if is_bag(arguments.input):
         with Bag(arguments.input) as bag:
             topics = _topics(bag, arguments)
             source = bag_source(arguments.input.stem, bag, topics, config)
-            return _reconstruct(source, config, reconstructor, arguments.output)
+            return _reconstruct(source, config, models, arguments.output)
     folders = scene_folders(arguments.input)
     alone = folders == [arguments.input]
     codes = []
     for folder in folders:
         source = scene_source(folder, arguments.depth_file, arguments.lidar)
         output = arguments.output if alone else arguments.output / source.name
-        codes.append(_reconstruct(source, config, reconstructor, output))
+        codes.append(_reconstruct(source, config, models, output))
     return max(codes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """What takes long to load, for all sources."""
+
+    backend: ObjectBackend
+    estimator: PointEstimator | None
 
 
 @dataclass(slots=True)
@@ -166,13 +176,11 @@ def _topics(bag: Bag, arguments: argparse.Namespace) -> BagTopics:
     return topics
 
 
-def _reconstruct(
-    source: Source, config: NodeConfig, reconstructor: Reconstructor, output: Path
-) -> int:
+def _reconstruct(source: Source, config: NodeConfig, models: _Models, output: Path) -> int:
     """Put one source through a pipeline of its own and write what came out."""
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    pipeline = local_pipeline(config, reconstructor=reconstructor)
+    pipeline = local_pipeline(config, models.backend, models.estimator)
     progress = tqdm(
         source.items, total=source.num_frames, desc=source.name, unit="frame", disable=None
     )

@@ -15,34 +15,34 @@
 """Wire a pipeline that reconstructs in the process that calls it."""
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.protocols import ObjectBackend
+from sam3d_ros.protocols import ObjectBackend, PointEstimator
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.follower import DepthFollower
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
-from sam3d_ros.scene.reconstructor import Reconstructor
 
 
 def local_pipeline(
     config: SceneConfig,
     backend: ObjectBackend | None = None,
-    reconstructor: Reconstructor | None = None,
+    estimator: PointEstimator | None = None,
 ) -> ScenePipeline:
     """Build the pipeline of ``sam3d offline`` and of everybody who imports this package.
 
-    Args:
-        config: Its settings.
-        backend: What reconstructs; the one that the config names unless given.
-        reconstructor: What uses that; it keeps nothing, so several pipelines may share one.
+    Several pipelines may share what the config names: backend, and what estimates points.
     """
-    reconstructor = reconstructor or local_reconstructor(config, backend)
-    return ScenePipeline(config, reconstructor, DepthFollower())
+    return ScenePipeline(config, local_reconstructor(config, backend, estimator), DepthFollower())
 
 
 def local_reconstructor(
-    config: SceneConfig, backend: ObjectBackend | None = None
+    config: SceneConfig,
+    backend: ObjectBackend | None = None,
+    estimator: PointEstimator | None = None,
 ) -> FrameReconstructor:
-    """Build a reconstructor with the backend that the config names, or another one."""
-    backend = backend or make_object_backend(config)
-    return FrameReconstructor(config, backend, make_point_estimator(config))
+    """Build a reconstructor with what the config names, where nothing else is given."""
+    return FrameReconstructor(
+        config,
+        backend or make_object_backend(config),
+        estimator or make_point_estimator(config),
+    )
