@@ -89,8 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, print, draw, write; return 0.
 
     Raises:
-        Sam3dError: A sequence cannot be rendered, or the bag cannot be read.
+        Sam3dError: A sequence has no images or cannot be rendered, or the bag cannot be read.
     """
+    if arguments.frames < 1:
+        raise ConfigError(f"--frames must be positive, got {arguments.frames}")
     config = NodeConfig()
     fast = speeds()
     print(_speed_lines(fast), flush=True)
@@ -124,8 +126,7 @@ def _followed(spec: SequenceSpec, config: NodeConfig, output: Path) -> MeasuredS
         measured = so_far
         if step.index in chosen:
             pictures.append(_picture(step, so_far))
-    if measured is None:
-        raise ConfigError(f"--frames must be positive, got {spec.num_frames}")
+    assert measured is not None  # there is at least one image
     write_image(_sheet(pictures, name), output / f"tracking_{spec.seed}_overlays.png")
     for level, result in (("meshes", measured.alone.run), ("scene", measured.scene.run)):
         path = output / f"tracking_{spec.seed}_{level}.png"
