@@ -98,7 +98,7 @@ def outlined(
 
 def reach_m(known: KnownObject, config: RegistryConfig) -> float:
     """Return how far from where it is expected an object is looked for."""
-    return max(config.match_distance, 3.0 * known.sigma_m)
+    return config.match_distance + known.sigma_m
 
 
 def _nearness(known: KnownObject, middle_m: Floats, config: RegistryConfig) -> float:

@@ -35,6 +35,8 @@ from sam3d_ros.structures import Bools, Frame, Mesh, Observation, RefinementStat
 
 # Meshes are made of few views and closed by guesses; what was seen of them must fit.
 MIN_SCORE, MIN_INLIERS = 0.4, 0.5
+# Of what is not where it was expected: another object may be where it is looked for.
+MOVED_SCORE, MOVED_IOU, MOVED_INLIERS = 0.65, 0.8, 0.7
 SHIFT_M = 0.04  # that an object may be off where it stands as expected
 MIN_TILT_RAD, MAX_TILT_RAD = 0.12, 0.38  # by which starts are tilted
 NUM_MOVED = 3  # of the starts, where the pose is almost known
@@ -67,6 +69,14 @@ class Finding:
         return self.verdict in (Verdict.MAKE, Verdict.IMPROVE)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """What a frame shows of what is known."""
+
+    findings: list[Finding]  # one of each mask
+    standing: list[int]  # track ids of objects that are where they were expected
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prepared:
     """A known mesh, and which samples of it were seen when it was made."""
@@ -82,29 +92,32 @@ class KnownMeshes:
         self._config = config
         self._prepared: dict[tuple[int, int], _Prepared] = {}  # by track id and revision
 
-    def find(
+    def compare(
         self, frame: Frame, observations: Sequence[Observation], known: Sequence[KnownObject]
-    ) -> list[Finding]:
-        """Return what each mask of a frame shows, in their order."""
+    ) -> Comparison:
+        """Return what each mask of a frame shows, and which known objects stand in it."""
         if not known or not observations:
-            return [Finding(verdict=Verdict.MAKE, observation=each) for each in observations]
+            made = [Finding(verdict=Verdict.MAKE, observation=each) for each in observations]
+            return Comparison(findings=made, standing=[])
         each_prepared = self._prepare(known)
         grid = Grid.of(observations[0])
         models = [each.model for each in each_prepared]
         expected = outlines(models, [each.camera_from_object for each in known], grid)
         pairs = outlined(observations, known, expected, grid, self._config.registry)
-        return [
-            self._compared(
-                frame,
-                observation,
-                known[pairs[index]],
-                each_prepared[pairs[index]],
-                stands=expected[pairs[index]].stands,
-            )
-            if index in pairs
-            else Finding(verdict=Verdict.MAKE, observation=observation)
-            for index, observation in enumerate(observations)
-        ]
+        findings = []
+        for index, observation in enumerate(observations):
+            finding = Finding(verdict=Verdict.MAKE, observation=observation)
+            if index in pairs:
+                place = pairs[index]
+                one, mesh, stands = known[place], each_prepared[place], expected[place].stands
+                finding = self._compared(frame, observation, one, mesh, stands=stands)
+            findings.append(finding)
+        return Comparison(
+            findings=findings,
+            standing=[
+                one.track_id for one, outline in zip(known, expected, strict=True) if outline.stands
+            ],
+        )
 
     def _prepare(self, known: Sequence[KnownObject]) -> list[_Prepared]:
         """Prepare meshes that are new, forget those that are known no more."""
@@ -149,14 +162,15 @@ class KnownMeshes:
     ) -> Registration:
         """Fit a mesh to a mask; the size of a known object does not change."""
         tilt_rad = float(np.clip(2.0 * known.sigma_rad, MIN_TILT_RAD, MAX_TILT_RAD))
+        least_iou = self._config.tracking.reconstruct_if_iou_below
         near = StartsConfig(tilt_rad=tilt_rad, num_moved=NUM_MOVED)
         config = RegistrationConfig(
             starts=near,
             wider=None if stands else StartsConfig(rings=2, num_moved=13),
             with_scale=False,
-            min_score=MIN_SCORE,
-            min_iou=self._config.tracking.reconstruct_if_iou_below,
-            min_inliers=MIN_INLIERS,
+            min_score=MIN_SCORE if stands else MOVED_SCORE,
+            min_iou=least_iou if stands else max(MOVED_IOU, least_iou),
+            min_inliers=MIN_INLIERS if stands else MOVED_INLIERS,
             max_shift_m=SHIFT_M if stands else reach_m(known, self._config.registry),
         )
         view = prepared_view(Seen.of(observation))
@@ -173,25 +187,28 @@ class KnownMeshes:
         """Tell whether a view of an object, whose pose is measured, adds to its mesh."""
         pose = registration.camera_from_object
         view = remembered(observation, pose, frame.fixed_from_camera)
-        is_repeated_view = is_repeated(known.views, view)
-        verdict = Verdict.KEEP
-        if not (known.is_locked or is_repeated_view) and self._adds(mesh, known, view):
-            verdict = Verdict.IMPROVE
+        is_better = not known.is_locked and self._adds(mesh, known, view)
+        if is_better:
             earlier = earlier_views(known.views, pose, frame.fixed_from_camera)
             observation = replace(observation, earlier=earlier)
+        is_worth_keeping = is_better or not is_repeated(known.views, view)
         return Finding(
-            verdict=verdict,
+            verdict=Verdict.IMPROVE if is_better else Verdict.KEEP,
             observation=observation,
             known=known,
             registration=registration,
-            view=None if is_repeated_view else view,
+            view=replace(view, is_used=is_better) if is_worth_keeping else None,
         )
 
     def _adds(self, mesh: _Prepared, known: KnownObject, view: RememberedView) -> bool:
-        """Tell whether a view shows what neither the mesh nor any earlier view has shown."""
+        """Tell whether a view shows what neither the mesh nor a view that it has used shows."""
+        views = [each for each in known.views if each.is_used]
+        if is_repeated(views, view):
+            return False
         seen_before = mesh.observed.copy()
-        for earlier in known.views:
-            seen_before |= seen_samples(mesh.model, earlier.observation, earlier.camera_from_object)
+        for earlier in views:
+            pose = earlier.camera_from_object
+            seen_before |= seen_samples(mesh.model, earlier.observation, pose)
         seen = seen_samples(mesh.model, view.observation, view.camera_from_object)
         new_surface = float((seen & ~seen_before).mean())
         if new_surface >= self._config.tracking.min_new_surface:

@@ -28,6 +28,7 @@ DENSE_S = 1.0  # older poses are kept
 SPACING_S = 0.1  # this far apart
 # Velocity is measured over this time: long enough for noise, short enough for a hand that turns.
 VELOCITY_S = (0.06, 0.4)
+SAME_S = 0.02  # images this near show the same
 STILL_M, STILL_RAD = 0.004, 0.02  # less than this in that time is noise
 DAMPING_S = 0.25  # what nobody sees move comes to rest
 # Of an expected pose: at once, per second, and of what is lost.
@@ -98,6 +99,12 @@ class Trajectory:
         place = bisect_left(self._stamps, stamp_ns)
         self._poses[place:] = [later @ correction for later in self._poses[place:]]
         self.add(stamp_ns, pose)
+
+    def is_measured_at(self, stamp_ns: int) -> bool:
+        """Tell whether a pose was measured then, within ``SAME_S``."""
+        near = bisect_right(self._stamps, stamp_ns)
+        gaps_ns = [abs(other - stamp_ns) for other in self._stamps[max(0, near - 1) : near + 1]]
+        return min(gaps_ns) <= SAME_S * NS_PER_S
 
     def at(self, stamp_ns: int) -> Similarity:
         """Return where the object was, or is expected with a velocity that dies away."""

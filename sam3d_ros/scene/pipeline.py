@@ -106,7 +106,7 @@ class ScenePipeline:
         result = self._reconstructor.reconstruct(frame, cancelled, known)
         with self._lock:
             detections = _detections(frame, result)
-            change = self._registry.update(frame, detections, result.measured)
+            change = self._registry.update(frame, detections, result.measured, result.standing)
             stamp_ns, objects = self._registry.stamp_ns, self._registry.objects
             number = next(self._numbers)
         return SceneSnapshot(

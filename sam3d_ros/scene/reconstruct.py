@@ -16,11 +16,13 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError
-from sam3d_ros.protocols import Cancelled, ObjectBackend, never
+from sam3d_ros.protocols import Cancelled, ObjectBackend, PointEstimator, never
 from sam3d_ros.scene.choosing import agreeing
+from sam3d_ros.scene.estimated import Estimate
 from sam3d_ros.scene.finishing import add_known, add_made
 from sam3d_ros.scene.knowing import Finding, KnownMeshes
 from sam3d_ros.scene.observe import observe
@@ -33,8 +35,14 @@ from sam3d_ros.structures import Frame
 class FrameReconstructor:
     """The reconstructor of this process."""
 
-    def __init__(self, config: SceneConfig, backend: ObjectBackend) -> None:
+    def __init__(
+        self,
+        config: SceneConfig,
+        backend: ObjectBackend,
+        estimator: PointEstimator | None = None,
+    ) -> None:
         self._config = config
+        self._estimator = estimator
         self._backend = agreeing(backend, config.refine)
         self._known = KnownMeshes(config)
 
@@ -51,11 +59,12 @@ class FrameReconstructor:
     ) -> ReconstructedFrame:
         """Reconstruct or measure every mask; one that fails stops none of the others."""
         started = time.perf_counter()
-        observed = observe(frame, self._config)
+        observed = observe(frame, self._config, self._estimate(cancelled))
         result = ReconstructedFrame(failures=list(observed.failures), support=observed.support)
         result.stage_s["observe"] = time.perf_counter() - started
         started = time.perf_counter()
-        findings = self._known.find(frame, observed.observations, known)
+        comparison = self._known.compare(frame, observed.observations, known)
+        findings, result.standing = comparison.findings, comparison.standing
         if known:
             result.stage_s["measure"] = time.perf_counter() - started
         self._make([each for each in findings if each.wants_mesh], frame, cancelled, result)
@@ -80,6 +89,11 @@ class FrameReconstructor:
             if cancelled():
                 raise CancelledError(f"finished {number} of {len(outcomes)} objects")
             add_made(finding, outcome, frame, self._config, result)
+
+    def _estimate(self, cancelled: Cancelled) -> Estimate | None:
+        if self._estimator is None:
+            return None
+        return partial(self._estimator.estimate, cancelled=cancelled)
 
     def close(self) -> None:
         """Hold nothing, release nothing."""

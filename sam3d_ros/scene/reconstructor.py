@@ -43,6 +43,7 @@ class RememberedView:
     observation: Observation  # cropped, without earlier views
     camera_from_object: Similarity  # rigid, of that camera
     fixed_from_camera: Similarity | None = None  # of that camera, in the frame's fixed frame
+    is_used: bool = False  # the mesh was made with it, or was not the better for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,6 +101,9 @@ class ReconstructedFrame:
 
     instances: list[ReconstructedInstance] = field(default_factory=list)
     measured: list[MeasuredInstance] = field(default_factory=list)
+    # Track ids of known objects that are where they were expected, with a mask or without: what
+    # else is seen near them is something else.
+    standing: list[int] = field(default_factory=list)
     failures: list[ObjectFailure] = field(default_factory=list)
     support: SupportPlane | None = None
     stage_s: dict[str, float] = field(default_factory=dict)

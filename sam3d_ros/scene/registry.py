@@ -124,14 +124,22 @@ class Registry:
         frame: Frame,
         detections: Sequence[Detection],
         measured: Sequence[MeasuredInstance] = (),
+        standing: Sequence[int] = (),
     ) -> RegistryChange:
-        """Take in what the masks of one frame show: known meshes, and reconstructions."""
+        """Take in what the masks of one frame show: known meshes, and reconstructions.
+
+        Args:
+            frame: Of the masks.
+            detections: What was reconstructed.
+            measured: Known objects whose mesh stays.
+            standing: Known objects that the frame shows where they were expected.
+        """
         self._notice_jump(frame.stamp_ns, self._masked_ns, HISTORY_S)
         self._masked_ns = frame.stamp_ns
         moment, shown = Moment.of(frame), self._advance_to(Moment.of(frame))
         removed = self.advance(frame.stamp_ns)
         updated = self._measure(frame, measured, moment, shown)
-        ids = self._identities(detections, moment, set(updated))
+        ids = self._identities(detections, moment, {*updated, *standing})
         for detection, track_id in zip(detections, ids, strict=True):
             updated.append(self._take_in(detection, track_id, moment, shown))
         removed += self._merge(updated, moment, shown)

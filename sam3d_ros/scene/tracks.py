@@ -25,7 +25,7 @@ from sam3d_ros.scene.following import Expected, Followed
 from sam3d_ros.scene.likeness import Box
 from sam3d_ros.scene.motion import Spread, Trajectory, spread_after, turn_rad
 from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
-from sam3d_ros.scene.views import kept_views, reframed
+from sam3d_ros.scene.views import kept_views, reframed, used
 from sam3d_ros.structures import (
     NS_PER_S,
     DepthFrame,
@@ -88,7 +88,7 @@ class Track:
     ) -> None:
         self.sighting = sighting
         self.mask_stamp_ns = moment.stamp_ns  # when it was last seen by a mask
-        self.views: tuple[RememberedView, ...] = (detection.view,) if detection.view else ()
+        self.views = used([detection.view] if detection.view else [])
         self._num_missed = 0
         self._mesh_notes = detection.reconstruction.provenance.notes
         self._is_fixed = moment.fixed_from_camera is not None
@@ -236,7 +236,7 @@ class Track:
             view = detection.view
             if view is not None:
                 view = replace(view, camera_from_object=made.camera_from_object)
-            self.views = kept_views(views, view, max_views)
+            self.views = used(kept_views(views, view, max_views))
         self._see(detection.instance, detection.flags, moment)
         self.show(shown)
 
@@ -267,13 +267,15 @@ class Track:
     def remember(self, view: RememberedView | None, max_views: int) -> None:
         """Keep a view of the present mesh, if it is another one than those that are kept."""
         self.views = kept_views(self.views, view, max_views)
+        if view is not None and view.is_used:  # with all others
+            self.views = used(self.views)
 
     def _remake(
         self, made: ObjectReconstruction, moment: Moment, then: Similarity | None = None
     ) -> Similarity:
         """Take another mesh; return the old frame of the object from the new one."""
         object_from_new = Similarity.identity()
-        is_other = not _same_geometry(made.mesh_object, self.known.reconstruction.mesh_object)
+        is_other = not _same_mesh(made.mesh_object, self.known.reconstruction.mesh_object)
         if is_other:
             then = then or self.expected(moment)
             object_from_new = then.inverse() @ made.camera_from_object
@@ -304,7 +306,8 @@ class Track:
         before = self._path.at(moment.stamp_ns)
         shift_m = float(np.linalg.norm(pose.translation_m - before.translation_m))
         differs = shift_m > CORRECTED_M or turn_rad(pose, before) > CORRECTED_RAD
-        if differs and self._path.newest_ns > moment.stamp_ns:
+        is_past = self._path.newest_ns > moment.stamp_ns
+        if differs and is_past and self._path.is_measured_at(moment.stamp_ns):
             self._path.correct(moment.stamp_ns, pose)
         else:
             self._path.add(moment.stamp_ns, pose)
@@ -334,7 +337,8 @@ def _measured_anew(before: Quality, now: Quality) -> Quality:
     return replace(now, observed_fraction=before.observed_fraction)
 
 
-def _same_geometry(first: Mesh, second: Mesh) -> bool:
-    return np.array_equal(first.vertices, second.vertices) and np.array_equal(
-        first.triangles, second.triangles
+def _same_mesh(first: Mesh, second: Mesh) -> bool:
+    return all(
+        np.array_equal(getattr(first, name), getattr(second, name))
+        for name in ("vertices", "triangles", "colors", "observed")
     )

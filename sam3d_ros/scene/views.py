@@ -74,6 +74,11 @@ def is_repeated(views: Sequence[RememberedView], new: RememberedView) -> bool:
     )
 
 
+def used(views: Sequence[RememberedView]) -> tuple[RememberedView, ...]:
+    """Mark views that went into a mesh, or would have made it worse."""
+    return tuple(replace(view, is_used=True) for view in views)
+
+
 def reframed(
     views: Sequence[RememberedView], object_from_new: Similarity
 ) -> tuple[RememberedView, ...]:

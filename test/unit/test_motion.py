@@ -129,3 +129,10 @@ def test_uncertainty_grows_until_it_is_that_of_the_lost() -> None:
     sigmas = [spread_after(seconds, is_lost=False).sigma_m for seconds in (0.0, 0.1, 0.5, 60.0)]
     assert sigmas == sorted(sigmas)
     assert sigmas[-1] == spread_after(0.0, is_lost=True).sigma_m
+
+
+def test_only_stamps_near_a_measurement_are_measured() -> None:
+    path = pushed(5)
+    assert path.is_measured_at(ns(0.205))
+    assert not path.is_measured_at(ns(0.25))
+    assert not path.is_measured_at(ns(0.9))
