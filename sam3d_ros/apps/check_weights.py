@@ -45,7 +45,7 @@ RESULTS = (
     ("... full mesh", "the decoder's own surface and colours", NEEDED["full"]),
     ("... splats", "32 of each voxel", (*FIRST_STAGE, REFINEMENT_FILE, SPLATS_FILE)),
     ("... fewer splats", "4 of each voxel", (*FIRST_STAGE, REFINEMENT_FILE, FEW_SPLATS_FILE)),
-    ("... without depth", "monocular points", (*FIRST_STAGE, DEPTH_MODEL_FILE)),
+    ("depth.on_missing", "estimates depth for both backends", (DEPTH_MODEL_FILE,)),
 )
 
 

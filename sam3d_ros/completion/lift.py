@@ -92,7 +92,11 @@ class LiftBackend:
                 seed=self._seed,
                 scale_source=observation.scale_source,
                 hypothesis=hypothesis.name,
-                notes=views.notes if workspace.has_support else (WITHOUT_SUPPORT, *views.notes),
+                notes=(
+                    *observation.notes,
+                    *(() if workspace.has_support else (WITHOUT_SUPPORT,)),
+                    *views.notes,
+                ),
             ),
             stage_s=clock.stage_s,
         )

@@ -69,12 +69,16 @@ def colors_nearby(vertices: Floats, colors: Bytes, points: Floats) -> Bytes:
 
 
 def fit_quality(mesh: Mesh, raster: Raster, evidence: ViewEvidence) -> Quality:
-    """Measure how far a mesh, rendered into the crop of the evidence, agrees with the view."""
+    """Measure how far a mesh, rendered into the crop of the evidence, agrees with the view.
+
+    With estimated depth in place of readings nothing is said of how far it agrees with those.
+    """
     rendered = np.isfinite(raster.depth_m)
     shown = evidence.shown
     judged = ~evidence.hidden
     union = ((rendered | shown) & judged).sum()
     measured = np.isfinite(evidence.measured_m)
+    known = evidence.is_measured
     measured_m = evidence.measured_m[measured & rendered]
     residual_m = np.abs(raster.depth_m[measured & rendered] - measured_m)
     tolerance_m = INLIER_SIGMAS * depth_noise_m(measured_m)
@@ -82,8 +86,10 @@ def fit_quality(mesh: Mesh, raster: Raster, evidence: ViewEvidence) -> Quality:
     seen = mesh.observed[mesh.triangles].mean(axis=1)
     return Quality(
         silhouette_iou=float((rendered & shown & judged).sum() / max(1, union)),
-        depth_residual_m=float(np.median(residual_m)) if residual_m.size else float("nan"),
-        inlier_fraction=float((residual_m < tolerance_m).sum() / max(1, measured.sum())),
+        depth_residual_m=float(np.median(residual_m)) if known and residual_m.size else np.nan,
+        inlier_fraction=(
+            float((residual_m < tolerance_m).sum() / max(1, measured.sum())) if known else np.nan
+        ),
         observed_fraction=float((areas * seen).sum() / areas.sum()),
     )
 

@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation
+from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, ScaleSource
 
 MARGIN_PX = 16  # of the maps around the silhouette
 MIN_OCCLUDER_GAP_M = 0.005  # what hides the object is nearer than it by this and the noise
@@ -46,6 +46,7 @@ class ViewEvidence:
     front_m: Floats  # (h, w) depth of the nearest surface there, without holes
     cosine: Floats  # (h, w) of that surface to the ray
     measured_m: Floats  # (h, w) the object's own readings, NaN elsewhere
+    is_measured: bool  # whether these are readings, and no estimates
     shown: Bools  # (h, w) the silhouette, without what is seen through it
     hidden: Bools  # (h, w) something nearer, or the end of the image, may hide the object
 
@@ -124,6 +125,7 @@ def view_evidence(observation: Observation) -> ViewEvidence:
         front_m=front_m,
         cosine=_cosine(front_m, crop.matrix_px),
         measured_m=np.where(crop.mask, crop.depth_m, np.nan),
+        is_measured=observation.scale_source is not ScaleSource.MONOCULAR,
         shown=shown,
         hidden=hidden,
     )

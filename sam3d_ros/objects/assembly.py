@@ -25,7 +25,6 @@ from sam3d_ros.structures import (
     ObjectReconstruction,
     Observation,
     Provenance,
-    ScaleSource,
     Similarity,
 )
 
@@ -50,13 +49,10 @@ def assembled(
     evidence = view_evidence(observation)
     view = view_surface(mesh.transformed(camera_from_object), observation, evidence)
     mesh = replace(mesh, observed=view.seen.astype(np.float32))
-    quality = fit_quality(mesh, view.raster, evidence)
-    if observation.scale_source is ScaleSource.MONOCULAR:  # what depth says was not measured
-        quality = replace(quality, depth_residual_m=np.nan, inlier_fraction=np.nan)
     return ObjectReconstruction(
         mesh_object=mesh if has_colors else _image_colored(mesh, view),
         camera_from_object=camera_from_object,
-        quality=quality,
+        quality=fit_quality(mesh, view.raster, evidence),
         provenance=provenance,
     )
 

@@ -26,8 +26,17 @@ import torch
 from scenes import VGA, Scene, box, camera_from_world, can, placed, scene
 from torch import nn
 
-from sam3d_ros.config import DepthConfig, MasksConfig, ObjectsConfig, SceneConfig, WeightsConfig
+from sam3d_ros.completion.lift import LiftBackend
+from sam3d_ros.config import (
+    DepthConfig,
+    LiftConfig,
+    MasksConfig,
+    ObjectsConfig,
+    SceneConfig,
+    WeightsConfig,
+)
 from sam3d_ros.errors import CancelledError, DepthSparseError, OutOfMemoryError, ReportCode
+from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.objects import point_estimator
 from sam3d_ros.objects.depth_model import DepthModel
 from sam3d_ros.objects.files import DEPTH_MODEL_FILE
@@ -183,6 +192,21 @@ def test_the_scene_pipeline_reconstructs_without_depth_and_says_so(
         provenance = known.reconstruction.provenance
         assert provenance.scale_source == ScaleSource.MONOCULAR
         assert "a guess" in provenance.notes[0]
+
+
+def test_lift_works_on_estimated_depth_and_says_so(two: Scene) -> None:
+    observed = observe(holed(two.frame, 0), SceneConfig(), Seer(two.frame))
+    estimated, measured = (
+        LiftBackend(LiftConfig()).reconstruct(seen) for seen in observed.observations
+    )
+    assert is_watertight(estimated.mesh_object)
+    assert estimated.provenance.scale_source == ScaleSource.MONOCULAR
+    assert "fitted to" in estimated.provenance.notes[0]
+    assert np.isnan(estimated.quality.depth_residual_m)  # of readings that there are none of
+    assert np.isnan(estimated.quality.inlier_fraction)
+    assert estimated.quality.silhouette_iou > 0.8
+    assert measured.quality.depth_residual_m < 0.01
+    assert measured.quality.inlier_fraction > 0.5
 
 
 @pytest.mark.parametrize("what", ["skip", "missing", "broken", "no folder"])
