@@ -45,7 +45,7 @@ RESULTS = (
     ("... full mesh", "the decoder's own surface and colours", NEEDED["full"]),
     ("... splats", "32 of each voxel", (*FIRST_STAGE, REFINEMENT_FILE, SPLATS_FILE)),
     ("... fewer splats", "4 of each voxel", (*FIRST_STAGE, REFINEMENT_FILE, FEW_SPLATS_FILE)),
-    ("depth.on_missing", "estimates depth for both backends", (DEPTH_MODEL_FILE,)),
+    ("without depth", "both backends, on estimated points", (DEPTH_MODEL_FILE,)),
 )
 
 
