@@ -30,8 +30,8 @@ from sam3d_ros.structures import Bools, Floats
 TOLERANCE_SIGMAS = 3.0  # of a reading
 TOLERANCE_M = 0.003  # meshes are not exact
 TOLERANCE_SHARE = 0.03  # of the object's radius, likewise
+MAD = 0.6745  # median of |x| of a normal distribution
 MIN_INLIERS = 25  # fewer readings on the surface say nothing
-MIN_SEEN = 0.15  # share of the object in view of which readings tell, at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +39,14 @@ class Demands:
     """What it takes to believe a pose."""
 
     support: float  # share of the readings that are on the surface and not behind it
+    seen: float = 0.15  # share of the object of which readings tell
     steps: float = 0.0  # share of the rim behind which a step is: other surfaces may be as flat
     chi: float = float("inf")  # residuals as multiple of their noise
 
 
 EXPECTED = Demands(support=0.7)
 MOVED = Demands(support=0.7, steps=0.15)  # not where it was expected
-SEARCHED = Demands(support=0.85, steps=0.12, chi=2.0)  # anywhere
+SEARCHED = Demands(support=0.85, seen=0.5, steps=0.12, chi=2.0)  # anywhere
 
 
 class Finding(IntEnum):
@@ -61,17 +62,23 @@ class Judgement:
     """How K poses agree with what was measured."""
 
     support: Floats  # (K,) of the readings on and behind the surface, those on it
-    seen: Floats  # (K,) of the object in view, what readings tell of
+    seen: Floats  # (K,) of the object's side to the camera, what readings tell of
     num_inliers: Floats  # (K,)
     residual_m: Floats  # (K,) median |shown - measured| depth; NaN where nothing is compared
     steps: Floats  # (K,) of the rim that nothing covers, what has a step behind it
     chi: Floats  # (K,) residuals on the surface as multiple of their noise
+    explained_px: Floats  # (K,) of the image, by readings on the surface
 
     @property
-    def score(self) -> Floats:
-        """Which of several hypotheses of one object is best, ``(K,)``."""
-        score: Floats = self.support * np.minimum(self.seen, 1.0) + 0.5 * self.steps
-        return np.where(self.num_inliers > 0, score, -1.0)
+    def scores(self) -> Floats:
+        """Which of several hypotheses of one object is best, ``(K,)``.
+
+        What explains more of the image is better: a handle in view that is thought behind the mug
+        contradicts nothing.
+        """
+        share = self.explained_px / max(float(self.explained_px.max(initial=0.0)), 1.0)
+        scores: Floats = self.support * self.seen + 0.5 * self.steps - 0.1 * self.chi + share
+        return np.where(self.num_inliers > 0, scores, -np.inf)
 
 
 def judged(
@@ -94,12 +101,13 @@ def judged(
     told = num_on + num_against
     return Judgement(
         support=num_on / np.maximum(told, 1),
-        seen=told / np.maximum(hit.sum(axis=1), 1),
+        seen=readings.in_view * told / np.maximum(hit.sum(axis=1), 1),
         num_inliers=num_on,
         residual_m=_medians(np.abs(off_m), on | against),
         steps=(steps.found & ~steps.covered).sum(axis=1)
         / np.maximum((~steps.covered).sum(axis=1), 1),
-        chi=_medians(np.abs(across_m) / sigma_m, on) / 0.6745,
+        chi=_medians(np.abs(across_m) / sigma_m, on) / MAD,
+        explained_px=num_on * np.square(readings.stride_px),
     )
 
 
@@ -109,7 +117,7 @@ def findings(judgement: Judgement, demands: Sequence[Demands]) -> list[Finding]:
 
 
 def _finding(judgement: Judgement, index: int, demands: Demands) -> Finding:
-    if judgement.seen[index] < MIN_SEEN:
+    if judgement.seen[index] < demands.seen:
         return Finding.UNSEEN
     if judgement.support[index] < demands.support:
         return Finding.CONTRADICTED

@@ -31,19 +31,23 @@ from sam3d_ros.geometry.tracking.rims import rims
 from sam3d_ros.geometry.tracking.targets import Target, readings_about
 from sam3d_ros.geometry.tracking.views import TrackingView, rounded
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
-from sam3d_ros.structures import Bools, Floats, Similarity
+from sam3d_ros.structures import Bools, Floats, Ints, Similarity
 
 MIN_PLACES_APART_PX = 6
 NUM_PLACES = 500  # at most
 REACH_SIGMAS = 2.5
-NUM_SURFACE = 64  # points of what should be seen
-NUM_BESIDE = 24  # points just beside it
+NUM_SURFACE = 48  # points of what should be seen
+NUM_BESIDE = 16  # points just beside it
+SKETCH_SHARE = 3  # of the readings that a sketch needs
+MIN_SHOWN = 12  # of them on the object
 BESIDE_PX = 4.0
 TOLERANCE_M = 0.012  # places are some pixels apart
+ANY_RAD = 0.45  # spread from which an object may be turned by any angle
 TURN_SIGMAS = (0.0, -1.0, 1.0, -2.0, 2.0)
 MIN_TURN_RAD = 0.2  # less is found without trying
-NUM_STARTS = 6
-APART = 0.5  # of the radius, between starts of one turn
+NUM_TURNS, NUM_ROUGH_TURNS = 24, 4  # of a full circle
+NUM_STARTS = 3
+APART = 0.5  # of the radius, between places
 UP = np.array([0.0, 0.0, 1.0])  # of objects, in their own frames
 
 
@@ -66,25 +70,39 @@ def starts(view: TrackingView, target: Target, front: Front) -> Poses | None:
         front: Objects that were found already; what shows them shows no other.
     """
     points = _points(view, target, front)
-    if not len(points):
+    sketches = [_sketch(view, target, angle) for angle in _angles(target.sigma_rad)]
+    known = [sketch for sketch in sketches if sketch is not None]
+    if not len(points) or not known:
         return None
-    found: list[tuple[float, Floats, Floats]] = []
-    for sketch in _sketches(view, target):
-        centers = points - sketch.middle
-        scores = _scores(view, sketch, centers)
-        found += [
-            (float(scores[place]), sketch.rotation, centers[place])
-            for place in _best(scores, centers, APART * target.model.radius)
-        ]
-    found = sorted(found, key=lambda each: -each[0])[:NUM_STARTS]
-    if not found:
-        return None
-    return Poses.of(
-        [
-            Similarity(rotation, center - rotation @ target.model.center)
-            for _, rotation, center in found
-        ]
-    )
+    scores = np.stack([_scores(view, each, points - each.middle) for each in known])
+    places = _best(scores.max(axis=0), points, APART * target.model.radius)
+    turns = scores[:, places].argmax(axis=0)
+    found = [
+        _placed(target, known[turn], points[place])
+        for turn, place in zip(turns, places, strict=True)
+    ]
+    return Poses.of(found) if found else None
+
+
+def all_turns(target: Target, pose: Similarity) -> Poses:
+    """Return an object where it is, turned about its upright axis by all angles."""
+    center = target.model.center
+    turns = [rotation_from_axis_angle(UP, 2.0 * np.pi * k / NUM_TURNS) for k in range(NUM_TURNS)]
+    return Poses.of([pose @ Similarity(turn, center - turn @ center) for turn in turns])
+
+
+def _angles(sigma_rad: float) -> list[float]:
+    """Return by what to turn an object while looking for its place."""
+    if sigma_rad >= ANY_RAD:
+        return [2.0 * np.pi * k / NUM_ROUGH_TURNS for k in range(NUM_ROUGH_TURNS)]
+    angles = [share * sigma_rad for share in TURN_SIGMAS]
+    return [angle for angle in angles if not 0.0 < abs(angle) < MIN_TURN_RAD]
+
+
+def _placed(target: Target, sketch: _Sketch, point: Floats) -> Similarity:
+    """Return the pose in which the middle of a sketch is at a point."""
+    center = point - sketch.middle
+    return Similarity(sketch.rotation, center - sketch.rotation @ target.model.center)
 
 
 def _points(view: TrackingView, target: Target, front: Front) -> Floats:
@@ -106,7 +124,7 @@ def _points(view: TrackingView, target: Target, front: Front) -> Floats:
     return chosen
 
 
-def _lattice(view: TrackingView, middle_px: Floats, reach_px: float) -> Floats:
+def _lattice(view: TrackingView, middle_px: Floats, reach_px: float) -> Ints:
     """Return pixels ``(P, 2)`` around one, not too many."""
     limits = np.array([view.camera.width, view.camera.height]) - 1
     low = np.clip(middle_px - reach_px, 0, limits).astype(np.intp)
@@ -126,44 +144,37 @@ def _within(view: TrackingView, mask: Bools, points: Floats) -> Bools:
     return within
 
 
-def _sketches(view: TrackingView, target: Target) -> list[_Sketch]:
-    """Look at the object where it is expected, turned about its upright axis."""
-    angles = [share * target.sigma_rad for share in TURN_SIGMAS]
-    angles = [angle for angle in angles if angle == 0.0 or abs(angle) > MIN_TURN_RAD]
-    pose, center = target.depth_from_object, target.model.center
-    middle = pose.apply(center)
-    sketches = []
-    for angle in angles:
-        rotation = pose.rotation @ rotation_from_axis_angle(UP, angle)
-        turned = Similarity(rotation, middle - rotation @ center)
-        sketch = _sketch(view, target, turned, middle)
-        sketches += [] if sketch is None else [sketch]
-    return sketches
-
-
-def _sketch(view: TrackingView, target: Target, pose: Similarity, center: Floats) -> _Sketch | None:
-    """Return what the object shows in one pose, None where it is out of view."""
-    near = replace(target, depth_from_object=pose, sigma_m=0.0)
-    poses = Poses.of([pose])
-    readings = readings_about(view, [near], poses)
-    seen = shown([near], poses, readings)
+def _sketch(view: TrackingView, target: Target, angle_rad: float) -> _Sketch | None:
+    """Look at the object where it is expected, turned about its upright axis; None out of view."""
+    center = target.depth_from_object.apply(target.model.center)
+    rotation = target.depth_from_object.rotation @ rotation_from_axis_angle(UP, angle_rad)
+    pose = Similarity(rotation, center - rotation @ target.model.center)
+    near, poses = [replace(target, depth_from_object=pose, sigma_m=0.0)], Poses.of([pose])
+    readings = readings_about(view, near, poses).thinned(SKETCH_SHARE)
+    seen = shown(near, poses, readings)
     hit = seen.hit[0]
-    if hit.sum() < NUM_SURFACE:
+    if hit.sum() < MIN_SHOWN:
         return None
     surface = (seen.depth_m[..., None] * readings.rays)[0, hit]
     pixels = readings.pixels[0, hit]
     middle = np.abs(pixels - pixels.mean(axis=0)).sum(axis=1).argmin()
-    found = rims([near], poses, view.camera)
+    return _Sketch(
+        rotation,
+        surface[:NUM_SURFACE] - center,
+        _beside(view, near, poses) - center,
+        surface[middle] - center,
+    )
+
+
+def _beside(view: TrackingView, target: list[Target], poses: Poses) -> Floats:
+    """Return points ``(B, 3)`` just beside the outline, at its depth."""
+    found = rims(target, poses, view.camera)
     depth_m = found.points[0, :, 2:]
     shift = found.normals[0] * (BESIDE_PX * depth_m / view.focal_px)
     beside = found.points[0] + np.concatenate((shift, np.zeros_like(depth_m)), axis=1)
     step = max(1, int(found.exist[0].sum()) // NUM_BESIDE)
-    return _Sketch(
-        pose.rotation,
-        surface[:NUM_SURFACE] - center,
-        beside[found.exist[0]][::step] - center,
-        surface[middle] - center,
-    )
+    chosen: Floats = beside[found.exist[0]][::step]
+    return chosen
 
 
 def _scores(view: TrackingView, sketch: _Sketch, centers: Floats) -> Floats:
@@ -183,14 +194,14 @@ def _gaps_m(view: TrackingView, points: Floats) -> Floats:
     return gaps_m
 
 
-def _best(scores: Floats, centers: Floats, apart_m: float) -> list[int]:
+def _best(scores: Floats, points: Floats, apart_m: float) -> list[int]:
     """Return the places of the best scores that are not beside a better one."""
     left = scores.copy()
     chosen = []
-    for _ in range(NUM_STARTS // 2):
+    for _ in range(NUM_STARTS):
         place = int(left.argmax())
         if not left[place] > 0:
             break
         chosen.append(place)
-        left[np.linalg.norm(centers - centers[place], axis=1) < apart_m] = -np.inf
+        left[np.linalg.norm(points - points[place], axis=1) < apart_m] = -np.inf
     return chosen

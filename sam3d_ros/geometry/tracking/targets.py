@@ -56,6 +56,7 @@ class Readings:
     inside: Bools  # (K, G); False for what only fills up
     mine: Bools  # (K, G), no mask says that it is something else
     stride_px: Floats  # (K,) between neighbours on the grid
+    in_view: Floats  # (K,) share of the object's extreme points that are in the image
 
     def thinned(self, share: int) -> "Readings":
         """Return one in ``share`` readings."""
@@ -67,6 +68,7 @@ class Readings:
             self.inside[:, part],
             self.mine[:, part],
             self.stride_px * np.sqrt(share),
+            self.in_view,
         )
 
     def __getitem__(self, chosen: Ints) -> "Readings":
@@ -77,6 +79,7 @@ class Readings:
             self.inside[chosen],
             self.mine[chosen],
             self.stride_px[chosen],
+            self.in_view[chosen],
         )
 
 
@@ -87,13 +90,13 @@ def poses_of(targets: Sequence[Target]) -> Poses:
 
 def readings_about(view: TrackingView, targets: Sequence[Target], poses: Poses) -> Readings:
     """Choose the readings that say where objects near these poses are."""
-    grids = [_grid(view, target, poses.similarity(index)) for index, target in enumerate(targets)]
-    size = max(1, *(len(pixels) for pixels, _ in grids))
+    grids = [_grid(view, target, poses.similarity(k)) for k, target in enumerate(targets)]
+    size = max(1, *(len(grid.pixels) for grid in grids))
     pixels = np.zeros((len(targets), size, 2), dtype=np.intp)
     inside = np.zeros((len(targets), size), dtype=bool)
-    for index, (own, _) in enumerate(grids):
-        pixels[index, : len(own)] = own
-        inside[index, : len(own)] = True
+    for index, grid in enumerate(grids):
+        pixels[index, : len(grid.pixels)] = grid.pixels
+        inside[index, : len(grid.pixels)] = True
     columns, rows = pixels[..., 0], pixels[..., 1]
     rays = view.rays[rows, columns].astype(np.float64)
     inside &= np.isfinite(rays).all(axis=-1)
@@ -105,15 +108,22 @@ def readings_about(view: TrackingView, targets: Sequence[Target], poses: Poses) 
         measured_m,
         inside,
         _mine(view, targets, rays * measured_m[..., None]),
-        np.array([stride_px for _, stride_px in grids]),
+        np.array([grid.stride_px for grid in grids]),
+        np.array([grid.in_view for grid in grids]),
     )
 
 
-def _grid(view: TrackingView, target: Target, pose: Similarity) -> tuple[Ints, float]:
-    """Return pixels ``(G, 2)`` that may show the object, and their distance."""
-    camera = view.camera
-    shown = project(camera, pose.apply(target.model.corners))
-    nothing = np.zeros((0, 2), dtype=np.intp), 1.0
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grid:
+    pixels: Ints  # (G, 2)
+    stride_px: float
+    in_view: float
+
+
+def _grid(view: TrackingView, target: Target, pose: Similarity) -> _Grid:
+    """Return the pixels that may show the object."""
+    camera, shown = view.camera, project(view.camera, pose.apply(target.model.corners))
+    nothing = _Grid(np.zeros((0, 2), dtype=np.intp), 1.0, 0.0)
     if not np.isfinite(shown).all():
         return nothing
     low, high = shown.min(axis=0), shown.max(axis=0)
@@ -128,11 +138,10 @@ def _grid(view: TrackingView, target: Target, pose: Similarity) -> tuple[Ints, f
         return nothing
     stride = max(1, int(np.ceil(np.sqrt(float(extent[0]) * extent[1] / NUM_READINGS))))
     start = low + np.minimum(stride // 2, extent - 1)
-    columns, rows = np.meshgrid(
-        np.arange(start[0], high[0] + 1, stride), np.arange(start[1], high[1] + 1, stride)
-    )
-    pixels = np.stack((columns.ravel(), rows.ravel()), axis=1)
-    return np.random.default_rng(0).permutation(pixels), float(stride)
+    axes = [np.arange(start[i], high[i] + 1, stride) for i in (0, 1)]
+    pixels = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
+    in_view = float(((shown >= 0) & (shown <= limits)).all(axis=1).mean())
+    return _Grid(np.random.default_rng(0).permutation(pixels), float(stride), in_view)
 
 
 def _mine(view: TrackingView, targets: Sequence[Target], points: Floats) -> Bools:

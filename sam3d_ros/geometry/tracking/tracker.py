@@ -53,7 +53,7 @@ from sam3d_ros.geometry.tracking.rendering import (
     nothing_in_front,
     shown,
 )
-from sam3d_ros.geometry.tracking.searching import starts
+from sam3d_ros.geometry.tracking.searching import ANY_RAD, APART, all_turns, starts
 from sam3d_ros.geometry.tracking.solving import Expectation, evidence, expectation_of
 from sam3d_ros.geometry.tracking.targets import Target, poses_of, readings_about
 from sam3d_ros.geometry.tracking.views import TrackingView
@@ -61,6 +61,8 @@ from sam3d_ros.structures import Bools, Floats, Similarity
 
 FAR_M = 0.008  # beyond which a motion wants an outline to confirm it
 MAX_SIGMAS = 4.0  # from where an object was expected; farther it is another one
+NUM_FINISHED = 5  # hypotheses of an object that was searched for
+APART_RAD = 0.9  # between them, or apart in place
 SLACK = np.array([0.01] * 3 + [0.1] * 3)  # m, rad; expectations may be too sure of themselves
 
 
@@ -74,6 +76,15 @@ class Tracked:
     inlier_fraction: float
     silhouette_iou: float  # NaN without a mask
     covariance: Floats  # (6, 6) of the centre (m) and a turn (rad) in the depth camera
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sought:
+    """One object that may be anywhere, and what may hide it."""
+
+    target: Target
+    number: int
+    front: Front
 
 
 def track(view: TrackingView, targets: Sequence[Target], turn: int = 0) -> list[Tracked]:
@@ -94,8 +105,9 @@ def track(view: TrackingView, targets: Sequence[Target], turn: int = 0) -> list[
     demands = _demands(group, poses, [SEARCHED if wide else MOVED for wide in group.is_wide])
     found = _concluded(view, group, poses, (replace(look, hidden=hidden), demands))
     confirmed = np.array([each.finding == Finding.CONFIRMED for each in found])
-    front = _front(view, group, look.seen, confirmed)
-    for index in _sought(view, targets, confirmed, turn):
+    refuted = np.array([each.finding == Finding.CONTRADICTED for each in found])
+    front = _front(view, group, look.seen, ~refuted)
+    for index in _missing(view, targets, confirmed, turn):
         again = _searched(view, targets[index], index, front)
         found[index] = again if again is not None else found[index]
     return found
@@ -130,13 +142,13 @@ def _front(view: TrackingView, group: Group, seen: Shown, chosen: Bools) -> Fron
     return front_of(seen[places], group.readings[places], group.numbers[places], view.camera)
 
 
-def _sought(
+def _missing(
     view: TrackingView, targets: Sequence[Target], confirmed: Bools, turn: int
 ) -> list[int]:
     """Choose whom to search for: all with masks, and one of the others."""
-    missing = np.flatnonzero(is_wide(targets) & ~confirmed)
-    masked = [int(k) for k in missing if mask_of(view, targets[k]) is not None]
-    others = [int(k) for k in missing if k not in masked]
+    missing = [int(k) for k in np.flatnonzero(is_wide(targets) & ~confirmed)]
+    masked = [k for k in missing if mask_of(view, targets[k]) is not None]
+    others = [k for k in missing if k not in masked]
     return masked + ([others[turn % len(others)]] if others else [])
 
 
@@ -145,29 +157,50 @@ def _searched(view: TrackingView, target: Target, number: int, front: Front) -> 
     poses = starts(view, target, front)
     if poses is None:
         return None
-    rough = _hypotheses(view, target, number, (poses, front)).thinned(GATHERING_SHARE)
-    poses = gathered(view, rough, poses)
+    sought = _Sought(target, number, front)
+    poses = _best(view, sought, _gathered(view, sought, poses))
+    if target.sigma_rad >= ANY_RAD:
+        poses = _best(view, sought, all_turns(target, poses.similarity(0)))
+    poses = _gathered(view, sought, poses)
+    group = _hypotheses(view, sought, poses)
+    poses, look = finished(view, group, poses)
+    found = _concluded(view, group, poses, (look, [SEARCHED] * len(poses)))
+    scores = _judged(group, look).scores
+    confirmed = [k for k, each in enumerate(found) if each.finding == Finding.CONFIRMED]
+    return found[max(confirmed, key=lambda k: float(scores[k]))] if confirmed else None
+
+
+def _gathered(view: TrackingView, sought: _Sought, poses: Poses) -> Poses:
+    rough = _hypotheses(view, sought, poses).thinned(GATHERING_SHARE)
+    return gathered(view, rough, poses)
+
+
+def _best(view: TrackingView, sought: _Sought, poses: Poses) -> Poses:
+    """Return the best poses, no two nearly the same."""
+    rough = _hypotheses(view, sought, poses).thinned(GATHERING_SHARE)
     look = looked(view, rough, poses, roughly(len(poses), GATHERING_M[-1]))
-    best = _judged(rough, look).score.argmax()[None]
-    group = _hypotheses(view, target, number, (poses[best], front))
-    poses, look = finished(view, group, poses[best])
-    found = _concluded(view, group, poses, (look, [SEARCHED]))[0]
-    return found if found.finding == Finding.CONFIRMED else None
+    scores = _judged(rough, look).scores
+    centers = rough.expectation.pivots(poses)
+    chosen: list[int] = []
+    for k in np.argsort(-scores, kind="stable"):
+        turns = poses.rotation[chosen].transpose(0, 2, 1) @ poses.rotation[k]
+        is_turned = np.trace(turns, axis1=1, axis2=2) < 1.0 + 2.0 * np.cos(APART_RAD)
+        shifts = np.linalg.norm(centers[chosen] - centers[k], axis=1)
+        if (is_turned | (shifts > APART * sought.target.model.radius)).all():
+            chosen.append(int(k))
+    return poses[np.array(chosen[:NUM_FINISHED])]
 
 
-def _hypotheses(
-    view: TrackingView, target: Target, number: int, around: tuple[Poses, Front]
-) -> Group:
+def _hypotheses(view: TrackingView, sought: _Sought, poses: Poses) -> Group:
     """Gather what there is to know around several poses of one object."""
-    poses, front = around
-    targets = [target] * len(poses)
-    near = [replace(target, sigma_m=min(target.sigma_m, WIDE_M / 2))] * len(poses)
+    target, num = sought.target, len(poses)
+    near = [replace(target, sigma_m=min(target.sigma_m, WIDE_M / 2))] * num
     return Group(
-        targets=targets,
-        numbers=np.full(len(poses), number),
-        expectation=expectation_of(targets),
+        targets=[target] * num,
+        numbers=np.full(num, sought.number),
+        expectation=expectation_of([target] * num),
         readings=readings_about(view, near, poses),
-        front=front,
+        front=sought.front,
     )
 
 
@@ -182,6 +215,7 @@ def _concluded(
     look, demands = judging
     expectation, judgement = group.expectation, _judged(group, look)
     limits = MAX_SIGMAS / np.sqrt(expectation.information) + SLACK
+    limits[:, 3:][limits[:, 3:] > MAX_SIGMAS * ANY_RAD] = np.inf
     astray = (np.abs(expectation.offsets(poses)) > limits).any(axis=1)
     decided = findings(judgement, demands)
     covariances = _covariances(expectation, poses, look.rows, judgement)

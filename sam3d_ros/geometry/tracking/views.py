@@ -21,7 +21,7 @@ import numpy as np
 
 from sam3d_ros.geometry.cameras import pixel_rays
 from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Camera, DepthImage, Floats, InstanceMask, Similarity
+from sam3d_ros.structures import Bools, Camera, DepthImage, Floats, InstanceMask, Ints, Similarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,10 +76,11 @@ def tracking_view(
     )
 
 
-def rounded(pixels: Floats, camera: Camera) -> tuple[Bools, Floats, Floats]:
+def rounded(pixels: Floats, camera: Camera) -> tuple[Bools, Ints, Ints]:
     """Return whether pixels ``(..., 2)`` are in the image, their columns and rows, 0 outside."""
     nearest = np.rint(np.nan_to_num(pixels, nan=-1.0, posinf=-1.0, neginf=-1.0))
-    inside = ((nearest >= 0) & (nearest < (camera.width, camera.height))).all(axis=-1)
+    limits = (camera.width, camera.height)
+    inside: Bools = np.asarray(((nearest >= 0) & (nearest < limits)).all(axis=-1))
     columns, rows = np.moveaxis(np.where(inside[..., None], nearest, 0.0).astype(np.intp), -1, 0)
     return inside, columns, rows
 
