@@ -22,6 +22,7 @@ import pytest
 
 from sam3d_ros.config import RegistryConfig
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
+from sam3d_ros.scene.reconstructor import MeasuredInstance
 from sam3d_ros.scene.registry import Registry
 from sam3d_ros.scene.tracks import Detection
 from sam3d_ros.structures import (
@@ -35,6 +36,8 @@ from sam3d_ros.structures import (
     ObjectState,
     Provenance,
     Quality,
+    Refinement,
+    RefinementStatus,
     Similarity,
 )
 
@@ -216,3 +219,115 @@ def test_clearing_forgets_all_objects_and_goes_on_counting(frame_at: World, seen
     registry.update(frame_at(0), [seen(0.0, 300)])
     assert registry.clear() == (1,)
     assert registry.update(frame_at(1), [seen(0.0, 300)]).updated == (2,)
+
+
+def measured_at(x_m: float, track_id: int, instance_id: int) -> MeasuredInstance:
+    return MeasuredInstance(
+        instance_id=instance_id,
+        track_id=track_id,
+        revision=1,
+        camera_from_object=Similarity(np.eye(3), np.array([x_m, 0.0, 1.0])),
+        refinement=Refinement(status=RefinementStatus.ACCEPTED),
+        quality=Quality(silhouette_iou=0.9),
+    )
+
+
+def test_a_measured_pose_keeps_mesh_and_revision(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    mesh = registry.objects[0].reconstruction.mesh_object
+    frame = replace(frame_at(1), masks=(seen(0.05, 330, 7).instance,))
+    change = registry.update(frame, [], [measured_at(0.05, 1, 7)])
+    (known,) = registry.objects
+    assert change.updated == (1,)
+    assert (known.revision, known.state, known.last_seen_ns) == (1, ObjectState.TRACKED, NS_PER_S)
+    assert known.reconstruction.mesh_object is mesh
+    assert known.reconstruction.quality.silhouette_iou == 0.9
+    assert known.reconstruction.camera_from_object.translation_m[0] == pytest.approx(0.05)
+
+
+def test_a_rejected_pose_is_said_and_not_taken(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    frame = replace(frame_at(1), masks=(seen(0.0, 300, 7).instance,))
+    rejected = replace(
+        measured_at(0.05, 1, 7), refinement=Refinement(status=RefinementStatus.REJECTED)
+    )
+    registry.update(frame, [], [rejected])
+    reconstruction = registry.objects[0].reconstruction
+    assert reconstruction.refinement.status is RefinementStatus.REJECTED
+    assert reconstruction.camera_from_object.translation_m[0] == 0.0
+
+
+def test_what_stands_elsewhere_is_not_taken_for_what_is_new_beside_it(
+    frame_at: World, seen: Seen
+) -> None:
+    registry = Registry(RegistryConfig(match_distance=0.15))
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    change = registry.update(frame_at(1), [seen(0.12, 372)], standing=[1])
+    assert change.updated == (2,)
+
+
+def test_two_tracks_in_one_place_become_the_older_and_the_younger_is_removed(
+    frame_at: World, seen: Seen
+) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    registry.update(frame_at(1), [seen(0.4, 540)])
+    frame = replace(frame_at(2), masks=(seen(0.02, 312, 1).instance,))
+    change = registry.update(frame, [], [measured_at(0.02, 2, 1)])
+    assert (change.updated, change.removed) == ((1,), (2,))
+    (known,) = registry.objects
+    assert known.track_id == 1
+    assert known.last_seen_ns == 2 * NS_PER_S
+    assert known.reconstruction.camera_from_object.translation_m[0] == pytest.approx(0.02)
+
+
+def test_two_things_in_one_frame_with_masks_of_their_own_stay_two(
+    frame_at: World, seen: Seen
+) -> None:
+    """As one that stands in the other: their boxes say nothing then."""
+    registry = Registry(RegistryConfig())
+    inner, outer = seen(0.0, 300, 1), seen(0.01, 400, 2)
+    registry.update(frame_at(0), [inner, outer])
+    assert ids(registry) == [1, 2]
+
+
+def test_one_thing_with_two_masks_in_one_frame_is_one(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300, 1), seen(0.01, 304, 2)])
+    assert ids(registry) == [1]
+
+
+def test_things_of_two_classes_are_never_one(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    other = seen(0.0, 300, 2)
+    other = replace(other, instance=replace(other.instance, class_id="lid"))
+    registry.update(frame_at(0), [seen(0.0, 300, 1), other])
+    assert ids(registry) == [1, 2]
+
+
+def test_a_locked_object_is_never_lost_and_keeps_its_mesh(
+    frame_at: World, seen: Seen, make_box: Callable[..., Mesh]
+) -> None:
+    registry = Registry(RegistryConfig(lost_after=2.0))
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    assert registry.lock(1, True)
+    registry.update(frame_at(5), [])
+    assert states(registry) == [ObjectState.LOCKED]
+    other = seen(0.01, 306)
+    made = replace(other.reconstruction, mesh_object=make_box(0.1, 0.1, 0.12))
+    registry.update(frame_at(6), [replace(other, reconstruction=made)])
+    assert registry.objects[0].revision == 1
+    assert registry.lock(1, False)
+    assert states(registry) == [ObjectState.TRACKED]
+    registry.update(frame_at(7), [replace(other, reconstruction=made)])
+    assert registry.objects[0].revision == 2
+
+
+def test_the_past_does_not_make_objects_older(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig(lost_after=2.0))
+    registry.update(frame_at(10), [seen(0.0, 300)])
+    registry.advance(5 * NS_PER_S)  # as far as no mask can come any more
+    registry.advance(11 * NS_PER_S)
+    assert states(registry) == [ObjectState.NEW]
