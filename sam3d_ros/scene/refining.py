@@ -19,13 +19,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from sam3d_ros.config import RefineConfig
 from sam3d_ros.errors import Sam3dError
 from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.registration.register import Registration, RegistrationConfig, register
+from sam3d_ros.geometry.registration.stretching import StretchConfig
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
 from sam3d_ros.protocols import Cancelled, ObjectBackend, ObjectOutcome, never
 from sam3d_ros.structures import (
+    Floats,
+    Mesh,
     ObjectReconstruction,
     Observation,
     Quality,
@@ -75,17 +80,21 @@ class RefiningBackend:
 def refined(
     reconstruction: ObjectReconstruction, observation: Observation, config: RefineConfig
 ) -> ObjectReconstruction:
-    """Return a reconstruction with the pose and size that agree best with its observation."""
+    """Return a reconstruction with pose, size and proportions that agree with its observation.
+
+    Proportions stay where earlier views tell of them, and with splats, which cannot be stretched.
+    """
     started = time.perf_counter()
+    is_guess = not observation.earlier and reconstruction.splats is None
     found = register(
         prepared(reconstruction.mesh_object),
         prepared_view(Seen.of(observation)),
         reconstruction.camera_from_object,
-        _registration(config),
+        _registration(config, StretchConfig() if is_guess else None),
     )
     seconds = time.perf_counter() - started
     return replace(
-        reconstruction,
+        _stretched(reconstruction, found.stretch_object),
         camera_from_object=found.camera_from_object,
         refinement=found.refinement,
         quality=_quality(reconstruction.quality, found),
@@ -93,12 +102,28 @@ def refined(
     )
 
 
-def _registration(config: RefineConfig) -> RegistrationConfig:
+def _stretched(reconstruction: ObjectReconstruction, linear: Floats) -> ObjectReconstruction:
+    """Map the mesh in its own frame by a linear map ``(3, 3)``."""
+    preview = reconstruction.preview
+    return replace(
+        reconstruction,
+        mesh_object=_mapped(reconstruction.mesh_object, linear),
+        preview=preview and _mapped(preview, linear),
+        volume_m3=reconstruction.volume_m3 * float(np.linalg.det(linear)),
+    )
+
+
+def _mapped(mesh: Mesh, linear: Floats) -> Mesh:
+    return replace(mesh, vertices=(mesh.vertices @ linear.T).astype(np.float32))
+
+
+def _registration(config: RefineConfig, stretch: StretchConfig | None) -> RegistrationConfig:
     return RegistrationConfig(
         max_iterations=config.max_iterations,
         min_score=MIN_SCORE,
         min_iou=config.min_iou,
         min_inliers=MIN_INLIERS,
+        stretch=stretch,
     )
 
 

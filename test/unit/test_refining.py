@@ -23,6 +23,7 @@ from scenes import camera_from_world, drill, placed, scene
 
 from sam3d_ros.config import RefineConfig, SceneConfig
 from sam3d_ros.errors import ReconstructionError
+from sam3d_ros.geometry.measures import volume_m3
 from sam3d_ros.geometry.meshes import bounds
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.protocols import OneByOne
@@ -30,6 +31,7 @@ from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 from sam3d_ros.scene.refining import refining
 from sam3d_ros.structures import (
+    EarlierView,
     Frame,
     Mesh,
     ObjectReconstruction,
@@ -64,6 +66,7 @@ class KnowsTheMesh:
             camera_from_object=self._middle @ self._error,
             quality=Quality(observed_fraction=0.4),
             provenance=Provenance(backend=self.name),
+            volume_m3=volume_m3(self._mesh),
         )
 
 
@@ -104,6 +107,54 @@ def test_pose_and_size_are_put_right_and_measured(view: tuple[Frame, Mesh]) -> N
     assert after.quality.depth_residual_m < 0.003
     assert after.quality.observed_fraction == 0.4
     assert after.stage_s["refine"] > 0
+
+
+def slimmed(mesh_camera: Mesh, up: np.ndarray) -> Mesh:
+    """Make a mesh a tenth lower, its bottom where it was."""
+    heights = mesh_camera.vertices @ up
+    lower = mesh_camera.vertices - 0.1 * np.outer(heights - heights.min(), up)
+    return replace(mesh_camera, vertices=lower.astype(np.float32))
+
+
+def test_proportions_that_are_guessed_are_put_right(view: tuple[Frame, Mesh]) -> None:
+    frame, truth_camera = view
+    (observation,) = observe(frame, SceneConfig()).observations
+    assert observation.support is not None
+    up = observation.support.normal_camera
+    backend = OneByOne(KnowsTheMesh(slimmed(truth_camera, up), Similarity.identity()))
+
+    (before,) = backend.reconstruct([observation])
+    (after,) = refining(backend, ON).reconstruct([observation])
+
+    assert isinstance(before, ObjectReconstruction)
+    assert isinstance(after, ObjectReconstruction)
+
+    def height_m(found: ObjectReconstruction) -> float:
+        placed_camera = found.mesh_object.transformed(found.camera_from_object)
+        return float(np.ptp(placed_camera.vertices @ up))
+
+    true_m = float(np.ptp(truth_camera.vertices @ up))
+    assert height_m(before) == pytest.approx(0.9 * true_m, rel=0.01)
+    assert height_m(after) == pytest.approx(true_m, rel=0.03)
+    grown = volume_m3(after.mesh_object) / volume_m3(before.mesh_object)
+    assert after.volume_m3 / before.volume_m3 == pytest.approx(grown, rel=1e-4)
+
+
+def test_what_earlier_views_say_of_proportions_stays(view: tuple[Frame, Mesh]) -> None:
+    frame, truth_camera = view
+    (observation,) = observe(frame, SceneConfig()).observations
+    earlier = EarlierView(
+        observation=observation.cropped(10), camera_from_earlier=Similarity.identity()
+    )
+    backend = OneByOne(KnowsTheMesh(truth_camera, OFF))
+
+    seen_twice = replace(observation, earlier=(earlier,))
+    (before,) = backend.reconstruct([seen_twice])
+    (after,) = refining(backend, ON).reconstruct([seen_twice])
+
+    assert isinstance(before, ObjectReconstruction)
+    assert isinstance(after, ObjectReconstruction)
+    np.testing.assert_array_equal(after.mesh_object.vertices, before.mesh_object.vertices)
 
 
 def test_what_is_refused_keeps_its_pose_and_is_uncertain(view: tuple[Frame, Mesh]) -> None:

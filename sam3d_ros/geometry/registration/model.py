@@ -15,7 +15,7 @@
 
 """A mesh prepared once, to be registered to any number of views."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import open3d as o3d
@@ -55,6 +55,8 @@ class RegistrationModel:
     corners: Floats  # (C, 3), vertices among which the lowest one is, whatever is down
     center: Floats  # (3,) of the surface, whatever the axes are
     radius: float  # of the ball about the center
+    # (3, 3) what was stretched since ``scene`` was made, which stays; all else is stretched.
+    stretch: Floats = field(default_factory=lambda: np.eye(3))
 
 
 def prepared(mesh_object: MeshLike) -> RegistrationModel:
@@ -87,6 +89,34 @@ def prepared(mesh_object: MeshLike) -> RegistrationModel:
     )
 
 
+def stretched(model: RegistrationModel, linear: Floats) -> RegistrationModel:
+    """Return a model under a linear map ``(3, 3)`` without preparing its mesh again."""
+    samples, corners, center = (
+        points @ linear.T for points in (model.samples, model.corners, model.center)
+    )
+    return replace(
+        model,
+        samples=samples,
+        normals=_turned(model.normals, linear),
+        tree=cKDTree(samples),
+        rims=_rims_of(
+            model.rims.points @ linear.T,
+            _turned(model.rims.first, linear),
+            _turned(model.rims.second, linear),
+        ),
+        corners=corners,
+        center=center,
+        radius=float(np.linalg.norm(corners - center, axis=1).max()),
+        stretch=linear @ model.stretch,
+    )
+
+
+def _turned(normals: Floats, linear: Floats) -> Floats:
+    """Map unit normals ``(N, 3)`` as their surface is mapped."""
+    turned: Floats = normals @ np.linalg.inv(linear)
+    return turned / np.linalg.norm(turned, axis=1, keepdims=True)
+
+
 def _samples(vertices: Floats, triangles: Ints, doubled: Floats) -> tuple[Ints, Floats]:
     """Draw points uniformly over the area; return their triangles too. Seeded: results repeat."""
     rng = np.random.default_rng(0)
@@ -116,7 +146,10 @@ def _rim_candidates(
         kept = np.random.default_rng(0).permutation(len(index))[:NUM_RIM_POINTS]
         index, fraction = index[kept], fraction[kept]
     points = start[index] + fraction * (end[index] - start[index])
-    first, second = first[index], second[index]
+    return _rims_of(points, first[index], second[index])
+
+
+def _rims_of(points: Floats, first: Floats, second: Floats) -> RimCandidates:
     offsets = -np.stack([(first * points).sum(axis=1), (second * points).sum(axis=1)])
     planes = np.concatenate((np.stack((first, second)), offsets[..., None]), axis=2)
     return RimCandidates(

@@ -15,7 +15,7 @@
 
 """Registration: from a start pose to the pose that agrees best with a view, or to a refusal."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from sam3d_ros.geometry.registration.model import RegistrationModel
 from sam3d_ros.geometry.registration.poses import Poses, joined
 from sam3d_ros.geometry.registration.solving import normal_equations, pivots_m, stepped
 from sam3d_ros.geometry.registration.starts import StartsConfig, starts
+from sam3d_ros.geometry.registration.stretching import StretchConfig, proportioned
 from sam3d_ros.geometry.registration.terms import (
     Outlining,
     Rendered,
@@ -56,6 +57,7 @@ class RegistrationConfig:
     min_inliers: float = 0.8
     max_growth: float = 0.3  # of the logarithm of the scale, from the start
     max_shift_m: float = 0.1  # of the centre, from the start
+    stretch: StretchConfig | None = None  # for meshes whose shape is a guess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,6 +69,8 @@ class Registration:
     silhouette_iou: float  # of ``camera_from_object``, as all that follow; NaN is "not measured"
     residual_m: float  # median |rendered - measured| on the visible surface
     inlier_fraction: float
+    # (3, 3) what to multiply vertices by before they are posed; all but the identity is of guesses.
+    stretch_object: Floats = field(default_factory=lambda: np.eye(3))
 
     @property
     def status(self) -> RefinementStatus:
@@ -109,13 +113,32 @@ def register(
         return _unmoved(start, RefinementStatus.OCCLUDED, before)
     if not accepted:
         return _unmoved(start, RefinementStatus.REJECTED, before, float(after.score[0]))
+    if config.stretch is not None:
+        model, found, after = _stretched(model, found, view, after, config.stretch)
     refinement = Refinement(
         status=RefinementStatus.ACCEPTED,
         score_before=float(before.score[0]),
         score_after=float(after.score[0]),
         covariance=_covariance(model, found, view),
     )
-    return _judged(found.similarity(0), refinement, after)
+    judged = _judged(found.similarity(0), refinement, after)
+    return replace(judged, stretch_object=model.stretch)
+
+
+def _stretched(
+    model: RegistrationModel,
+    poses: Poses,
+    view: RegistrationView,
+    fit: Agreement,
+    config: StretchConfig,
+) -> tuple[RegistrationModel, Poses, Agreement]:
+    """Change the proportions, too, if the view agrees better, or its outline at little cost."""
+    longer, placed = proportioned(model, poses, view, config)
+    after = _agreement(longer, placed, view)
+    loss = config.max_loss if after.silhouette_iou[0] > fit.silhouette_iou[0] else 0.0
+    if after.score[0] > fit.score[0] - loss:
+        return longer, placed, after
+    return model, poses, fit
 
 
 def _searched(

@@ -82,11 +82,14 @@ def joined_rows(*parts: Rows) -> Rows:
 def rendered(model: RegistrationModel, poses: Poses, rays: Floats) -> Rendered:
     """Look along rays ``(G, 3)`` with z = 1 at every hypothesis: rays move, the mesh stays."""
     num, size = len(poses), len(rays)
+    scene_from_object = np.linalg.inv(model.stretch)
     cast = np.empty((num, size, 6), dtype=np.float32)
-    cast[..., :3] = poses.unapply(np.zeros((1, 3)))
-    cast[..., 3:] = poses.unturn(rays)
+    cast[..., :3] = poses.unapply(np.zeros((1, 3))) @ scene_from_object.T
+    cast[..., 3:] = poses.unturn(rays) @ scene_from_object.T
     hits = model.scene.cast_rays(o3d.core.Tensor(cast), nthreads=NUM_THREADS)
-    normals = poses.turn(hits["primitive_normals"].numpy().astype(np.float64))
+    normals = hits["primitive_normals"].numpy().astype(np.float64) @ scene_from_object
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-12)
+    normals = poses.turn(normals)
     away = np.einsum("kgi,gi->kg", normals, rays) > 0
     normals[away] *= -1.0  # meshes may be wound either way
     return Rendered(hits["t_hit"].numpy().astype(np.float64), normals)

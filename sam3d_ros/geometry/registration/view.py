@@ -49,6 +49,7 @@ class Seen:
     camera: Camera  # without distortion
     others: Bools | None = None  # (H, W) pixels of other objects, which may hide this one
     support: SupportPlane | None = None
+    up_camera: Floats | None = None  # (3,) unit vector against gravity, where it is known
 
     def __post_init__(self) -> None:
         size = f"{self.camera.height} {self.camera.width}"
@@ -66,6 +67,7 @@ class Seen:
             camera=observation.camera,
             others=observation.others,
             support=observation.support,
+            up_camera=observation.up_camera,
         )
 
 
@@ -101,6 +103,7 @@ class RegistrationView:
     noise: float  # standard deviation of readings, as multiple of ``depth_noise_m``
     num_measured: int
     support: SupportPlane | None
+    up_camera: Floats | None = None  # (3,) the support's normal where there is one, else gravity's
 
     def sigma_m(self, depth_m: Floats) -> Floats:
         """Return the standard deviation of readings at these depths, same shape, metres."""
@@ -144,6 +147,7 @@ def prepared_view(seen: Seen) -> RegistrationView:
         noise=noise,
         num_measured=len(measured),
         support=seen.support,
+        up_camera=seen.up_camera if seen.support is None else seen.support.normal_camera,
     )
 
 
