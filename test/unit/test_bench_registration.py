@@ -59,6 +59,17 @@ def test_starts_are_off_by_no_more_than_is_said(can: Shape) -> None:
         assert errors.scale <= spec.max_growth + 1e-6
 
 
+def test_starts_at_the_limits_are_off_by_all_that_is_said(can: Shape) -> None:
+    spec = CaseSpec(least=1.0)
+    for seed in range(20):
+        view = case(can, spec, np.random.default_rng(seed))
+        turn = view.start.rotation @ view.truth.rotation.T
+        turn_deg = np.degrees(np.arccos((np.trace(turn) - 1.0) / 2.0))
+        growth = np.log(view.start.scale / view.truth.scale)
+        assert turn_deg == pytest.approx(spec.max_turn_deg)
+        assert abs(growth) == pytest.approx(np.log1p(spec.max_growth))
+
+
 def test_turning_a_can_about_its_axis_is_no_error(can: Shape) -> None:
     truth = Similarity(np.eye(3), np.array([0.0, 0.0, 0.7]))
     about_axis = rotation_from_axis_angle(np.array([0.0, 0.0, 1.0]), np.radians(40.0))
@@ -82,7 +93,9 @@ def test_all_methods_get_the_same_cases_and_a_file_says_how_they_did(
     assert registration.main(["--cases", "2", "-o", str(tmp_path)]) == 0
 
     written = json.loads((tmp_path / "registration.json").read_text())
-    assert [row["method"] for row in written["methods"]][:2] == ["ours", "start"]
+    rows = written["methods"]
+    assert [row["method"] for row in rows][:2] == ["ours", "start"]
+    assert {row["starts"] for row in rows} == {"up to the limits", "at the limits"}
     assert written["cases"] == 2
     assert written["methods"][0]["success"] == 1.0
     assert "lead over the best Open3D" in capsys.readouterr().out

@@ -24,7 +24,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,12 +49,15 @@ from sam3d_ros.structures import RefinementStatus, Similarity
 
 DESCRIPTION = """\
 Register meshes whose pose is off by up to 30 degrees, 3 cm and 15 % to objects half of which is
-hidden, with 1 % depth noise, beside Open3D. Success: ADD-S below 10 % of the diameter. Times are
-processor times per object; meshes are prepared before. Writes registration.json and .csv.
+hidden, with 1 % depth noise, beside Open3D. Success: ADD-S below 10 % of the diameter. Most of
+such starts are a success already, so there are two stricter columns, and a second table of the
+same objects and views with all starts at these limits. Times are processor times per object;
+meshes are prepared before. Writes registration.json and .csv.
 Limits are those of the usual start errors (--reach 1).
 """
 OURS = "ours"
-SUCCESS, STRICT = 0.10, 0.02  # of ADD-S, share of the diameter
+SUCCESS, CLOSE, STRICT = 0.10, 0.05, 0.02  # of ADD-S, share of the diameter
+STARTS = {"up to the limits": 0.0, "at the limits": 1.0}  # least share of the start errors
 MIN_SUCCESS, MAX_SCALE_ERROR, MIN_LEAD, MAX_MS = 0.92, 0.02, 0.25, 60.0
 MS_PER_S = 1e3
 DATA = Path("../shared/data")
@@ -64,8 +67,10 @@ DATA = Path("../shared/data")
 class MethodFigures:
     """What one method achieved over all cases."""
 
+    starts: str  # a key of ``STARTS``
     method: str
     success: float
+    close_success: float
     strict_success: float
     add_s: float  # medians from here on; share of the diameter
     turn_deg: float
@@ -106,10 +111,17 @@ class _Results:
         self.errors.append(pose_errors(case.shape, pose, case.truth))
 
 
-def measure(
-    all_shapes: Sequence[Shape], num: int, spec: CaseSpec
-) -> tuple[list[MethodFigures], dict[str, float]]:
-    """Return the figures of all methods, ours first, and what else is to be known of ours."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What all methods achieved over the same cases."""
+
+    rows: tuple[MethodFigures, ...]  # ours first
+    accepted: float  # share of the cases, by ours
+    prepare_ms: float
+
+
+def measure(all_shapes: Sequence[Shape], num: int, spec: CaseSpec, starts: str) -> Measured:
+    """Let all methods register the same cases; ``starts`` is what to call them."""
     bench = _Bench.of(all_shapes)
     results = {name: _Results([], []) for name in (OURS, *PEERS)}
     statuses: list[RefinementStatus] = []
@@ -119,8 +131,11 @@ def measure(
             given = _peer_input(case, bench)
             results[name].add(case, lambda peer=peer, given=given: peer(given))  # type: ignore[misc]
     accepted = np.mean([status is RefinementStatus.ACCEPTED for status in statuses])
-    extra = {"accepted": float(accepted), "prepare_ms": bench.prepare_ms}
-    return [_figures(name, result) for name, result in results.items()], extra
+    return Measured(
+        rows=tuple(_figures(starts, name, result) for name, result in results.items()),
+        accepted=float(accepted),
+        prepare_ms=bench.prepare_ms,
+    )
 
 
 def _ours(case: RegistrationCase, bench: _Bench, statuses: list[RefinementStatus]) -> Similarity:
@@ -145,11 +160,13 @@ def _peer_input(case: RegistrationCase, bench: _Bench) -> PeerInput:
     )
 
 
-def _figures(method: str, results: _Results) -> MethodFigures:
+def _figures(starts: str, method: str, results: _Results) -> MethodFigures:
     add_s, turn_deg, scale = np.array([list(asdict(each).values()) for each in results.errors]).T
     return MethodFigures(
+        starts=starts,
         method=method,
         success=float((add_s < SUCCESS).mean()),
+        close_success=float((add_s < CLOSE).mean()),
         strict_success=float((add_s < STRICT).mean()),
         add_s=float(np.median(add_s)),
         turn_deg=float(np.median(turn_deg)),
@@ -159,7 +176,7 @@ def _figures(method: str, results: _Results) -> MethodFigures:
 
 
 _HEAD = (
-    f"{'method':34} {'< 10 %':>7} {'< 2 %':>7} {'ADD-S':>8} {'turn':>8} {'scale':>8} "
+    f"{'< 10 %':>7} {'< 5 %':>7} {'< 2 %':>7} {'ADD-S':>8} {'turn':>8} {'scale':>8} "
     f"{'ms':>7} {'times ours':>10}"
 )
 
@@ -167,7 +184,8 @@ _HEAD = (
 def _line(row: MethodFigures, ours: MethodFigures) -> str:
     """Lay out the figures of a method."""
     return (
-        f"{row.method:34} {row.success:7.1%} {row.strict_success:7.1%} {row.add_s:8.2%} "
+        f"{row.method:34} {row.success:7.1%} {row.close_success:7.1%} {row.strict_success:7.1%} "
+        f"{row.add_s:8.2%} "
         f"{row.turn_deg:4.1f} deg {row.scale:8.2%} {row.ms:7.1f} {row.ms / ours.ms:10.2f}"
     )
 
@@ -176,7 +194,6 @@ def _verdicts(rows: Sequence[MethodFigures]) -> str:
     """Lay out what has a limit, with the limit."""
     ours, peers = rows[0], [row for row in rows if row.method.startswith("o3d")]
     lead = ours.success - max(row.success for row in peers)
-    strict_lead = ours.strict_success - max(row.strict_success for row in peers)
     return "\n".join(
         (
             _verdict("success", f"{ours.success:.1%}", ours.success >= MIN_SUCCESS, ">= 92 %"),
@@ -184,7 +201,6 @@ def _verdicts(rows: Sequence[MethodFigures]) -> str:
                 "median scale error", f"{ours.scale:.2%}", ours.scale <= MAX_SCALE_ERROR, "<= 2 %"
             ),
             _verdict("lead over the best Open3D", f"{lead:.1%}", lead >= MIN_LEAD, ">= 25 points"),
-            f"lead over the best Open3D below 2 % of the diameter: {strict_lead:.1%}",
             _verdict("time per object", f"{ours.ms:.1f} ms", ours.ms <= MAX_MS, "<= 60 ms"),
         )
     )
@@ -206,13 +222,36 @@ def run(arguments: argparse.Namespace) -> int:
         f"{arguments.cases} cases of {len(all_shapes)} shapes: "
         + ", ".join(s.name for s in all_shapes)
     )
-    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-        rows, extra = measure(all_shapes, arguments.cases, spec)
-    print("\n" + "\n".join((_HEAD, "-" * len(_HEAD), *(_line(row, rows[0]) for row in rows))))
-    print(f"\n{_verdicts(rows)}")
-    print(f"accepted: {extra['accepted']:.1%}; preparing a mesh: {extra['prepare_ms']:.0f} ms")
-    _write(rows, {"cases": arguments.cases, **asdict(spec), **extra}, arguments.output)
+    measured = []
+    for starts, least in STARTS.items():
+        with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
+            one = measure(all_shapes, arguments.cases, replace(spec, least=least), starts)
+        measured.append(one)
+        print(_table(one))
+    print(f"\n{_verdicts(measured[0].rows)}")
+    settings = {"cases": arguments.cases, **asdict(spec), "prepare_ms": measured[0].prepare_ms}
+    accepted = {one.rows[0].starts: one.accepted for one in measured}
+    rows = [row for one in measured for row in one.rows]
+    _write(rows, {**settings, "accepted": accepted}, arguments.output)
     return 0
+
+
+def _table(measured: Measured) -> str:
+    """Lay out what all methods did, and by how much ours leads."""
+    ours, *others = measured.rows
+    peers = [row for row in others if row.method.startswith("o3d")]
+    leads = (
+        ours.success - max(row.success for row in peers),
+        ours.close_success - max(row.close_success for row in peers),
+        ours.strict_success - max(row.strict_success for row in peers),
+    )
+    head = f"{'starts ' + ours.starts:34} {_HEAD}"
+    rule = "-" * len(head)
+    points = " ".join(f"{lead:7.1%}" for lead in leads)
+    lead = f"{'lead of ours over the best Open3D':34} {points}"
+    lines = "\n".join(_line(row, ours) for row in measured.rows)
+    accepted = f"accepted: {measured.accepted:.1%}; preparing a mesh: {measured.prepare_ms:.0f} ms"
+    return "\n".join(("", head, rule, lines, rule, lead, accepted))
 
 
 def _write(rows: Sequence[MethodFigures], settings: dict[str, object], folder: Path) -> None:

@@ -50,6 +50,7 @@ class CaseSpec:
     max_turn_deg: float = 30.0
     max_shift_m: float = 0.03
     max_growth: float = 0.15
+    least: float = 0.0  # of these, start errors are at least this share; 1 is at the limits
     noise: float = 0.01  # standard deviation of readings, as share of the depth
     hidden: float = 0.5  # share of the object's pixels
     distance_m: tuple[float, float] = (0.5, 0.9)
@@ -154,18 +155,21 @@ def misplaced(
     truth: Similarity, center: Floats, spec: CaseSpec, rng: np.random.Generator
 ) -> Similarity:
     """Turn, shift and grow a pose about the centre of its object by up to what the spec says."""
-    turn_rad = np.radians(spec.max_turn_deg) * _in_ball(rng)
+    turn_rad = np.radians(spec.max_turn_deg) * _in_ball(rng, spec.least)
     turn = rotation_from_axis_angle(turn_rad, float(np.linalg.norm(turn_rad)))
-    shift_m = spec.max_shift_m * _in_ball(rng)
-    scale = truth.scale * float(np.exp(np.log1p(spec.max_growth) * rng.uniform(-1.0, 1.0)))
+    shift_m = spec.max_shift_m * _in_ball(rng, spec.least)
+    drawn = rng.uniform(-1.0, 1.0)
+    growth = np.copysign(spec.least + (1.0 - spec.least) * abs(drawn), drawn)
+    scale = truth.scale * float(np.exp(np.log1p(spec.max_growth) * growth))
     rotation = turn @ truth.rotation
     return Similarity(rotation, truth.apply(center) + shift_m - scale * rotation @ center, scale)
 
 
-def _in_ball(rng: np.random.Generator) -> Floats:
-    """Draw a point of the unit ball, uniformly."""
+def _in_ball(rng: np.random.Generator, least: float) -> Floats:
+    """Draw a point of the unit ball that is not nearer to its centre than this, uniformly."""
     direction = rng.standard_normal(3)
-    return np.asarray(np.cbrt(rng.uniform()) * direction / np.linalg.norm(direction))
+    radius = np.cbrt(least**3 + (1.0 - least**3) * rng.uniform())
+    return np.asarray(radius * direction / np.linalg.norm(direction))
 
 
 def pose_errors(shape: Shape, pose: Similarity, truth: Similarity) -> PoseErrors:
