@@ -132,7 +132,8 @@ def _covariance(known: SceneObject, pose: Similarity) -> Floats:
     """Return the covariance ``(6, 6)`` of position and turn about the axes of the pose's frame."""
     reconstruction = known.reconstruction
     frame_from_camera = pose.rotation @ reconstruction.camera_from_object.rotation.T
-    both = np.kron(np.eye(2), frame_from_camera)
+    both = np.zeros((6, 6))
+    both[:3, :3] = both[3:, 3:] = frame_from_camera
     covariance: Floats = both @ reconstruction.refinement.covariance[:6, :6] @ both.T
     return covariance
 

@@ -243,7 +243,17 @@ def test_a_backend_that_never_looks_up_cannot_hold_the_process(
     assert (code, seconds < 2.0) == (0, True), process.output
 
 
-def test_with_its_own_process_the_node_ends_as_fast(
+def test_a_follower_that_never_comes_back_cannot_hold_the_process(
+    peer: Peer, start: Callable[..., Process]
+) -> None:
+    follow = "can_follow = True\n    def follow(self, frame):\n        print('follows', flush=True)"
+    process = start(SLOW.replace("can_follow = False", f"{follow}; time.sleep(60)"))
+    peer.stream_until(lambda: "follows" in process.output, "an image that is followed")
+    code, seconds = process.end(signal.SIGINT)
+    assert (code, seconds < 2.0) == (0, True), process.output
+
+
+def test_with_its_own_processes_the_node_ends_as_fast(
     peer: Peer, start: Callable[..., Process]
 ) -> None:
     process = start(REAL)
