@@ -36,8 +36,9 @@ NUM_STEPS = 8
 REACHES = (2.0, 1.0)  # truncations within which points pull, in the first steps and in the others
 NUM_WIDE = 3
 FACING_COSINE = 0.4  # of two normals that belong to one surface
+SLACK = 0.1  # truncations by which a point may lie in free space: outlines are not exact
 ROBUST = 0.4  # truncations from which on a residual pulls less
-PRIOR_SHIFT_M = 0.006
+PRIOR_SHIFT_M = 0.005
 PRIOR_TURN_RAD = np.radians(2.0)
 NOISE_M = 0.002  # of the mean over neighbours that err together
 INDEPENDENT = 60.0  # readings that a view is worth: neighbours err together
@@ -86,7 +87,7 @@ class _Pulls:
 
 def placed(maps: SurfaceMaps, view_from_camera: Similarity, support: SupportPlane | None) -> Placed:
     """Choose the points of a view, evenly over the image."""
-    points, normals = maps.evidence.surface()
+    points, normals = maps.surface
     shown = maps.evidence.shown & ~maps.evidence.hidden
     good = np.flatnonzero(maps.evidence.cosine[shown] > MIN_COSINE)
     good = good if good.size else np.arange(len(points))
@@ -115,7 +116,7 @@ def fit(view: Placed, others: Sequence[Placed]) -> Fit:
         moved = view.view_from_camera @ _motion(shift_m, turn_rad, center).inverse()
     length_m, angle_rad = float(np.linalg.norm(shift_m)), float(np.linalg.norm(turn_rad))
     after = misfit(view, others, moved)
-    if after >= before or length_m > MAX_SHIFT_M or angle_rad > MAX_TURN_RAD:
+    if not after < before or length_m > MAX_SHIFT_M or angle_rad > MAX_TURN_RAD:
         return Fit(
             view_from_camera=view.view_from_camera,
             misfit=before,
@@ -164,7 +165,10 @@ def _judged(
     normals = judge.maps.voiced(votes, everyone).normals
     cosines = np.einsum("ni,ni->n", view.normals @ judge_from_view.rotation.T, normals)
     near = np.abs(votes.free_m) < REACHES[0] * judge.maps.truncation_m
-    return votes.free_m, near & (cosines > FACING_COSINE) & ~votes.beside, normals
+    same_surface = near & (cosines > FACING_COSINE) & ~votes.beside
+    slack_m = SLACK * judge.maps.truncation_m
+    beyond_m = np.where(votes.free_m > 0.0, np.maximum(votes.free_m - slack_m, 0.0), votes.free_m)
+    return np.where(same_surface, votes.free_m, beyond_m), same_surface, normals
 
 
 def _between(

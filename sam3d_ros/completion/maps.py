@@ -56,6 +56,7 @@ class SurfaceMaps:
     """Directions of what a view saw, over the crop of its evidence."""
 
     evidence: ViewEvidence
+    surface: tuple[Floats, Floats]  # points and normals of the seen side, each (N, 3)
     normals: Floats  # (h, w, 3) of the surface, towards the camera
     outline: Floats  # (h, w, 3) at right angles to the ray, away from the silhouette
     truncation_m: float  # what is farther behind a surface is unknown
@@ -94,21 +95,22 @@ def surface_maps(evidence: ViewEvidence) -> SurfaceMaps:
     middle_m = float(np.median(evidence.front_m[evidence.shown]))
     noise_m = float(depth_noise_m(np.asarray(middle_m)))
     pixel_m = middle_m / float(evidence.matrix_px[0, 0])
+    surface = evidence.surface()
     return SurfaceMaps(
         evidence=evidence,
-        normals=_normals(evidence),
+        surface=surface,
+        normals=_normals(evidence, surface[1]),
         outline=_outline(evidence),
         truncation_m=TRUNCATION_SIGMAS * noise_m + 2.0 * pixel_m,
         trust=(1e-3 / noise_m) ** 2,
     )
 
 
-def _normals(evidence: ViewEvidence) -> Floats:
+def _normals(evidence: ViewEvidence, seen: Floats) -> Floats:
     """Return the normals of the seen side; elsewhere those towards the camera."""
     points = evidence.points().astype(np.float32)
     towards = -points / np.linalg.norm(points, axis=-1, keepdims=True)
-    _, normals = evidence.surface()
-    towards[evidence.shown & ~evidence.hidden] = normals
+    towards[evidence.shown & ~evidence.hidden] = seen
     return towards
 
 

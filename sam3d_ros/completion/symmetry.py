@@ -24,11 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_ros.completion.space import PlacedEvidence
 from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.structures import Bools, Floats, Ints
 
-NUM_POINTS = 200
+NUM_POINTS = 200  # shared by the views, which all judge each of them
+MIN_NUM_POINTS = 100
 TRUNCATION_SIGMAS = 4.0  # a residual beyond this and a pixel is simply wrong, however far
 FACING_COSINE = 0.3  # 17 degrees off grazing: nearer to the outline nothing is sure
 OUTLIERS = 0.15  # share of the points that may contradict: handles, lids, spouts
@@ -48,27 +48,31 @@ class Judge:
 
         A point moved to where something hides it counts as ``unjudged``.
         """
-        flat = moved.reshape(-1, 3)
-        judged = [self._judged(view, moved, flat, normals) for view in self.workspace.space.views]
-        residual_m, hidden = judged[0]
-        for other_m, other_hidden in judged[1:]:
-            residual_m, hidden = np.maximum(residual_m, other_m), hidden & other_hidden
+        residual_m, hidden = self._residual_m(moved, normals)
         if self.workspace.has_support:
             residual_m = np.maximum(residual_m, -moved[..., 2])
         misfit = np.minimum(residual_m / self.truncation_m, 1.0)
         return np.where(hidden & (misfit <= 0.0), unjudged, misfit)
 
-    @staticmethod
-    def _judged(
-        view: PlacedEvidence, moved: Floats, flat: Floats, normals: Floats
-    ) -> tuple[Floats, Bools]:
-        """Return how far off each moved point is for one view, and where it cannot say."""
-        free_m = view.free_m(flat).reshape(moved.shape[:-1])
-        hidden = view.is_hidden(flat).reshape(moved.shape[:-1])
-        sight = moved - view.eye
-        cosine = -np.einsum("...i,...i->...", normals, sight) / np.linalg.norm(sight, axis=-1)
-        facing = (cosine > FACING_COSINE) & ~hidden
-        return np.where(facing, np.abs(free_m), np.maximum(free_m, 0.0)), hidden
+    def _residual_m(self, moved: Floats, normals: Floats) -> tuple[Floats, Bools]:
+        """Return how far off each moved point is, and where no view can say.
+
+        The views that face a point need not all see it: other parts of the object may hide it.
+        """
+        free_m = np.zeros(moved.shape[:-1])
+        surface_m = np.full(moved.shape[:-1], np.inf)
+        nobody = np.ones(moved.shape[:-1], dtype=bool)
+        for view in self.workspace.space.views:
+            flat = moved.reshape(-1, 3)
+            distance_m = view.free_m(flat).reshape(moved.shape[:-1])
+            hidden = view.is_hidden(flat).reshape(moved.shape[:-1])
+            sight = moved - view.eye
+            cosine = -np.einsum("...i,...i->...", normals, sight) / np.linalg.norm(sight, axis=-1)
+            facing = (cosine > FACING_COSINE) & ~hidden
+            free_m = np.maximum(free_m, distance_m)
+            surface_m = np.where(facing, np.minimum(surface_m, np.abs(distance_m)), surface_m)
+            nobody &= hidden
+        return np.where(np.isfinite(surface_m), np.maximum(free_m, surface_m), free_m), nobody
 
 
 def judge_of(workspace: Workspace) -> Judge:
@@ -85,7 +89,8 @@ def judge_of(workspace: Workspace) -> Judge:
 def _even(workspace: Workspace) -> Ints:
     """Choose points evenly over the area, not over the image."""
     area = np.cumsum(workspace.area)
-    num = min(NUM_POINTS, len(area))
+    wanted = max(MIN_NUM_POINTS, NUM_POINTS // len(workspace.space.views))
+    num = min(wanted, len(area))
     return np.asarray(np.searchsorted(area, (np.arange(num) + 0.5) / num * area[-1]))
 
 

@@ -21,7 +21,7 @@ where it contradicts them all the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def views_of(observation: Observation) -> Views:
                 maps=maps,
             )
         )
-        others.append(placed(maps, pose, candidate.support))
+        others.append(replace(candidate, view_from_camera=pose))
     return Views(used=tuple(used), notes=tuple(note for note in notes if note))
 
 
