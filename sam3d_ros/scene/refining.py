@@ -35,6 +35,7 @@ from sam3d_ros.structures import (
     Observation,
     Quality,
     RefinementStatus,
+    ScaleSource,
 )
 
 # Meshes of backends are guesses where nothing was seen: less agreement is asked of them than of
@@ -83,7 +84,10 @@ def refined(
     """Return a reconstruction with pose, size and proportions that agree with its observation.
 
     Proportions stay where earlier views tell of them, and with splats, which cannot be stretched.
+    Where depth was estimated all stays: nothing was measured that it could be fitted to.
     """
+    if observation.scale_source is ScaleSource.MONOCULAR:
+        return reconstruction
     started = time.perf_counter()
     is_guess = not observation.earlier and reconstruction.splats is None
     found = register(

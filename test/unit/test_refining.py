@@ -40,6 +40,7 @@ from sam3d_ros.structures import (
     Quality,
     Refinement,
     RefinementStatus,
+    ScaleSource,
     Similarity,
 )
 
@@ -138,6 +139,21 @@ def test_proportions_that_are_guessed_are_put_right(view: tuple[Frame, Mesh]) ->
     assert height_m(after) == pytest.approx(true_m, rel=0.03)
     grown = volume_m3(after.mesh_object) / volume_m3(before.mesh_object)
     assert after.volume_m3 / before.volume_m3 == pytest.approx(grown, rel=1e-4)
+
+
+def test_nothing_is_fitted_to_depth_that_was_estimated(view: tuple[Frame, Mesh]) -> None:
+    frame, truth_camera = view
+    (observation,) = observe(frame, SceneConfig()).observations
+    guessed = replace(observation, scale_source=ScaleSource.MONOCULAR)
+    backend = OneByOne(KnowsTheMesh(truth_camera, OFF))
+
+    (before,) = backend.reconstruct([guessed])
+    (after,) = refining(backend, ON).reconstruct([guessed])
+
+    assert isinstance(before, ObjectReconstruction)
+    assert isinstance(after, ObjectReconstruction)
+    assert after.refinement.status is RefinementStatus.NOT_RUN
+    np.testing.assert_array_equal(after.camera_from_object.matrix, before.camera_from_object.matrix)
 
 
 def test_what_earlier_views_say_of_proportions_stays(view: tuple[Frame, Mesh]) -> None:
