@@ -25,6 +25,7 @@ from sam3d_ros.config import GaussiansConfig, ObjectsConfig, SceneConfig, Weight
 from sam3d_ros.errors import ConfigError, WeightsError, WeightsMissingError
 from sam3d_ros.objects.files import GEOMETRY_FILE
 from sam3d_ros.objects.random_weights import write_random_weights
+from sam3d_ros.protocols import CandidateBackend
 from sam3d_ros.scene.backends import make_object_backend
 
 
@@ -124,3 +125,11 @@ def test_low_memory_on_a_cpu_says_that_it_changes_nothing(
         SceneConfig(device="cpu", low_memory=True, objects=config.objects, weights=config.weights)
     )
     assert "low_memory changes nothing on a CPU" in caplog.text
+
+
+def test_seeds_are_tried_only_where_several_are_asked_for(folder: Path) -> None:
+    config = config_of("sam3d", folder)
+    several = replace(config, objects=replace(config.objects, candidates=3))
+    assert isinstance(make_object_backend(several), CandidateBackend)
+    assert not isinstance(make_object_backend(config), CandidateBackend)
+    assert make_object_backend(several).name == "sam3d"

@@ -109,6 +109,17 @@ def test_who_was_measured_better_moves_less() -> None:
     assert ratio == pytest.approx((UNSURE / SURE) ** 2, rel=0.05)
 
 
+def test_objects_part_along_what_is_least_certain() -> None:
+    meshes = [box(0.08, 0.06, 0.10), at(box(0.08, 0.06, 0.10), 0.076, 0.055, 0.0)]
+    sigma_m = VIEW.rotation @ np.diag([0.001, 0.010, 0.001]) @ VIEW.rotation.T  # unsure along y
+    for variance_m2, way in ((UNSURE**2 * np.eye(3), 0), (sigma_m @ sigma_m, 1)):
+        bodies = [Body(mesh.transformed(VIEW), variance_m2, NOTHING, NOTHING) for mesh in meshes]
+        found = settle(bodies, TABLE, LIMITS)
+        shift_m = np.abs(motion(found[0]).translation_m)
+        assert shift_m[way] == pytest.approx((0.002, 0.0025)[way], abs=3e-4)
+        assert shift_m[1 - way] == pytest.approx(0.0, abs=1e-5)
+
+
 def test_what_is_apart_does_not_move_at_all() -> None:
     bodies = [
         body(at(box(0.08, 0.06, 0.10), 0.0, 0.0, 0.0)),

@@ -25,7 +25,9 @@ from sam3d_ros.structures import Floats
 
 TOUCHING_M = 1e-4  # overlap that is none: what meshes in float32 and samples of them can say
 INSIDE_SHARE = 0.9  # of the surface of one in the other: what should part them is anyone's guess
-SAME_WAY = 0.999  # cosine
+NUM_SIDES = 4  # to which a body may leave, of each of two
+OTHER_SIDE = 0.5  # cosine between ways out, at most
+SAME_WAY = 0.999  # cosine between ways that need no comparison
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +139,7 @@ def _directions(
     found = []
     for depth, sign in zip(depths, (1.0, -1.0), strict=True):
         if len(depth.points):
-            found.append(sign * depth.outwards[depth.depths_m.argmax()])
+            found += [sign * way for way in _sides(depth)]
             found.append(sign * (depth.depths_m @ depth.outwards))
     found.append(
         first.now_from_start.apply(first.body.middle)
@@ -152,6 +154,16 @@ def _directions(
         way for number, way in enumerate(units) if not (units[:number] @ way > SAME_WAY).any()
     ]
     return np.array(distinct)
+
+
+def _sides(depth: _Depth) -> list[Floats]:
+    """Return ways out to different sides, the one of the deepest point first."""
+    left = depth.outwards[np.argsort(-depth.depths_m, kind="stable")]
+    sides: list[Floats] = []
+    while len(left) and len(sides) < NUM_SIDES:
+        sides.append(left[0])
+        left = left[left @ left[0] < OTHER_SIDE]
+    return sides
 
 
 def _apart_m(
