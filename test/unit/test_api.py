@@ -20,7 +20,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,6 @@ from sam3d_ros.errors import (
     MaskEmptyError,
     ReconstructionError,
     ShapeError,
-    WeightsError,
     WeightsMissingError,
 )
 from sam3d_ros.geometry.measures import is_watertight
@@ -335,89 +333,3 @@ def test_a_scene_that_cannot_be_made_or_written_says_why(
         composed.save(tmp_path / "scene.ply")
     with pytest.raises(ConfigError, match="optical or gltf"):
         composed.save(tmp_path / "scene.glb", axes="z")
-
-
-@pytest.mark.parametrize(
-    "source", ["no/such/folder/here", "../weights", "~/weights", Path("owner/name")]
-)
-def test_a_folder_that_is_none_says_so(source: str | Path) -> None:
-    with pytest.raises(WeightsMissingError, match="no folder here"):
-        Reconstructor.from_pretrained(source)
-
-
-def hub(**functions: Any) -> ModuleType:
-    """Return a stand-in for huggingface_hub."""
-    module = ModuleType("huggingface_hub")
-    missing = type("LocalEntryNotFoundError", (Exception,), {})
-    absent = type("RepositoryNotFoundError", (Exception,), {})
-    gated = type("GatedRepoError", (absent,), {})
-    module.errors = SimpleNamespace(  # type: ignore[attr-defined]
-        LocalEntryNotFoundError=missing,
-        RepositoryNotFoundError=absent,
-        GatedRepoError=gated,
-        HFValidationError=type("HFValidationError", (ValueError,), {}),
-    )
-    for name, function in functions.items():
-        setattr(module, name, function)
-    return module
-
-
-def test_a_name_of_the_hub_is_offline_unless_told_otherwise(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
-
-    def snapshot_download(repository: str, **options: Any) -> str:
-        calls.append((repository, options["local_files_only"]))
-        return str(folder)
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", hub(snapshot_download=snapshot_download))
-    Reconstructor.from_pretrained("owner/name", QUICK, splats=False)
-    Reconstructor.from_pretrained("owner/name", QUICK, splats=False, allow_download=True)
-    assert calls == [("owner/name", True), ("owner/name", False)]
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        ("GatedRepoError", "ask for access on https://huggingface.co/owner/name"),
-        ("RepositoryNotFoundError", "does not exist, or is hidden"),
-        ("LocalEntryNotFoundError", "allow_download=True"),
-        ("HFValidationError", "nor what a repository can be called"),
-    ],
-)
-def test_a_repository_that_cannot_be_had_says_what_to_do(
-    error: str, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = hub()
-
-    def snapshot_download(repository: str, **options: Any) -> str:
-        raise getattr(module.errors, error)("no")
-
-    module.snapshot_download = snapshot_download  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    with pytest.raises(WeightsMissingError, match=text):
-        Reconstructor.from_pretrained("owner/name")
-
-
-def test_a_download_without_a_network_does_not_advise_to_download(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    module = hub()
-
-    def snapshot_download(repository: str, **options: Any) -> str:
-        raise module.errors.LocalEntryNotFoundError("no")
-
-    module.snapshot_download = snapshot_download  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    with pytest.raises(WeightsMissingError, match=r"reaches https://huggingface\.co") as raised:
-        Reconstructor.from_pretrained("owner/name", allow_download=True)
-    assert "allow_download" not in str(raised.value)
-
-
-def test_without_the_hubs_package_it_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(WeightsError, match="pip install huggingface_hub"):
-        Reconstructor.from_pretrained("owner/name")
