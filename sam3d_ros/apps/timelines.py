@@ -55,8 +55,8 @@ def error_strips(
     """
     head = with_text(blank(WIDTH_PX, 54), title, (GAP_PX, 22), TITLE_PX)
     legend = (
-        "bold: surface off by, mm (0 to 10)   thin: turned by, degrees (0 to 10)   grey: hidden "
-        "or out of view   yellow: said to be lost   red: wrong"
+        "bold: surface off by 0 to 10 mm   thin: turned by 0 to 10 degrees   grey: hidden   "
+        "yellow: said to be lost   red: wrong"
     )
     parts = [with_text(head, legend, (GAP_PX, 45), TEXT_PX, FAINT_INK)]
     for index, (name, rows) in enumerate(tracks.items()):
