@@ -20,13 +20,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from three_boxes import three_boxes
 
 from sam3d_ros.config import GaussiansConfig, ObjectsConfig, SceneConfig, WeightsConfig
 from sam3d_ros.errors import ConfigError, WeightsError, WeightsMissingError
 from sam3d_ros.objects.files import GEOMETRY_FILE
 from sam3d_ros.objects.random_weights import write_random_weights
-from sam3d_ros.protocols import CandidateBackend
+from sam3d_ros.protocols import CandidateBackend, never
 from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.choosing import agreeing, likelihood
+from sam3d_ros.structures import ObjectReconstruction
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +136,24 @@ def test_seeds_are_tried_only_where_several_are_asked_for(folder: Path) -> None:
     assert isinstance(make_object_backend(several), CandidateBackend)
     assert not isinstance(make_object_backend(config), CandidateBackend)
     assert make_object_backend(several).name == "sam3d"
+
+
+def test_of_several_seeds_of_sam3d_the_best_is_kept(folder: Path) -> None:
+    config = config_of("sam3d", folder)
+    objects = replace(config.objects, candidates=2, mesh_detail="fast", stage1_steps=2)
+    backend = make_object_backend(replace(config, objects=objects))
+    assert isinstance(backend, CandidateBackend)
+    observations = three_boxes()[:1]
+    candidates = backend.candidates(observations, never)
+    for observation, several, kept in zip(
+        observations,
+        candidates,
+        agreeing(backend, config.refine).reconstruct(observations),
+        strict=True,
+    ):
+        made = [each for each in several if isinstance(each, ObjectReconstruction)]
+        assert [each.provenance.seed for each in made] == [42, 43]
+        scores = [likelihood(each, observation) for each in made]
+        assert isinstance(kept, ObjectReconstruction)
+        assert kept.provenance.seed == 42 + scores.index(max(scores))
+        assert kept.provenance.choice.score == pytest.approx(max(scores))

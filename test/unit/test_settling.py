@@ -268,12 +268,12 @@ def test_a_mesh_without_triangles_is_refused() -> None:
 def test_five_objects_take_no_longer_than_an_image() -> None:
     ball = mesh_from(trimesh.creation.icosphere(subdivisions=4, radius=0.04))  # 5120 triangles
     meshes = [at(ball, 0.076 * i, 0.02 * (i % 2), 0.04) for i in range(5)]
-    bodies = [body(mesh, seen_side(mesh)) for mesh in meshes]
-    settle(bodies, TABLE, LIMITS)
-    bodies = [body(mesh, seen_side(mesh)) for mesh in meshes]
-    started = time.process_time()
-    found = settle(bodies, TABLE, LIMITS)
-    seconds = time.process_time() - started
+    seconds = []
+    for _ in range(4):
+        bodies = [body(mesh, seen_side(mesh)) for mesh in meshes]
+        started = time.process_time()
+        found = settle(bodies, TABLE, LIMITS)
+        seconds.append(time.process_time() - started)
     assert found[0].report.overlap_before_m > 0.001
     assert max(each.report.overlap_m for each in found) < 3e-4
-    assert seconds < 0.15  # usually 0.04; other processes share the caches
+    assert min(seconds) < 0.1  # 0.04 on an idle machine; others share its caches
