@@ -154,11 +154,21 @@ def depth_rows(
     cosine = np.einsum("kgi,kgi->kg", seen.normals, readings.rays)
     residuals_m = cosine * (depth_m - measured_m)
     sideways_m = LATERAL_PX / view.focal_px * measured_m
-    variance = np.square(cosine * noise_m(measured_m)) + np.square(sideways_m)
-    width = np.square(kernel_m)[:, None] + 4.0 * variance
-    weights = np.square(width / (width + np.square(residuals_m))) / variance
+    # Along the ray as well: across a face that is seen at a low angle the front of a neighbour is
+    # near, and where it goes on as the object's own does, objects would slide towards it.
+    sigma_m = noise_m(measured_m)
+    variance = np.square(cosine * sigma_m) + np.square(sideways_m)
+    weights = _kernel(residuals_m, variance, kernel_m) / variance
+    weights *= _kernel(depth_m - measured_m, np.square(sigma_m), kernel_m)
     points = depth_m[..., None] * readings.rays
     return Rows(points, seen.normals, residuals_m, np.where(known, weights, 0.0))
+
+
+def _kernel(residuals_m: Floats, variance: Floats, kernel_m: Floats) -> Floats:
+    """Weigh down what exceeds kernel and noise (Geman and McClure 1985), ``(K, N)``, at most 1."""
+    width = np.square(kernel_m)[:, None] + 4.0 * variance
+    weights: Floats = np.square(width / (width + np.square(residuals_m)))
+    return weights
 
 
 def _is_settled(group: Group, before: Poses, after: Poses, limit_m: float) -> bool:

@@ -70,15 +70,21 @@ class Judgement:
     explained_px: Floats  # (K,) of the image, by readings on the surface
 
     @property
-    def scores(self) -> Floats:
-        """Which of several hypotheses of one object is best, ``(K,)``.
+    def agreement(self) -> Floats:
+        """How well poses in different places agree with what is there, ``(K,)``."""
+        agreement: Floats = self.support * self.seen + 0.5 * self.steps - 0.1 * self.chi
+        return np.where(self.num_inliers > 0, agreement, -np.inf)
+
+    @property
+    def merit(self) -> Floats:
+        """Which of several poses in one place is best, ``(K,)``.
 
         What explains more of the image is better: a handle in view that is thought behind the mug
         contradicts nothing.
         """
         share = self.explained_px / max(float(self.explained_px.max(initial=0.0)), 1.0)
-        scores: Floats = self.support * self.seen + 0.5 * self.steps - 0.1 * self.chi + share
-        return np.where(self.num_inliers > 0, scores, -np.inf)
+        merit: Floats = self.agreement + share
+        return merit
 
 
 def judged(

@@ -33,7 +33,7 @@ from sam3d_ros.geometry.tracking.views import TrackingView, noise_m, rounded
 from sam3d_ros.structures import Bools, Camera, Floats, Ints
 
 NUM_RIM_POINTS = 64  # per object
-REACH_PX = 7  # of the search, to either side
+REACH_PX = 11  # of the search, to either side
 MIN_STEP_M = 0.006  # of what is behind, and so many standard deviations
 STEP_SIGMAS = 4.0
 NEARER_M = 0.03  # what is so much in front of the rim is something else
@@ -103,7 +103,9 @@ def depth_steps(view: TrackingView, found: Rims, radii_m: Floats) -> Steps:
     reach_m = step_m + np.minimum(radii_m, NEARER_M)[:, None, None]
     behind, nearer = depth_m > rim_m + step_m, depth_m < rim_m - reach_m
     on = np.isfinite(depth_m) & ~behind & ~nearer
-    return _steps(on, behind, nearer, found.exist, DEPTH_SIGMA_PX)
+    border = _border(on, behind)
+    sudden = _jump_m(depth_m, border) > step_m[..., 0]
+    return _steps(on, nearer, found.exist & sudden, border, DEPTH_SIGMA_PX)
 
 
 def mask_steps(masks: Sequence[Bools | None], camera: Camera, found: Rims) -> Steps:
@@ -117,7 +119,8 @@ def mask_steps(masks: Sequence[Bools | None], camera: Camera, found: Rims) -> St
         else:
             on[index] = mask[rows[index], columns[index]]
     on &= inside
-    return _steps(on, inside & ~on, np.zeros_like(on), exist, MASK_SIGMA_PX)
+    border = _border(on, inside & ~on)
+    return _steps(on, np.zeros_like(on), exist, border, MASK_SIGMA_PX)
 
 
 def step_rows(found: Rims, steps: Steps, focal_px: float, kernel_px: Floats) -> Rows:
@@ -157,21 +160,46 @@ def _some(target: Target, eye: Floats) -> tuple[Ints, int]:
     return places[even], len(places)
 
 
-def _steps(on: Bools, behind: Bools, nearer: Bools, exist: Bools, sigma_px: float) -> Steps:
-    """Find the last reading on the object before the first two behind it."""
+def _border(on: Bools, behind: Bools) -> tuple[Ints, Ints]:
+    """Return the places of the last reading on the object and the first behind it, ``(K, R)``.
+
+    Two in a row must not be on the object; the first is beyond the end where none is behind.
+    """
     size = on.shape[-1]
-    index = np.arange(size)
     lasting = behind.copy()
     lasting[..., :-1] &= ~on[..., 1:]
     first = np.where(lasting.any(axis=-1), lasting.argmax(axis=-1), size)
-    before = index < first[..., None]
-    last = np.where(on & before, index, -1).max(axis=-1)
+    index = np.arange(size)
+    last: Ints = np.where(on & (index < first[..., None]), index, -1).max(axis=-1)
+    return last, first
+
+
+def _jump_m(depth_m: Floats, border: tuple[Ints, Ints]) -> Floats:
+    """Return how far depth jumps across a border, ``(K, R)``: a table that recedes does not."""
+    end = depth_m.shape[-1] - 1
+    near, far = (
+        [
+            np.take_along_axis(depth_m, np.clip(place + reach, 0, end)[..., None], axis=-1)[..., 0]
+            for reach in reaches
+        ]
+        for place, reaches in zip(border, ((0, -1), (0, 1)), strict=True)
+    )
+    jump_m: Floats = np.fmax(*far) - np.fmin(*near)
+    return jump_m
+
+
+def _steps(
+    on: Bools, nearer: Bools, exist: Bools, border: tuple[Ints, Ints], sigma_px: float
+) -> Steps:
+    """Tell where a border is the object's own, and how far it is from the rim."""
+    last, first = border
+    before = np.arange(on.shape[-1]) < first[..., None]
     gap_px = first - last - 1
-    found = exist & (first < size) & (gap_px <= MAX_GAP_PX)
+    found = exist & (first < on.shape[-1]) & (gap_px <= MAX_GAP_PX)
     found &= ((on & before).sum(axis=-1) >= MIN_INSIDE) & ~(nearer & before).any(axis=-1)
     # Depth is missing in the shadow of an edge, which lies beside the object.
     offset_px = last + 0.5 + 0.5 * np.minimum(gap_px, 2) - REACH_PX
-    covered = exist & nearer[..., REACH_PX - 1 : REACH_PX + 2].any(axis=-1)
+    covered: Bools = np.asarray(nearer[..., REACH_PX - 1 : REACH_PX + 2].any(axis=-1))
     return Steps(
         np.where(found, offset_px, 0.0), sigma_px + 0.5 * np.maximum(gap_px, 0), found, covered
     )

@@ -34,7 +34,7 @@ from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Bools, Floats, Ints, Similarity
 
 MIN_PLACES_APART_PX = 6
-NUM_PLACES = 500  # at most
+NUM_PLACES = 400  # at most
 REACH_SIGMAS = 2.5
 NUM_SURFACE = 48  # points of what should be seen
 NUM_BESIDE = 16  # points just beside it
@@ -45,8 +45,8 @@ TOLERANCE_M = 0.012  # places are some pixels apart
 ANY_RAD = 0.45  # spread from which an object may be turned by any angle
 TURN_SIGMAS = (0.0, -1.0, 1.0, -2.0, 2.0)
 MIN_TURN_RAD = 0.2  # less is found without trying
-NUM_TURNS, NUM_ROUGH_TURNS = 24, 4  # of a full circle
-NUM_STARTS = 3
+NUM_TURNS, NUM_ROUGH_TURNS = 18, 6  # of a full circle
+NUM_STARTS = 4
 APART = 0.5  # of the radius, between places
 UP = np.array([0.0, 0.0, 1.0])  # of objects, in their own frames
 

@@ -18,6 +18,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from sam3d_ros.geometry.cameras import project
@@ -29,6 +30,7 @@ from sam3d_ros.structures import Bools, Floats, Ints, Similarity
 NUM_READINGS = 800  # per object, at most
 MIN_MARGIN_PX = 3.0  # around where the object is expected
 MARGIN_SIGMAS = 2.0
+MASK_SLACK = np.ones((5, 5), dtype=np.uint8)  # outlines of masks err by some pixels
 MAX_MARGIN_SHARE = 0.75  # of the object's size in the image
 
 
@@ -152,16 +154,16 @@ def _mine(view: TrackingView, targets: Sequence[Target], points: Floats) -> Bool
     mine = np.ones(points.shape[:2], dtype=bool)
     claimed = {target.instance_id for target in targets} - {None}
     chosen = [mask for mask in view.masks if mask.instance_id in claimed]
+    given = {mask.instance_id for mask in chosen}
     if not chosen:
         return mine
     pixels = project(view.color, view.color_from_depth.apply(points))
     inside, columns, rows = rounded(pixels, view.color)
-    covered = {mask.instance_id: mask.mask[rows, columns] & inside for mask in chosen}
     for index, target in enumerate(targets):
-        own = None if target.instance_id is None else covered.get(target.instance_id)
-        if own is not None:
-            mine[index] = own[index]
-            continue
-        for flags in covered.values():
-            mine[index] &= ~flags[index]
+        for mask in chosen:
+            if mask.instance_id == target.instance_id:
+                covered = cv2.dilate(mask.mask.astype(np.uint8), MASK_SLACK) > 0
+                mine[index] &= covered[rows[index], columns[index]] & inside[index]
+            elif target.instance_id not in given:
+                mine[index] &= ~(mask.mask[rows[index], columns[index]] & inside[index])
     return mine

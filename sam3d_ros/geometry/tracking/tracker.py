@@ -15,12 +15,12 @@
 
 """From where objects are expected to where an image shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sam3d_ros.geometry.registration.poses import Poses
+from sam3d_ros.geometry.registration.poses import Poses, joined
 from sam3d_ros.geometry.registration.terms import Rows
 from sam3d_ros.geometry.tracking.approach import (
     GATHERING_M,
@@ -62,6 +62,7 @@ from sam3d_ros.structures import Bools, Floats, Similarity
 FAR_M = 0.008  # beyond which a motion wants an outline to confirm it
 MAX_SIGMAS = 4.0  # from where an object was expected; farther it is another one
 NUM_FINISHED = 5  # hypotheses of an object that was searched for
+NUM_TURNED = 2  # places in which it is turned all round
 APART_RAD = 0.9  # between them, or apart in place
 SLACK = np.array([0.01] * 3 + [0.1] * 3)  # m, rad; expectations may be too sure of themselves
 
@@ -158,14 +159,18 @@ def _searched(view: TrackingView, target: Target, number: int, front: Front) -> 
     if poses is None:
         return None
     sought = _Sought(target, number, front)
-    poses = _best(view, sought, _gathered(view, sought, poses))
+    poses = _gathered(view, sought, poses)
+    poses = _best(view, sought, poses, lambda judgement: judgement.agreement)
     if target.sigma_rad >= ANY_RAD:
-        poses = _best(view, sought, all_turns(target, poses.similarity(0)))
+        turned = joined(
+            *(all_turns(target, poses.similarity(k)) for k in range(min(NUM_TURNED, len(poses))))
+        )
+        poses = _best(view, sought, turned, lambda judgement: judgement.merit)
     poses = _gathered(view, sought, poses)
     group = _hypotheses(view, sought, poses)
     poses, look = finished(view, group, poses)
     found = _concluded(view, group, poses, (look, [SEARCHED] * len(poses)))
-    scores = _judged(group, look).scores
+    scores = _judged(group, look).merit
     confirmed = [k for k, each in enumerate(found) if each.finding == Finding.CONFIRMED]
     return found[max(confirmed, key=lambda k: float(scores[k]))] if confirmed else None
 
@@ -175,11 +180,13 @@ def _gathered(view: TrackingView, sought: _Sought, poses: Poses) -> Poses:
     return gathered(view, rough, poses)
 
 
-def _best(view: TrackingView, sought: _Sought, poses: Poses) -> Poses:
+def _best(
+    view: TrackingView, sought: _Sought, poses: Poses, value: Callable[[Judgement], Floats]
+) -> Poses:
     """Return the best poses, no two nearly the same."""
     rough = _hypotheses(view, sought, poses).thinned(GATHERING_SHARE)
     look = looked(view, rough, poses, roughly(len(poses), GATHERING_M[-1]))
-    scores = _judged(rough, look).scores
+    scores = value(_judged(rough, look))
     centers = rough.expectation.pivots(poses)
     chosen: list[int] = []
     for k in np.argsort(-scores, kind="stable"):

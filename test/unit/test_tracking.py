@@ -1,0 +1,431 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""Known meshes are followed in depth images as far as these tell, and no farther."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import trimesh
+from scenes import VGA, box, camera_from_world, can, drill, mesh_from, mug, placed
+
+from sam3d_ros.geometry.cameras import pixel_rays
+from sam3d_ros.geometry.noise import depth_noise_m
+from sam3d_ros.geometry.raster import render
+from sam3d_ros.geometry.registration.poses import rotations_from_vectors
+from sam3d_ros.geometry.tracking.turns import vectors_from_rotations
+from sam3d_ros.scene.follower import MAX_MODELS, DepthFollower
+from sam3d_ros.scene.following import Expected, Followed, FollowStatus
+from sam3d_ros.structures import (
+    Camera,
+    DepthFrame,
+    DepthImage,
+    Floats,
+    InstanceMask,
+    Mesh,
+    Similarity,
+)
+
+VIEW = camera_from_world(np.radians(40), 0.75, azimuth_rad=0.4)
+TABLE = placed(mesh_from(trimesh.creation.box((1.6, 1.6, 0.04))), 0.0, (0.0, 0.0, -0.02))
+DRILL, MUG, CAN = drill(), mug(), can(0.033, 0.11)
+STANDING = Similarity.identity()
+
+
+def at(x: float, y: float, z: float = 0.0, yaw_rad: float = 0.0) -> Similarity:
+    rotation = rotations_from_vectors(np.array([[0.0, 0.0, yaw_rad]]))[0]
+    return Similarity(rotation, np.array([x, y, z]))
+
+
+def depth_of(
+    things: Sequence[tuple[Mesh, Similarity]],
+    camera: Camera = VGA,
+    camera_from_world: Similarity = VIEW,
+    seed: int | None = None,
+) -> Floats:
+    """Render things on the table; with a seed there is noise."""
+    meshes = [mesh.transformed(camera_from_world @ pose) for mesh, pose in things]
+    depth_m = render([*meshes, TABLE.transformed(camera_from_world)], camera).depth_m
+    return depth_m if seed is None else noisy(depth_m, seed)
+
+
+def noisy(depth_m: Floats, seed: int) -> Floats:
+    """Add noise that grows with the distance, and holes."""
+    rng = np.random.default_rng(seed)
+    wobble = rng.normal(size=depth_m.shape) * depth_noise_m(depth_m)
+    holes = rng.random(depth_m.shape) < 0.05
+    return np.where(holes, np.nan, depth_m + wobble).astype(np.float32)
+
+
+def frame_of(depth_m: Floats, masks: tuple[InstanceMask, ...] = ()) -> DepthFrame:
+    return DepthFrame(
+        stamp_ns=0,
+        frame_id="camera",
+        camera=VGA,
+        depth=DepthImage(depth_m=depth_m, camera=VGA),
+        masks=masks,
+    )
+
+
+def expected(mesh: Mesh, world_from_object: Similarity, **more: float) -> Expected:
+    given = Expected(
+        track_id=1, revision=1, mesh_object=mesh, camera_from_object=VIEW @ world_from_object
+    )
+    return replace(given, **more)  # type: ignore[arg-type]  # checked there
+
+
+def follow(frame: DepthFrame, *expectations: Expected) -> list[Followed]:
+    return DepthFollower().follow(frame, expectations)
+
+
+def follow_one(frame: DepthFrame, expectation: Expected) -> Followed:
+    return follow(frame, expectation)[0]
+
+
+def off_by(found: Followed, world_from_object: Similarity) -> tuple[float, float]:
+    """Return how far the middle of something 10 cm high is off, m, and its turn, degrees."""
+    pose, true = found.camera_from_object, VIEW @ world_from_object
+    middle = np.array([0.0, 0.0, 0.05])
+    turn = vectors_from_rotations((pose.rotation @ true.rotation.T)[None])[0]
+    return (
+        float(np.linalg.norm(pose.apply(middle) - true.apply(middle))),
+        float(np.degrees(np.linalg.norm(turn))),
+    )
+
+
+def is_where_expected(found: Followed, expectation: Expected) -> bool:
+    return np.allclose(
+        found.camera_from_object.matrix, expectation.camera_from_object.matrix, atol=1e-9
+    )
+
+
+@pytest.mark.parametrize("mesh", [DRILL, MUG, box(0.06, 0.09, 0.12)], ids=["drill", "mug", "box"])
+def test_a_motion_of_a_centimetre_and_five_degrees_is_followed(mesh: Mesh) -> None:
+    now = at(0.007, -0.006, 0.004, np.radians(5.0))
+
+    found = follow_one(frame_of(depth_of([(mesh, now)])), expected(mesh, STANDING))
+
+    shift_m, turn_deg = off_by(found, now)
+    assert found.status == FollowStatus.FOLLOWED
+    assert shift_m < 1e-3
+    assert turn_deg < 0.5
+
+
+def test_noise_of_a_sensor_leaves_a_millimetre() -> None:
+    now = at(0.007, -0.006, 0.0, np.radians(5.0))
+
+    follower, true_m = DepthFollower(), depth_of([(DRILL, now)])
+    found = [
+        follower.follow(frame_of(noisy(true_m, seed)), [expected(DRILL, STANDING)])[0]
+        for seed in range(5)
+    ]
+    errors = np.array([off_by(each, now) for each in found])
+
+    assert np.median(errors[:, 0]) < 1e-3
+    assert np.median(errors[:, 1]) < 1.0
+
+
+def test_readings_say_how_well_the_surface_fits() -> None:
+    depth_m = depth_of([(DRILL, STANDING)], seed=0)
+
+    quality = follow_one(frame_of(depth_m), expected(DRILL, STANDING)).quality
+
+    assert 0.5e-3 < quality.depth_residual_m < 3e-3
+    assert quality.inlier_fraction > 0.95
+    assert np.isnan(quality.silhouette_iou)
+
+
+def test_what_an_unknown_thing_covers_is_occluded_and_stays() -> None:
+    board = placed(mesh_from(trimesh.creation.box((0.02, 0.3, 0.3))), 0.4, (0.2, 0.08, 0.15))
+    depth_m = depth_of([(DRILL, STANDING), (board, STANDING)])
+    expectation = expected(DRILL, at(0.01, 0.0))
+
+    found = follow_one(frame_of(depth_m), expectation)
+
+    assert found.status == FollowStatus.OCCLUDED
+    assert is_where_expected(found, expectation)
+
+
+def test_half_an_object_is_followed() -> None:
+    post = placed(mesh_from(trimesh.creation.box((0.03, 0.05, 0.4))), 0.4, (0.15, 0.11, 0.2))
+    now = at(0.005, 0.004)
+    depth_m = depth_of([(DRILL, now), (post, STANDING)])
+
+    found = follow_one(frame_of(depth_m), expected(DRILL, STANDING))
+
+    assert found.status == FollowStatus.FOLLOWED
+    assert off_by(found, now)[0] < 2e-3
+
+
+def test_a_known_object_hides_what_is_behind_it_and_does_not_drag_it_along() -> None:
+    front, behind = box(0.10, 0.16, 0.14), box(0.05, 0.05, 0.06)
+    away = np.array([-np.cos(0.4), -np.sin(0.4)])  # from the camera
+    there = at(*(0.08 * away))
+    depth_m = depth_of([(front, at(0.0, 0.0, 0.0, 0.4)), (behind, there)])
+    hidden = replace(expected(behind, at(*(0.077 * away))), track_id=2)
+
+    in_front, found = follow(frame_of(depth_m), expected(front, at(0.0, 0.0, 0.0, 0.4)), hidden)
+
+    assert in_front.status == FollowStatus.FOLLOWED
+    assert found.status == FollowStatus.OCCLUDED
+    assert is_where_expected(found, hidden)
+
+
+def test_what_was_taken_away_is_lost() -> None:
+    expectation = expected(DRILL, STANDING)
+
+    found = follow_one(frame_of(depth_of([])), expectation)
+
+    assert found.status == FollowStatus.LOST
+    assert is_where_expected(found, expectation)
+
+
+@pytest.mark.parametrize("height", [0.02, 0.04])
+def test_a_table_is_not_taken_for_a_flat_box(height: float) -> None:
+    found = follow_one(
+        frame_of(depth_of([])), expected(box(0.12, 0.08, height), STANDING, sigma_m=0.02)
+    )
+
+    assert found.status != FollowStatus.FOLLOWED
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_neighbour_with_the_same_faces_does_not_attract(is_known: bool) -> None:
+    mesh, now, beside = box(0.06, 0.08, 0.10), at(0.004, 0.0), at(0.004, 0.083)
+    depth_m = depth_of([(mesh, now), (mesh, beside)], seed=1)
+    near = expected(mesh, at(0.0, 0.009 if is_known else 0.003))
+    neighbour = replace(expected(mesh, beside @ at(0.0, 0.003)), track_id=2)
+
+    found = follow(frame_of(depth_m), near, *([neighbour] if is_known else []))[0]
+
+    assert found.status == FollowStatus.FOLLOWED
+    assert off_by(found, now)[0] < 1.5e-3
+
+
+def test_a_depth_camera_beside_the_colour_camera_gives_the_same_pose() -> None:
+    matrix_px = np.array([[430.0, 0.0, 300.0], [0.0, 425.0, 210.0], [0.0, 0.0, 1.0]])
+    camera = Camera(width=600, height=420, matrix_px=matrix_px)
+    tilt = rotations_from_vectors(np.array([[0.02, -0.05, 0.01]]))[0]
+    color_from_depth = Similarity(tilt, np.array([0.06, -0.01, 0.015]))
+    now = at(0.006, 0.005, 0.0, 0.05)
+    depth_m = depth_of([(DRILL, now)], camera, color_from_depth.inverse() @ VIEW)
+    depth = DepthImage(depth_m=depth_m, camera=camera, color_from_depth=color_from_depth)
+    mask = render([DRILL.transformed(VIEW @ now)], VGA).object_index == 0
+    frame = replace(
+        frame_of(depth_of([])), depth=depth, masks=(InstanceMask(instance_id=7, mask=mask),)
+    )
+
+    plain = follow_one(frame, expected(DRILL, STANDING))
+    masked = follow_one(frame, expected(DRILL, STANDING, instance_id=7))
+
+    for found in (plain, masked):
+        shift_m, turn_deg = off_by(found, now)
+        assert found.status == FollowStatus.FOLLOWED
+        assert shift_m < 1e-3
+        assert turn_deg < 0.5
+    assert masked.quality.silhouette_iou > 0.95
+    # Tells in the colour camera how sure the pose is: its axes are turned as poses are.
+    assert np.linalg.eigvalsh(plain.covariance).min() > 0
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [("plumb_bob", (-0.31, 0.12, 0.0012, -0.0018, -0.02)), ("equidistant", (0.05, -0.01, 0.02))],
+)
+def test_a_lens_that_bends_the_image_changes_nothing(
+    model: str, coefficients: tuple[float, ...]
+) -> None:
+    camera = replace(VGA, distortion_model=model, distortion=coefficients)
+    now = at(0.11, 0.155, 0.0, 0.05)  # off the axis
+    depth_m = depth_of([(DRILL, now)], camera)
+    depth = DepthImage(depth_m=depth_m, camera=camera)
+    assert np.isfinite(pixel_rays(camera)).all()
+
+    found = follow_one(
+        replace(frame_of(depth_m), depth=depth, camera=camera),
+        expected(DRILL, at(0.105, 0.15)),
+    )
+
+    shift_m, turn_deg = off_by(found, now)
+    assert found.status == FollowStatus.FOLLOWED
+    assert shift_m < 1e-3
+    assert turn_deg < 0.5
+
+
+def test_without_readings_an_object_is_as_uncertain_as_expected() -> None:
+    nothing = np.full((VGA.height, VGA.width), np.nan, dtype=np.float32)
+    expectation = expected(DRILL, STANDING, sigma_m=0.02, sigma_rad=0.2)
+
+    found = follow_one(frame_of(nothing), expectation)
+
+    assert found.status == FollowStatus.OCCLUDED
+    assert is_where_expected(found, expectation)
+    np.testing.assert_allclose(np.diag(found.covariance)[3:], 0.2**2, rtol=1e-6)
+    assert (np.diag(found.covariance)[:3] >= 0.02**2 * (1 - 1e-6)).all()
+    assert np.isnan(found.quality.depth_residual_m)
+
+
+@pytest.mark.parametrize("place", [at(3.0, 3.0), at(3.0, 0.0, 3.0)], ids=["beside", "behind"])
+def test_what_is_out_of_view_is_occluded(place: Similarity) -> None:
+    found = follow_one(frame_of(depth_of([])), expected(DRILL, place))
+
+    assert found.status == FollowStatus.OCCLUDED
+
+
+def test_the_turn_of_a_can_does_not_drift() -> None:
+    true_m = depth_of([(CAN, STANDING)])
+    follower, expectation = DepthFollower(), expected(CAN, STANDING)
+    found: list[Followed] = []
+    for seed in range(100):
+        found = follower.follow(frame_of(noisy(true_m, seed)), [expectation])
+        assert found[0].status == FollowStatus.FOLLOWED
+        expectation = replace(expectation, camera_from_object=found[0].camera_from_object)
+
+    shift_m, turn_deg = off_by(found[0], STANDING)
+    assert shift_m < 1e-3
+    assert turn_deg < 1.0
+
+
+def test_what_cannot_be_seen_stays_as_uncertain_as_it_was() -> None:
+    depth_m = depth_of([(CAN, STANDING)], seed=0)
+
+    found = follow_one(frame_of(depth_m), expected(CAN, STANDING, sigma_m=0.02, sigma_rad=0.3))
+
+    up = VIEW.rotation[:, 2]
+    turns = found.covariance[3:, 3:]
+    assert up @ turns @ up > 0.9 * 0.3**2
+    assert up @ turns @ up < 1.001 * 0.3**2
+    across = np.linalg.svd(up[None])[2][1:]
+    assert (np.einsum("ki,ij,kj->k", across, turns, across) < 0.1 * 0.3**2).all()
+    assert (np.diag(found.covariance)[:3] < 0.2 * 0.02**2).all()
+
+
+def test_the_error_is_what_the_covariance_says() -> None:
+    follower, true_m = DepthFollower(), depth_of([(DRILL, STANDING)])
+    ratios = []
+    for seed in range(12):
+        found = follower.follow(frame_of(noisy(true_m, seed)), [expected(DRILL, STANDING)])[0]
+        shift = found.camera_from_object.translation_m - VIEW.translation_m
+        ratios.append(shift @ np.linalg.solve(found.covariance[:3, :3], shift) / 3.0)
+
+    assert 0.005 < np.mean(ratios) < 3.0  # readings are not as independent as they are here
+
+
+def test_no_objects_have_no_poses() -> None:
+    assert follow(frame_of(depth_of([]))) == []
+
+
+def test_many_at_once_are_as_one_at_a_time_in_the_order_asked() -> None:
+    things = [(DRILL, at(0.0, 0.15)), (MUG, at(0.0, 0.0)), (CAN, at(0.05, -0.15))]
+    frame = frame_of(depth_of(things, seed=3))
+    asked = [
+        replace(expected(mesh, pose @ at(0.004, -0.003)), track_id=number)
+        for number, (mesh, pose) in zip((5, 2, 9), things, strict=True)
+    ]
+
+    together = follow(frame, *asked)
+
+    assert [found.track_id for found in together] == [5, 2, 9]
+    for found, one in zip(together, asked, strict=True):
+        alone = follow_one(frame, one)
+        assert found.status == alone.status == FollowStatus.FOLLOWED
+        np.testing.assert_allclose(
+            found.camera_from_object.matrix, alone.camera_from_object.matrix, atol=3e-3
+        )
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_was_lost_is_found_in_another_place(masked: bool) -> None:
+    now = at(-0.09, 0.12, 0.0, 2.0)
+    depth_m = depth_of([(DRILL, now), (MUG, at(0.1, -0.1))], seed=2)
+    mask = render([DRILL.transformed(VIEW @ now)], VGA).object_index == 0
+    lost = expected(DRILL, STANDING, sigma_m=0.12, sigma_rad=0.5)
+    if masked:
+        lost = replace(lost, instance_id=1)
+    masks = (InstanceMask(instance_id=1, mask=mask),) if masked else ()
+
+    found = follow_one(frame_of(depth_m, masks), lost)
+
+    shift_m, turn_deg = off_by(found, now)
+    assert found.status == FollowStatus.FOLLOWED
+    assert shift_m < 2e-3
+    assert turn_deg < 2.0
+
+
+def test_nothing_else_is_taken_for_what_was_lost() -> None:
+    depth_m = depth_of([(CAN, at(0.05, 0.05)), (MUG, at(-0.05, -0.1))], seed=2)
+
+    found = follow_one(frame_of(depth_m), expected(DRILL, STANDING, sigma_m=0.12, sigma_rad=0.5))
+
+    assert found.status != FollowStatus.FOLLOWED
+
+
+def test_a_mask_of_something_else_is_no_confirmation() -> None:
+    depth_m = depth_of([(DRILL, STANDING), (MUG, at(0.0, 0.15))])
+    mask = render([MUG.transformed(VIEW @ at(0.0, 0.15))], VGA).object_index == 0
+    frame = frame_of(depth_m, (InstanceMask(instance_id=4, mask=mask),))
+
+    found = follow_one(frame, expected(DRILL, STANDING, instance_id=4))
+
+    assert found.status != FollowStatus.FOLLOWED
+
+
+def test_a_mask_that_errs_by_two_pixels_is_still_its_own() -> None:
+    depth_m = depth_of([(CAN, STANDING)], seed=0)
+    mask = render([CAN.transformed(VIEW)], VGA).object_index == 0
+    smaller = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+
+    found = follow_one(
+        frame_of(depth_m, (InstanceMask(instance_id=4, mask=smaller),)),
+        expected(CAN, STANDING, instance_id=4),
+    )
+
+    assert found.status == FollowStatus.FOLLOWED
+    assert off_by(found, STANDING)[0] < 2e-3
+
+
+def test_a_new_revision_is_another_mesh() -> None:
+    follower, now = DepthFollower(), STANDING
+    frame = frame_of(depth_of([(MUG, now)]))
+    wrong = expected(box(0.2, 0.2, 0.2), now)
+    assert follower.follow(frame, [wrong])[0].status != FollowStatus.FOLLOWED
+
+    found = follower.follow(frame, [expected(MUG, now, revision=2)])[0]
+
+    assert found.status == FollowStatus.FOLLOWED
+
+
+def test_meshes_are_forgotten_when_there_are_too_many() -> None:
+    follower, frame = DepthFollower(), frame_of(depth_of([]))
+    cube = box(0.05, 0.05, 0.05)
+
+    for number in range(MAX_MODELS + 3):
+        follower.follow(frame, [replace(expected(cube, at(3.0, 3.0)), track_id=number)])
+
+    assert len(follower._models) == MAX_MODELS
+    follower.close()
+    assert not follower._models
+
+
+def test_vectors_lead_to_rotations_and_back() -> None:
+    vectors = np.random.default_rng(0).normal(size=(50, 3))
+    vectors *= (np.linspace(0, 3.1, 50) / np.linalg.norm(vectors, axis=1))[:, None]
+
+    np.testing.assert_allclose(
+        vectors_from_rotations(rotations_from_vectors(vectors)), vectors, atol=1e-7
+    )
