@@ -78,6 +78,8 @@ class Registration:
         return self.refinement.status
 
 
+# Of meshes that were made from one side: seen again they reach it, other objects' masks seldom do.
+MIN_SCORE_OF_GUESSES = 0.6
 PRIOR_SIGMA = np.array([0.05] * 3 + [0.5] * 3 + [0.15])  # of a pose that nothing is known of
 # Coarse steps: widths of the kernels of depth (m) and of outlines, which weigh less than they will.
 COARSE = (
