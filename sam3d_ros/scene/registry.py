@@ -28,7 +28,7 @@ from sam3d_ros.scene.identity import are_same, description_of, description_of_ne
 from sam3d_ros.scene.motion import HISTORY_S
 from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance
 from sam3d_ros.scene.tracks import Detection, Moment, Track, box_middle
-from sam3d_ros.structures import NS_PER_S, DepthFrame, Frame, ObjectState, SceneObject
+from sam3d_ros.structures import NS_PER_S, DepthFrame, Frame, SceneObject
 
 JUMP_S = 1.0  # images come in order: one that is older by more is from a time that began anew
 
@@ -192,7 +192,7 @@ class Registry:
         """Return the track id of each detection, None of those that nothing is known of.
 
         What a mesh improves was found by its outline already; others are found by place or mask,
-        and lost ones by their looks.
+        and those that are missing by their looks.
         """
         ids = [each.track_id if each.track_id in self._tracks else None for each in detections]
         for found in (self._by_place, self._by_looks):
@@ -214,7 +214,7 @@ class Registry:
     def _by_looks(
         self, detections: Sequence[Detection], free: Sequence[int], moment: Moment
     ) -> dict[int, int]:
-        lost = [key for key in free if self._tracks[key].known.state == ObjectState.LOST]
+        lost = [key for key in free if self._tracks[key].is_missing(self._followed_ns)]
         if not lost or not detections:
             return {}
         matches = recognised(

@@ -43,6 +43,7 @@ from sam3d_ros.structures import (
 
 # A measurement of a time gone by corrects what was followed since where it differs by more.
 CORRECTED_M, CORRECTED_RAD = 0.01, 0.15
+MISSING_S = 1.0  # looked for in vain for longer, an object may have been carried elsewhere
 MAX_MISSED = 4  # images in a row that show an object's place without it, before it is LOST
 
 
@@ -112,6 +113,16 @@ class Track:
     def is_locked(self) -> bool:
         """Whether the mesh stays as it is."""
         return self.known.state == ObjectState.LOCKED
+
+    def is_missing(self, followed_ns: int | None) -> bool:
+        """Tell whether the object may be anywhere: it is lost, or was looked for in vain.
+
+        Args:
+            followed_ns: Stamp of the last image in which objects were looked for.
+        """
+        if self.known.state == ObjectState.LOST or followed_ns is None:
+            return self.known.state == ObjectState.LOST
+        return followed_ns - self.known.last_seen_ns > MISSING_S * NS_PER_S
 
     @property
     def box(self) -> Box:

@@ -211,6 +211,19 @@ def test_what_is_hidden_stays_where_it_was_until_it_is_lost_for_long() -> None:
     assert rig.pipeline.follow(rig.world.image(3.5)).objects[0].state is ObjectState.LOST
 
 
+@pytest.mark.parametrize(("hidden_s", "track_id"), [(0.5, 2), (1.5, 1)])
+def test_what_was_hidden_for_a_while_is_known_again_elsewhere_before_it_is_lost(
+    hidden_s: float, track_id: int
+) -> None:
+    rig = Rig.of(one_brick())
+    rig.pipeline.process(rig.world.frame(1.0))
+    rig.follower.says[1] = FollowStatus.OCCLUDED
+    rig.world.places["brick"] = at(-0.30, -0.2, 0.04, 1.3)
+    rig.pipeline.follow(rig.world.image(1.0 + hidden_s))
+    snapshot = rig.pipeline.process(rig.world.frame(1.05 + hidden_s))
+    assert snapshot.updated == (track_id,)
+
+
 def test_images_are_followed_while_a_frame_is_reconstructed() -> None:
     rig = Rig.of(one_brick())
     rig.pipeline.process(rig.world.frame(1.0))
