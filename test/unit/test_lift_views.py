@@ -107,7 +107,7 @@ def side_errors_m(mesh: Mesh) -> list[float]:
                 continue  # the bottom is never seen
             points = np.random.default_rng(0).uniform(-0.35, 0.35, (300, 3)) * BOX_M
             points[:, axis] = sign * 0.5 * BOX_M[axis]
-            points = points + (0.0, 0.0, 0.5 * BOX_M[2])
+            points[:, 2] += 0.5 * BOX_M[2]
             cosine, sine = np.cos(0.5), np.sin(0.5)
             turn = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
             errors.append(float(np.median(np.abs(signed_distance(mesh, points @ turn.T)))))
