@@ -299,7 +299,7 @@ class RefineConfig(Checked):
     """How poses and sizes of backends are fitted to what was measured."""
 
     enabled: bool = setting(
-        False, "Fit pose and size to depth and mask, and estimate covariances; lift needs it least"
+        True, "Fit pose, size and proportions to depth and mask, and estimate covariances"
     )
     min_iou: float = setting(
         0.5, "Silhouettes that overlap less after the fit are REJECTED", 0.0, 1.0

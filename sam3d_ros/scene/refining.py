@@ -41,6 +41,7 @@ from sam3d_ros.structures import (
 # Meshes of backends are guesses where nothing was seen: less agreement is asked of them than of
 # meshes that are known.
 MIN_SCORE, MIN_INLIERS = 0.4, 0.4
+MAX_GROWTH = 0.8  # of the logarithm: sizes that a picture alone tells are off by a half or double
 
 
 def refining(backend: ObjectBackend, config: RefineConfig) -> ObjectBackend:
@@ -127,6 +128,7 @@ def _registration(config: RefineConfig, stretch: StretchConfig | None) -> Regist
         min_score=MIN_SCORE,
         min_iou=config.min_iou,
         min_inliers=MIN_INLIERS,
+        max_growth=MAX_GROWTH,
         stretch=stretch,
     )
 

@@ -46,7 +46,7 @@ from sam3d_ros.structures import (
     Similarity,
 )
 
-OFF, ON = RefineConfig(), RefineConfig(enabled=True)
+OFF, ON = RefineConfig(enabled=False), RefineConfig(enabled=True)
 RIGHT = Similarity.identity()
 SMALL = Similarity(np.eye(3), np.zeros(3), 0.8)
 TURNED = Similarity(rotation_from_axis_angle(np.array([0.0, 0.0, 1.0]), 0.5), np.zeros(3))

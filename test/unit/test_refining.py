@@ -44,7 +44,7 @@ from sam3d_ros.structures import (
     Similarity,
 )
 
-ON = RefineConfig(enabled=True)
+ON, NOT_WANTED = RefineConfig(), RefineConfig(enabled=False)
 OFF = Similarity(rotation_from_axis_angle(np.ones(3), 0.2), np.array([0.01, -0.01, 0.02]), 1.1)
 
 
@@ -82,12 +82,12 @@ def farthest_m(found: ObjectReconstruction, truth_camera: Mesh) -> float:
     return float(np.linalg.norm(placed_camera.vertices - truth_camera.vertices, axis=1).max())
 
 
-def test_a_backend_is_left_alone_unless_it_is_asked_for(view: tuple[Frame, Mesh]) -> None:
+def test_a_backend_is_left_alone_where_nothing_else_is_asked_for(view: tuple[Frame, Mesh]) -> None:
     backend = OneByOne(KnowsTheMesh(view[1], OFF))
 
-    assert refining(backend, RefineConfig()) is backend
+    assert refining(backend, NOT_WANTED) is backend
     assert refining(backend, ON).name == "knows"
-    assert not SceneConfig().refine.enabled
+    assert SceneConfig().refine.enabled
 
 
 def test_pose_and_size_are_put_right_and_measured(view: tuple[Frame, Mesh]) -> None:

@@ -153,7 +153,7 @@ def _line(row: ChoiceFigures) -> str:
 def measure(folders: Sequence[Path]) -> list[ChoiceFigures]:
     """Return the figures of every kind of candidates, as they are and after the fit."""
     rows = []
-    for config in (RefineConfig(), RefineConfig(enabled=True)):
+    for config in (RefineConfig(enabled=False), RefineConfig(enabled=True)):
         found = list(choices(folders, config))
         for kind in dict.fromkeys(each.kind for each in found):
             name = f"{kind}, fitted" if config.enabled else kind
