@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 
 from sam3d_ros.geometry.evidence import ViewEvidence, sampled
-from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Floats, Ints
+from sam3d_ros.geometry.noise import LIDAR_M, depth_noise_m
+from sam3d_ros.structures import Bools, Floats, Ints, ScaleSource
 
 TRUNCATION_SIGMAS = 4.0
 OUTLINE_WEIGHT = 0.25  # of a silhouette beside that of a surface seen straight on
@@ -90,10 +90,16 @@ class SurfaceMaps:
         return Voiced(normals=normals, weight=self.trust * weight)
 
 
-def surface_maps(evidence: ViewEvidence) -> SurfaceMaps:
+def noise_of_m(depth_m: float, source: ScaleSource) -> float:
+    """Return the standard deviation to expect of a depth from such a sensor."""
+    floor_m = LIDAR_M if source == ScaleSource.LIDAR else 0.0
+    return max(float(depth_noise_m(np.asarray(depth_m))), floor_m)
+
+
+def surface_maps(evidence: ViewEvidence, source: ScaleSource) -> SurfaceMaps:
     """Draw the directions of one view."""
     middle_m = float(np.median(evidence.front_m[evidence.shown]))
-    noise_m = float(depth_noise_m(np.asarray(middle_m)))
+    noise_m = noise_of_m(middle_m, source)
     pixel_m = middle_m / float(evidence.matrix_px[0, 0])
     surface = evidence.surface()
     return SurfaceMaps(

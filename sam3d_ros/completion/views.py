@@ -70,8 +70,8 @@ def views_of(observation: Observation) -> Views:
     earlier = _ordered(observation.earlier)
     if not earlier:
         return Views(used=(present,))
-    maps = surface_maps(evidence)
-    used = [View(observation=observation, evidence=evidence, view_from_camera=identity, maps=maps)]
+    maps = surface_maps(evidence, observation.scale_source)
+    used = [replace(present, maps=maps)]
     others = [placed(maps, identity, observation.support)]
     notes = []
     for view in earlier:
@@ -110,8 +110,9 @@ def _ordered(earlier: Sequence[EarlierView]) -> list[EarlierView]:
 
 def _placed(view: EarlierView) -> Placed:
     """Prepare a view; what stood around an object that was moved is no evidence."""
-    maps = surface_maps(view_evidence(view.observation))
-    support = None if view.moved else view.observation.support
+    seen = view.observation
+    maps = surface_maps(view_evidence(seen), seen.scale_source)
+    support = None if view.moved else seen.support
     return placed(maps, view.camera_from_earlier.inverse(), support)
 
 

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3d_ros.completion.maps import noise_of_m
 from sam3d_ros.completion.space import PlacedEvidence, Space
 from sam3d_ros.completion.views import View, Views
 from sam3d_ros.geometry.evidence import MIN_COSINE
-from sam3d_ros.geometry.noise import LIDAR_M, depth_noise_m
-from sam3d_ros.structures import Floats, ScaleSource, Similarity
+from sam3d_ros.structures import Floats, Similarity
 
 UP_IN_IMAGE = np.array([0.0, -1.0, 0.0])
 NUM_POINTS = 4000  # of the seen side that are kept
@@ -93,7 +93,6 @@ def _workspace(views: Views, up: Floats) -> Workspace:
         origin = middle - observation.support.height_m(middle) * rotation[:, 2]
     camera_from_work = Similarity(rotation, origin)
     pixel_m = float(middle[2] / views.present.evidence.matrix_px[0, 0])
-    floor_m = LIDAR_M if observation.scale_source == ScaleSource.LIDAR else 0.0
     placed = tuple(_placed(view, camera_from_work) for view in views.used)
     surface, normals, area = _seen(placed, pixel_m)
     return Workspace(
@@ -103,7 +102,7 @@ def _workspace(views: Views, up: Floats) -> Workspace:
         area=area,
         space=Space(views=placed, maps=views.maps),
         has_support=observation.support is not None,
-        noise_m=max(float(depth_noise_m(middle[2])), floor_m),
+        noise_m=noise_of_m(middle[2], observation.scale_source),
         pixel_m=pixel_m,
     )
 
