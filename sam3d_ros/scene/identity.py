@@ -70,4 +70,7 @@ def are_same(first: Track, second: Track, match_iou: float) -> bool:
     is_one_frame = first.mask_stamp_ns == second.mask_stamp_ns
     if is_one_frame and mask_iou(first.sighting.mask, second.sighting.mask) < match_iou:
         return False
+    apart_m = float(np.linalg.norm(first.center_m - second.center_m))
+    if apart_m > max(first.diameter_m, second.diameter_m) / 2.0:  # no need to look at meshes
+        return False
     return first.box.is_filled_by(second.box)

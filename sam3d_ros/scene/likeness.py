@@ -96,8 +96,10 @@ def _histogram(mesh: Mesh) -> Floats:
     place = colors.astype(np.float64) * (NUM_BINS - 1) / 255.0
     low = np.minimum(np.floor(place).astype(np.int64), NUM_BINS - 2)
     share = place - low
-    histogram = np.zeros((NUM_BINS,) * 3)
+    size = (NUM_BINS,) * 3
+    histogram = np.zeros(NUM_BINS**3)
     for corner in np.ndindex(2, 2, 2):
         weight = np.prod(np.where(corner, share, 1.0 - share), axis=1)
-        np.add.at(histogram, tuple((low + corner).T), weight)
-    return histogram.ravel() / max(float(histogram.sum()), 1e-12)
+        bins = np.ravel_multi_index(tuple((low + corner).T), size)
+        histogram += np.bincount(bins, weight, minlength=len(histogram))
+    return histogram / max(float(histogram.sum()), 1e-12)

@@ -91,6 +91,7 @@ class Track:
         self.mask_stamp_ns = moment.stamp_ns  # when it was last seen by a mask
         self.views = used([detection.view] if detection.view else [])
         self._num_missed = 0
+        self._middle = box_middle(detection.reconstruction.mesh_object)
         self._mesh_notes = detection.reconstruction.provenance.notes
         self._is_fixed = moment.fixed_from_camera is not None
         pose = moment.in_frame(detection.reconstruction.camera_from_object)
@@ -125,8 +126,18 @@ class Track:
         return followed_ns - self.known.last_seen_ns > MISSING_S * NS_PER_S
 
     @property
+    def diameter_m(self) -> float:
+        """Diagonal of the box around the mesh."""
+        return float(np.linalg.norm(self.known.size_m))
+
+    @property
+    def center_m(self) -> Floats:
+        """Middle of that box, in the fixed frame where there is one, ``(3,)``."""
+        return self._path.at(self._path.newest_ns).apply(self._middle)
+
+    @property
     def box(self) -> Box:
-        """Where the object is, in the fixed frame where there is one."""
+        """What the object fills, in the fixed frame where there is one."""
         return Box.of(self.known.reconstruction.mesh_object, self._path.at(self._path.newest_ns))
 
     @property
@@ -144,8 +155,8 @@ class Track:
 
     def sighting_at(self, moment: Moment) -> Sighting:
         """Return what identifies the object, where it should be at a moment."""
-        middle = box_middle(self.known.reconstruction.mesh_object)
-        return replace(self.sighting, center=moment.in_frame(self.expected(moment)).apply(middle))
+        center = moment.in_frame(self.expected(moment)).apply(self._middle)
+        return replace(self.sighting, center=center, diameter_m=self.diameter_m)
 
     def to_follow(self, moment: Moment) -> Expected:
         """Return what a follower must know of the object."""
@@ -291,6 +302,7 @@ class Track:
             then = then or self.expected(moment)
             object_from_new = then.inverse() @ made.camera_from_object
             self._path.reframe(object_from_new)
+        self._middle = box_middle(made.mesh_object)
         self._mesh_notes = made.provenance.notes
         self._place(made.camera_from_object, moment)
         self.known = replace(
