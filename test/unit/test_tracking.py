@@ -193,15 +193,26 @@ def test_what_was_taken_away_is_lost() -> None:
 
     assert found.status == FollowStatus.LOST
     assert is_where_expected(found, expectation)
+    np.testing.assert_allclose(np.diag(found.covariance)[3:], 0.1**2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("height", [0.02, 0.04])
-def test_a_table_is_not_taken_for_a_flat_box(height: float) -> None:
+def test_a_table_is_not_taken_for_the_flat_box_that_stood_on_it(height: float) -> None:
     found = follow_one(
         frame_of(depth_of([])), expected(box(0.12, 0.08, height), STANDING, sigma_m=0.02)
     )
 
-    assert found.status != FollowStatus.FOLLOWED
+    assert found.status == FollowStatus.LOST
+
+
+@pytest.mark.parametrize("height", [0.02, 0.04])
+def test_a_flat_box_is_followed(height: float) -> None:
+    mesh, now = box(0.12, 0.08, height), at(0.006, 0.004)
+
+    found = follow_one(frame_of(depth_of([(mesh, now)], seed=0)), expected(mesh, STANDING))
+
+    assert found.status == FollowStatus.FOLLOWED
+    assert off_by(found, now)[0] < 2e-3
 
 
 @pytest.mark.parametrize("is_known", [False, True])

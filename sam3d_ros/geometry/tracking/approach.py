@@ -32,9 +32,9 @@ from sam3d_ros.structures import Bools, Floats, Ints
 
 LATERAL_PX = 0.7  # a reading may belong to a place this far beside its pixel
 COARSE_SHARE = 2  # of the readings one in so many leads the first steps
-COARSE = (1.0, 0.6, 0.3)  # widths of the kernels, as share of how far off objects may be
+COARSE = (1.0, 0.4)  # widths of the kernels, as share of how far off objects may be
 NUM_FINE = 3  # steps at most
-COARSE_SETTLED, FINE_SETTLED = 2e-3, 5e-4  # m, of a step after which no further one is needed
+COARSE_SETTLED, FINE_SETTLED = 3e-3, 1e-3  # m, of a step after which no further one is needed
 FINE_KERNEL_M = 0.004
 MAX_KERNEL_M = 0.03
 GATHERING_M, GATHERING_SHARE = (0.03, 0.03, 0.02, 0.01), 4

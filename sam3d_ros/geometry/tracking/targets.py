@@ -27,7 +27,7 @@ from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.tracking.views import TrackingView, rounded
 from sam3d_ros.structures import Bools, Floats, Ints, Similarity
 
-NUM_READINGS = 800  # per object, at most
+NUM_READINGS = 600  # per object, at most
 MIN_MARGIN_PX = 3.0  # around where the object is expected
 MARGIN_SIGMAS = 2.0
 MASK_SLACK = np.ones((5, 5), dtype=np.uint8)  # outlines of masks err by some pixels

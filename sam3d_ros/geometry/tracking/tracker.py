@@ -67,16 +67,18 @@ APART_RAD = 0.9  # between them, or apart in place
 SLACK = np.array([0.01] * 3 + [0.1] * 3)  # m, rad; expectations may be too sure of themselves
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Tracked:
     """Where one object is in the depth camera."""
 
     finding: Finding
     depth_from_object: Similarity  # rigid; the expected one unless confirmed
+    # Of the pose that fits best, confirmed or not; NaN where no reading tells.
     residual_m: float
     inlier_fraction: float
-    silhouette_iou: float  # NaN without a mask
-    covariance: Floats  # (6, 6) of the centre (m) and a turn (rad) in the depth camera
+    silhouette_iou: float  # NaN without a mask, or unless confirmed
+    # (6, 6) of the centre (m) and a turn (rad) in the depth camera; never more than was expected.
+    covariance: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +107,7 @@ def track(view: TrackingView, targets: Sequence[Target], turn: int = 0) -> list[
     hidden = group.front.hides(look.seen, group.readings, group.numbers)
     demands = _demands(group, poses, [SEARCHED if wide else MOVED for wide in group.is_wide])
     found = _concluded(view, group, poses, (replace(look, hidden=hidden), demands))
+    found = _reconsidered(group, found, replace(look, seen=seen))
     confirmed = np.array([each.finding == Finding.CONFIRMED for each in found])
     refuted = np.array([each.finding == Finding.CONTRADICTED for each in found])
     front = _front(view, group, look.seen, ~refuted)
@@ -133,6 +136,21 @@ def _demands(group: Group, poses: Poses, moved: Sequence[Demands]) -> list[Deman
     shifts = group.expectation.offsets(poses)[:, :3]
     is_far = np.linalg.norm(shifts, axis=1) > FAR_M
     return [each if far else EXPECTED for each, far in zip(moved, is_far, strict=True)]
+
+
+def _reconsidered(group: Group, found: list[Tracked], expected: Look) -> list[Tracked]:
+    """Tell what was moved to where nothing confirms it, but is not where it was expected, either.
+
+    Without this the table under a box that was taken away hides that it was.
+    """
+    judgement = _judged(group, expected)
+    demands = [EXPECTED] * len(found)
+    return [
+        replace(each, finding=before)
+        if each.finding == Finding.UNSEEN and before == Finding.CONTRADICTED
+        else each
+        for each, before in zip(found, findings(judgement, demands), strict=True)
+    ]
 
 
 def _front(view: TrackingView, group: Group, seen: Shown, chosen: Bools) -> Front:
@@ -225,34 +243,24 @@ def _concluded(
     limits[:, 3:][limits[:, 3:] > MAX_SIGMAS * ANY_RAD] = np.inf
     astray = (np.abs(expectation.offsets(poses)) > limits).any(axis=1)
     decided = findings(judgement, demands)
+    decided = [
+        Finding.CONTRADICTED if lost else each for lost, each in zip(astray, decided, strict=True)
+    ]
+    confirmed = np.array([each == Finding.CONFIRMED for each in decided])
     covariances = _covariances(expectation, poses, look.rows, judgement)
+    covariances[~confirmed] = np.linalg.inv(np.eye(6) * expectation.information[~confirmed, None])
     ious = silhouette_ious(view, group.targets, poses)
     return [
-        _tracked(
-            decided[k] if not astray[k] else Finding.CONTRADICTED,
-            (expectation.poses.similarity(k), poses.similarity(k)),
-            judgement,
-            k,
-            (float(ious[k]), covariances[k]),
+        Tracked(
+            finding=decided[k],
+            depth_from_object=(poses if confirmed[k] else expectation.poses).similarity(k),
+            residual_m=float(judgement.residual_m[k]),
+            inlier_fraction=float(judgement.support[k]) if judgement.seen[k] else float("nan"),
+            silhouette_iou=float(ious[k]) if confirmed[k] else float("nan"),
+            covariance=covariances[k],
         )
         for k in range(len(poses))
     ]
-
-
-def _tracked(
-    finding: Finding,
-    poses: tuple[Similarity, Similarity],
-    judgement: Judgement,
-    index: int,
-    rest: tuple[float, Floats],
-) -> Tracked:
-    return Tracked(
-        finding,
-        poses[finding == Finding.CONFIRMED],
-        float(judgement.residual_m[index]),
-        float(judgement.support[index]) if judgement.num_inliers[index] else float("nan"),
-        *rest,
-    )
 
 
 def _covariances(
