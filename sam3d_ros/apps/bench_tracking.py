@@ -229,13 +229,16 @@ def _spread_lines(found: Sequence[Spread]) -> str:
         [
             str(each.track_id),
             str(each.num_views),
-            f"{each.radius_mm:.1f}",
+            str(each.num_revisions),
+            f"{each.revision_mm:.1f}",
             f"{each.diameter_mm:.1f}",
+            f"{each.radius_mm:.1f}",
             "kept" if each.radius_mm <= MAX_SPREAD_MM else "BROKEN",
         ]
         for each in found
     ]
-    header = ["object", "views", "mm from the median", "mm at most", f"<= {MAX_SPREAD_MM:g} mm"]
+    header = ["object", "views", "meshes", "mm, one mesh", "mm between any two", "mm, all"]
+    header.append(f"<= {MAX_SPREAD_MM:g} mm")
     return aligned(header, lines, num_left=0)
 
 

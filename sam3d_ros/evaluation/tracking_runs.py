@@ -169,10 +169,12 @@ class _Lead:
         )
 
     def take(self, frame: DepthFrame, found: Followed) -> None:
-        self.is_lost = found.status is FollowStatus.LOST
         if found.status is FollowStatus.FOLLOWED:
             pose = _fixed_from_camera(frame) @ found.camera_from_object
+            if self.is_lost:  # how it came there is not known
+                self._path.restart(frame.stamp_ns, pose)
             self._path.add(frame.stamp_ns, pose)
+        self.is_lost = found.status is FollowStatus.LOST
 
 
 def _fixed_from_camera(frame: DepthFrame) -> Similarity:

@@ -114,12 +114,15 @@ def test_no_frames_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_what_stands_still_is_as_far_from_its_usual_place_as_it_was_seen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    places = iter(np.array([[0.0, 0.0, 0.0], [0.0, 0.001, 0.0], [0.0, 0.0, 0.004]]))
-    monkeypatch.setattr(tracking, "_places", lambda _: {7: next(places)})
+    places = np.array([[0.0, 0.0, 0.0], [0.0, 0.001, 0.0], [0.0, 0.0, 0.004], [0.0, 0.0, 0.0]])
+    seen = iter([tracking._Place(1 + (k == 2), place) for k, place in enumerate(places)])
+    monkeypatch.setattr(tracking, "_places", lambda _: {7: next(seen)})
     frame = Frame(rgb=np.zeros((240, 320, 3), dtype=np.uint8), camera=SMALL.camera)
 
-    (found,) = spreads([frame] * 3, NodeConfig())
+    (found,) = spreads([frame] * 4, NodeConfig())
 
-    assert found.num_views == 3
+    assert found.num_views == 4
+    assert found.num_revisions == 2
+    assert found.revision_mm == pytest.approx(1.0)
     assert found.radius_mm == pytest.approx(4.0)
     assert found.diameter_mm == pytest.approx(1000 * np.hypot(0.001, 0.004))

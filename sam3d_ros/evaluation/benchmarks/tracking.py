@@ -68,8 +68,10 @@ class Spread:
 
     track_id: int
     num_views: int
+    num_revisions: int  # of its mesh; each may move the origin
     radius_mm: float  # farthest from the median place
     diameter_mm: float  # between any two
+    revision_mm: float  # farthest from the median place of the same revision
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -180,16 +182,16 @@ def spreads(frames: Iterable[Frame], config: SceneConfig) -> list[Spread]:
     need a fixed frame.
     """
     pipeline = _pipeline(config)
-    places: dict[int, list[Floats]] = {}
+    places: dict[int, list[_Place]] = {}
     for frame in frames:
-        updated: dict[int, Floats] = {}
+        updated: dict[int, _Place] = {}
         if (depth_frame := _depth_frame(frame)) is not None:
             updated |= _places(pipeline.follow(depth_frame))
         updated |= _places(pipeline.process(frame))
         for track_id, place in updated.items():
             places.setdefault(track_id, []).append(place)
     pipeline.close()
-    return [_spread(track_id, np.array(seen)) for track_id, seen in sorted(places.items())]
+    return [_spread(track_id, seen) for track_id, seen in sorted(places.items())]
 
 
 def _depth_frame(frame: Frame) -> DepthFrame | None:
@@ -205,24 +207,41 @@ def _depth_frame(frame: Frame) -> DepthFrame | None:
     )
 
 
-def _places(snapshot: SceneSnapshot) -> dict[int, Floats]:
-    """Where the objects that were seen are in the fixed frame, by track."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where one revision of an object was seen in the fixed frame, ``(3,)``."""
+
+    revision: int
+    place_m: Floats
+
+
+def _places(snapshot: SceneSnapshot) -> dict[int, _Place]:
+    """Where the objects that were seen are, by track."""
     return {
-        known.track_id: known.fixed_from_object.translation_m
+        known.track_id: _Place(known.revision, known.fixed_from_object.translation_m)
         for known in snapshot.objects
         if known.track_id in snapshot.updated and known.fixed_from_object is not None
     }
 
 
-def _spread(track_id: int, places: Floats) -> Spread:
-    usual = np.median(places, axis=0)
+def _spread(track_id: int, seen: Sequence[_Place]) -> Spread:
+    places = np.array([each.place_m for each in seen])
+    revisions = np.array([each.revision for each in seen])
     apart = np.linalg.norm(places[:, None] - places[None], axis=-1)
     return Spread(
         track_id=track_id,
         num_views=len(places),
-        radius_mm=MM_PER_M * float(np.linalg.norm(places - usual, axis=1).max()),
+        num_revisions=len(np.unique(revisions)),
+        radius_mm=_radius_mm(places),
         diameter_mm=MM_PER_M * float(apart.max()),
+        revision_mm=max(_radius_mm(places[revisions == each]) for each in np.unique(revisions)),
     )
+
+
+def _radius_mm(places: Floats) -> float:
+    """Farthest distance from the median place."""
+    usual = np.median(places, axis=0)
+    return MM_PER_M * float(np.linalg.norm(places - usual, axis=1).max())
 
 
 def plain(values: Mapping[str, object]) -> dict[str, object]:
