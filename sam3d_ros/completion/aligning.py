@@ -36,9 +36,8 @@ NUM_STEPS = 8
 REACHES = (2.0, 1.0)  # truncations within which points pull, in the first steps and in the others
 NUM_WIDE = 3
 FACING_COSINE = 0.4  # of two normals that belong to one surface
-SLACK = 0.1  # truncations by which a point may lie in free space: outlines are not exact
 ROBUST = 0.4  # truncations from which on a residual pulls less
-PRIOR_SHIFT_M = 0.005
+PRIOR_SHIFT_M = 0.006
 PRIOR_TURN_RAD = np.radians(2.0)
 NOISE_M = 0.002  # of the mean over neighbours that err together
 INDEPENDENT = 60.0  # readings that a view is worth: neighbours err together
@@ -165,10 +164,7 @@ def _judged(
     normals = judge.maps.voiced(votes, everyone).normals
     cosines = np.einsum("ni,ni->n", view.normals @ judge_from_view.rotation.T, normals)
     near = np.abs(votes.free_m) < REACHES[0] * judge.maps.truncation_m
-    same_surface = near & (cosines > FACING_COSINE) & ~votes.beside
-    slack_m = SLACK * judge.maps.truncation_m
-    beyond_m = np.where(votes.free_m > 0.0, np.maximum(votes.free_m - slack_m, 0.0), votes.free_m)
-    return np.where(same_surface, votes.free_m, beyond_m), same_surface, normals
+    return votes.free_m, near & (cosines > FACING_COSINE) & ~votes.beside, normals
 
 
 def _between(

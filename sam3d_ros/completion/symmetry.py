@@ -28,7 +28,7 @@ from sam3d_ros.completion.workspace import Workspace
 from sam3d_ros.structures import Bools, Floats, Ints
 
 NUM_POINTS = 200  # shared by the views, which all judge each of them
-MIN_NUM_POINTS = 100
+MIN_NUM_POINTS = 140
 TRUNCATION_SIGMAS = 4.0  # a residual beyond this and a pixel is simply wrong, however far
 FACING_COSINE = 0.3  # 17 degrees off grazing: nearer to the outline nothing is sure
 OUTLIERS = 0.15  # share of the points that may contradict: handles, lids, spouts
