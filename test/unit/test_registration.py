@@ -16,24 +16,28 @@
 """Registration by its laws: known answers are found, wrong questions are refused."""
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
+from registering import (
+    CLEAN,
+    HALF,
+    UP,
+    known,
+    look,
+    misplaced,
+    registered,
+    seen,
+    squarely,
+)
 
 from sam3d_ros.errors import ShapeError
 from sam3d_ros.evaluation.benchmarks.registration_cases import (
     CaseSpec,
-    RegistrationCase,
-    Shape,
-    case,
     pose_errors,
-    shape_of,
 )
-from sam3d_ros.evaluation.synthetic_objects import CATALOGUE, model
-from sam3d_ros.geometry.cameras import pixel_rays
-from sam3d_ros.geometry.raster import render
-from sam3d_ros.geometry.registration.model import RegistrationModel, prepared, stretched
+from sam3d_ros.evaluation.synthetic_objects import CATALOGUE
+from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.registration.register import (
     MIN_SCORE_OF_GUESSES,
@@ -43,50 +47,14 @@ from sam3d_ros.geometry.registration.register import (
 )
 from sam3d_ros.geometry.registration.solving import stepped
 from sam3d_ros.geometry.registration.starts import StartsConfig
-from sam3d_ros.geometry.registration.stretching import StretchConfig
 from sam3d_ros.geometry.registration.terms import (
     Outlining,
     outline_rows,
-    rendered,
     support_rows,
 )
-from sam3d_ros.geometry.registration.view import Seen, prepared_view
+from sam3d_ros.geometry.registration.view import prepared_view
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Mesh, RefinementStatus, Similarity, SupportPlane
-
-CLEAN = CaseSpec(noise=0.001, hidden=0.0)
-HALF = CaseSpec(noise=0.005, hidden=0.5)
-UP = np.array([0.0, 0.0, 1.0])
-
-
-@cache
-def shape(name: str) -> Shape:
-    return shape_of(name, model(name).mesh(0.003))
-
-
-@cache
-def known(name: str) -> RegistrationModel:
-    return prepared(shape(name).mesh)
-
-
-def seen(view: RegistrationCase) -> Seen:
-    return Seen(
-        points_camera=view.points_camera, mask=view.mask, silhouette=view.mask, camera=view.camera
-    )
-
-
-def registered(
-    name: str, view: RegistrationCase, config: RegistrationConfig | None = None
-) -> Registration:
-    return register(known(name), prepared_view(seen(view)), view.start, config)
-
-
-def look(name: str, spec: CaseSpec, seed: int = 0) -> RegistrationCase:
-    return case(shape(name), spec, np.random.default_rng(seed))
-
-
-def misplaced(pose: Similarity, shift_m: tuple[float, float, float], scale: float) -> Similarity:
-    return Similarity(pose.rotation, pose.translation_m + shift_m, pose.scale * scale)
 
 
 @pytest.mark.parametrize("name", ["drill", "mug", "box"])
@@ -333,17 +301,22 @@ def test_outlines_show_what_the_depth_of_a_flat_face_cannot() -> None:
     np.testing.assert_allclose(found.translation_m, view.truth.translation_m, atol=0.002)
 
 
-def squarely() -> RegistrationCase:
-    view = look("box", CLEAN)
-    upright = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])  # z up, y away
-    truth = Similarity(upright, np.array([0.0, 0.08, 0.7]))
-    raster = render([view.shape.mesh.transformed(truth)], view.camera)
-    return replace(
-        view,
-        points_camera=pixel_rays(view.camera) * raster.depth_m[..., None],
-        mask=raster.object_index == 0,
-        truth=truth,
-    )
+def test_what_stands_upright_stays_so_where_it_is_held() -> None:
+    view = look("mug", HALF, 3)
+    tilted = rotation_from_axis_angle(view.truth.rotation[:, 0], 0.15)  # as the camera seems to say
+    upright = replace(view, start=view.truth)
+    wrong_up = tilted @ view.truth.rotation @ UP
+    held = RegistrationConfig(upright_sigma_rad=0.001)
+    start = Similarity(tilted @ view.truth.rotation, view.truth.translation_m, 1.0)
+
+    def tilt_rad(config: RegistrationConfig) -> float:
+        given = prepared_view(replace(seen(upright), up_camera=wrong_up))
+        found = register(known("mug"), given, start, config)
+        across = np.cross(found.camera_from_object.rotation[:, 2], wrong_up)
+        return float(np.linalg.norm(across))
+
+    assert tilt_rad(RegistrationConfig()) > 0.1  # back to how it stands
+    assert tilt_rad(held) < 0.01
 
 
 def test_a_mesh_that_is_too_large_is_taken_out_of_free_space() -> None:
@@ -390,74 +363,6 @@ def test_a_support_pulls_the_lowest_point_onto_it() -> None:
         return abs(float(plane.height_m(vertices).min()))
 
     assert lowest_m(standing) < max(0.002, lowest_m(free))
-
-
-GUESSED = RegistrationConfig(stretch=StretchConfig())
-
-
-def mapped(mesh: Mesh, linear: np.ndarray) -> Mesh:
-    return replace(mesh, vertices=(mesh.vertices @ linear.T).astype(np.float32))
-
-
-def test_a_stretched_model_is_the_model_of_a_stretched_mesh() -> None:
-    view = look("drill", CLEAN)
-    linear = rotation_from_axis_angle(np.ones(3), 0.3) @ np.diag([1.2, 0.9, 1.1])
-    poses, rays = Poses.of([view.truth]), prepared_view(seen(view)).pixels.rays
-
-    long = stretched(stretched(known("drill"), np.sqrt(2.0) * np.eye(3)), linear / np.sqrt(2.0))
-    again = prepared(mapped(view.shape.mesh, linear))
-
-    first, second = (rendered(each, poses, rays) for each in (long, again))
-    shown = np.isfinite(second.depth_m)
-    np.testing.assert_array_equal(np.isfinite(first.depth_m), shown)
-    np.testing.assert_allclose(first.depth_m[shown], second.depth_m[shown], atol=1e-5)
-    np.testing.assert_allclose(first.normals[shown], second.normals[shown], atol=1e-3)
-    heights = (long.rims.planes[..., :3] * long.rims.points).sum(axis=-1) + long.rims.planes[..., 3]
-    np.testing.assert_allclose(heights, 0.0, atol=1e-6)
-    np.testing.assert_allclose(long.radius, again.radius, rtol=0.05)
-
-
-@pytest.mark.parametrize(
-    "factors", [(0.92, 1.0, 1.0), (1.0, 1.0, 0.92), (1.06, 1.06, 1.0)], ids=str
-)
-def test_the_proportions_of_a_guess_are_found(factors: tuple[float, float, float]) -> None:
-    view = squarely()
-    up = -np.eye(3)[1]
-    guess = prepared(mapped(view.shape.mesh, np.diag(factors)))
-    upright = prepared_view(replace(seen(view), up_camera=up))
-
-    alike = register(guess, upright, view.truth)
-    found = register(guess, upright, view.truth, GUESSED)
-
-    def sizes(found: Registration) -> np.ndarray:
-        guessed = view.shape.mesh.vertices * np.array(factors)
-        posed = guessed @ found.stretch_object.T * found.camera_from_object.scale
-        return np.ptp(posed, axis=0) / np.ptp(view.shape.mesh.vertices, axis=0)
-
-    np.testing.assert_array_equal(alike.stretch_object, np.eye(3))
-    assert np.abs(sizes(alike)[[0, 2]] - 1.0).max() > 0.02
-    np.testing.assert_allclose(sizes(found)[[0, 2]], 1.0, atol=0.012)  # what is seen of it
-    assert found.refinement.score_after > alike.refinement.score_after
-
-
-def test_where_nothing_says_what_is_up_proportions_stay() -> None:
-    view = squarely()
-    guess = prepared(mapped(view.shape.mesh, np.diag([0.92, 1.0, 1.0])))
-
-    found = register(guess, prepared_view(seen(view)), view.truth, GUESSED)
-
-    np.testing.assert_array_equal(found.stretch_object, np.eye(3))
-
-
-def test_right_proportions_hardly_change() -> None:
-    view = look("drill", HALF, 4)
-    up = view.truth.rotation @ UP
-
-    found = register(
-        known("drill"), prepared_view(replace(seen(view), up_camera=up)), view.truth, GUESSED
-    )
-
-    np.testing.assert_allclose(found.stretch_object, np.eye(3), atol=0.02)
 
 
 def test_a_mesh_without_area_is_refused() -> None:

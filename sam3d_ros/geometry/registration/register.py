@@ -22,7 +22,7 @@ import numpy as np
 from sam3d_ros.geometry.registration.agreement import Agreement, agreement
 from sam3d_ros.geometry.registration.model import RegistrationModel
 from sam3d_ros.geometry.registration.poses import Poses, joined
-from sam3d_ros.geometry.registration.solving import normal_equations, pivots_m, stepped
+from sam3d_ros.geometry.registration.solving import Upright, normal_equations, pivots_m, stepped
 from sam3d_ros.geometry.registration.starts import StartsConfig, starts
 from sam3d_ros.geometry.registration.stretching import StretchConfig, proportioned
 from sam3d_ros.geometry.registration.terms import (
@@ -50,6 +50,8 @@ class RegistrationConfig:
     num_fine: int = 2  # hypotheses that are moved to the end
     max_iterations: int = 7  # fine steps
     with_scale: bool = True
+    # Standard deviation of the start's tilt, where what is up is known; 0 is of any tilt.
+    upright_sigma_rad: float = 0.0
     min_points: int = 30  # measured; fewer say nothing
     min_shown: float = 0.1  # share of the object that nothing else hides
     min_score: float = 0.7
@@ -153,6 +155,7 @@ def _searched(
     """Return the best pose found, and how it agrees; the start itself is a candidate."""
     poses = starts(model, view, start, around)
     given = poses[np.array([0])]
+    upright = _upright(given, view, config)
     rough = view.thinned(ROUGH_STRIDE)
     scores = _agreement(model, poses, rough).score
     poses = poses[np.argsort(-scores, kind="stable")[: around.num_moved]]
@@ -162,13 +165,23 @@ def _searched(
             outline_rows(model, poses, view, outlining),
             support_rows(model, poses, view),
         )
-        poses = stepped(model, poses, rows, with_scale=config.with_scale)
+        poses = stepped(model, poses, rows, upright, with_scale=config.with_scale)
     poses = joined(given, poses)
-    return _refined(model, view, poses, config)
+    return _refined(model, view, poses, upright, config)
+
+
+def _upright(given: Poses, view: RegistrationView, config: RegistrationConfig) -> Upright | None:
+    if view.up_camera is None or not config.upright_sigma_rad > 0:
+        return None
+    return Upright.of(given, view.up_camera, config.upright_sigma_rad)
 
 
 def _refined(
-    model: RegistrationModel, view: RegistrationView, poses: Poses, config: RegistrationConfig
+    model: RegistrationModel,
+    view: RegistrationView,
+    poses: Poses,
+    upright: Upright | None,
+    config: RegistrationConfig,
 ) -> tuple[Poses, Agreement]:
     """Move the best hypotheses on with what is visible at each step; return the best pose met."""
     seen = rendered(model, poses, view.pixels.rays)
@@ -178,7 +191,8 @@ def _refined(
         # Halfway it is clear which hypothesis wins.
         num = config.num_fine if 2 * number < config.max_iterations else 1
         chosen = np.argsort(-scores.score, kind="stable")[:num]
-        poses = _fine_step(model, poses[chosen], view, seen[chosen], config)
+        rows = _fine_rows(model, poses[chosen], view, seen[chosen])
+        poses = stepped(model, poses[chosen], rows, upright, with_scale=config.with_scale)
         seen = rendered(model, poses, view.pixels.rays)
         scores = _compared(model, poses, view, seen)
         met.append(poses)
@@ -186,17 +200,6 @@ def _refined(
     best = np.array([np.concatenate(met_scores).argmax()])
     found = joined(*met)[best]
     return found, _agreement(model, found, view)
-
-
-def _fine_step(
-    model: RegistrationModel,
-    poses: Poses,
-    view: RegistrationView,
-    seen: Rendered,
-    config: RegistrationConfig,
-) -> Poses:
-    rows = _fine_rows(model, poses, view, seen)
-    return stepped(model, poses, rows, with_scale=config.with_scale)
 
 
 def _fine_rows(

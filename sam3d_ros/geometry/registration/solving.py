@@ -15,6 +15,8 @@
 
 """Gauss-Newton steps for many hypotheses at once."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from sam3d_ros.geometry.registration.model import RegistrationModel
@@ -26,6 +28,30 @@ DAMPING = 1e-3  # of the diagonal (Marquardt), and of its mean: unseen direction
 MAX_TURN = 0.35  # rad per step
 MAX_GROWTH = 0.15
 MAX_SHIFT_SHARE = 0.5  # of the radius
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Upright:
+    """What keeps hypotheses from tilting away from a start that is known to stand upright."""
+
+    up_camera: Floats  # (3,) unit
+    up_object: Floats  # (3,) the same direction as the start has it in the object
+    sigma_rad: float
+
+    @classmethod
+    def of(cls, poses: Poses, up_camera: Floats, sigma_rad: float) -> "Upright":
+        """Hold what the first of some poses has upright."""
+        up = np.asarray(up_camera, dtype=np.float64)
+        return cls(up_camera=up, up_object=poses.rotation[0].T @ up, sigma_rad=sigma_rad)
+
+    def equations(self, poses: Poses) -> tuple[Floats, Floats]:
+        """Return what is added to Hessian ``(3, 3)`` and gradient ``(K, 3)`` of the turns.
+
+        A small turn w changes ``up x (R up_object)`` by what w has across the vertical.
+        """
+        tilts = np.cross(self.up_camera, poses.rotation @ self.up_object)
+        across = np.eye(3) - np.outer(self.up_camera, self.up_camera)
+        return across / self.sigma_rad**2, tilts / self.sigma_rad**2
 
 
 def normal_equations(rows: Rows, pivots: Floats) -> tuple[Floats, Floats]:
@@ -43,10 +69,21 @@ def normal_equations(rows: Rows, pivots: Floats) -> tuple[Floats, Floats]:
     return weighted @ jacobian, (weighted @ rows.residuals_m[..., None])[..., 0]
 
 
-def stepped(model: RegistrationModel, poses: Poses, rows: Rows, *, with_scale: bool) -> Poses:
+def stepped(
+    model: RegistrationModel,
+    poses: Poses,
+    rows: Rows,
+    upright: Upright | None = None,
+    *,
+    with_scale: bool,
+) -> Poses:
     """Return the hypotheses one damped step nearer to what the rows want."""
     pivots = pivots_m(model, poses)
     hessian, gradient = normal_equations(rows, pivots)
+    if upright is not None:
+        stiffness, pull = upright.equations(poses)
+        hessian[:, 3:6, 3:6] += stiffness
+        gradient[:, 3:6] += pull
     radius_m = model.radius * poses.scale
     units = np.ones((len(poses), NUM_PARAMETERS))
     units[:, :3] = radius_m[:, None]  # so that all parameters are of one magnitude

@@ -90,9 +90,7 @@ def proportioned(
     taken = np.zeros(len(held))
     for outlining in OUTLINING:
         pivot = pivots_m(moved, placed)[0]
-        hessian, gradient = _equations(
-            _rows(moved, placed, view, outlining), pivot, axes
-        )
+        hessian, gradient = _equations(_rows(moved, placed, view, outlining), pivot, axes)
         step = -np.linalg.solve(hessian + held, gradient + held @ taken)
         step = np.clip(step, -config.max_step, config.max_step)
         taken += step
