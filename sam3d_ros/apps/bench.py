@@ -27,16 +27,17 @@ TRACKING = "tracking"
 BENCHMARKS = "sam3d_ros.evaluation.benchmarks."
 # Modules of evaluation.benchmarks. On a machine with a GPU they measure the released sizes there.
 MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline")
-SCENES = ("registration", TRACKING, "choosing")
+SCENES = ("registration", TRACKING, "multiview", "choosing")
 PARTS = (NODE, *SCENES, *MODELS)
 DESCRIPTION = """\
 Measure the node under a camera's load and the backend on one core beside Open3D (part node), poses
 fitted to half hidden objects beside Open3D (part registration; minutes), objects followed through
-rendered sequences whose truth is known and through a bag (part tracking; minutes), how often the
-best of several reconstructions is chosen (part choosing; minutes), and the models with random
-weights beside their arithmetic, plain alternatives and limits (the other parts; reduced sizes on a
-CPU, the released ones on a GPU). A busy machine breaks the limits that are printed beside the
-figures. Exit code 1: something could not be measured.
+rendered sequences whose truth is known and through a bag (part tracking; minutes), what further
+views do for a mesh (part multiview; minutes), how often the best of several reconstructions is
+chosen (part choosing; minutes), and the models with random weights beside their arithmetic, plain
+alternatives and limits (the other parts; reduced sizes on a CPU, the released ones on a GPU). A
+busy machine breaks the limits that are printed beside the figures. Exit code 1: something could not
+be measured.
 """
 
 
