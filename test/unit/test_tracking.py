@@ -386,6 +386,19 @@ def test_nothing_else_is_taken_for_what_was_lost() -> None:
     assert found.status != FollowStatus.FOLLOWED
 
 
+def test_what_shows_one_object_shows_no_other() -> None:
+    size, there = (0.09, 0.09, 0.1), at(0.05, 0.05)
+    depth_m = depth_of([(box(*size), there)], seed=2)
+    lost = replace(expected(box(*size), at(-0.05, -0.05), sigma_m=0.12, sigma_rad=0.5), track_id=2)
+
+    known, other = follow(frame_of(depth_m), expected(box(*size), there), lost)
+    alone = follow_one(frame_of(depth_m), lost)
+
+    assert known.status == FollowStatus.FOLLOWED
+    assert other.status != FollowStatus.FOLLOWED
+    assert alone.status == FollowStatus.FOLLOWED
+
+
 def test_a_mask_of_something_else_is_no_confirmation() -> None:
     depth_m = depth_of([(DRILL, STANDING), (MUG, at(0.0, 0.15))])
     mask = render([MUG.transformed(VIEW @ at(0.0, 0.15))], VGA).object_index == 0

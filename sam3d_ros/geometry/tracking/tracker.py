@@ -62,6 +62,7 @@ from sam3d_ros.structures import Bools, Floats, Similarity
 FAR_M = 0.008  # beyond which a motion wants an outline to confirm it
 MAX_SIGMAS = 4.0  # from where an object was expected; farther it is another one
 NUM_FINISHED = 5  # hypotheses of an object that was searched for
+TAKEN_M = 0.006  # readings this near to an object that was found show no other
 NUM_TURNED = 2  # places in which it is turned all round
 APART_RAD = 0.9  # between them, or apart in place
 SLACK = np.array([0.01] * 3 + [0.1] * 3)  # m, rad; expectations may be too sure of themselves
@@ -217,14 +218,19 @@ def _best(
 
 
 def _hypotheses(view: TrackingView, sought: _Sought, poses: Poses) -> Group:
-    """Gather what there is to know around several poses of one object."""
+    """Gather what there is to know around several poses of one object.
+
+    Readings of objects that were found are theirs.
+    """
     target, num = sought.target, len(poses)
     near = [replace(target, sigma_m=min(target.sigma_m, WIDE_M / 2))] * num
+    readings = readings_about(view, near, poses)
+    taken = sought.front.explains(readings.pixels, readings.measured_m, TAKEN_M)
     return Group(
         targets=[target] * num,
         numbers=np.full(num, sought.number),
         expectation=expectation_of([target] * num),
-        readings=readings_about(view, near, poses),
+        readings=replace(readings, mine=readings.mine & ~taken),
         front=sought.front,
     )
 
