@@ -117,7 +117,9 @@ class Choice:
 
     num_candidates: int = 1  # that were compared; failed ones are not
     score: float = float("nan")  # 0..1, agreement with all views; NaN is "nothing was compared"
-    margin: float = float("nan")  # of the score over the second best; NaN where there is none
+    # Of the score over the best of the others, NaN where there is none; negative where one agrees
+    # better by so little that the order of the candidates decided.
+    margin: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,4 +171,6 @@ class ObjectReconstruction:
     def baked(self) -> "ObjectReconstruction":
         """Return the same object with the scale in the vertices and a rigid pose."""
         shrinking = Similarity(np.eye(3), np.zeros(3), 1.0 / self.camera_from_object.scale)
-        return self.reframed(shrinking)
+        small = self.reframed(shrinking)
+        pose = small.camera_from_object  # of which rounding leaves a scale that is almost 1
+        return replace(small, camera_from_object=Similarity(pose.rotation, pose.translation_m))

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from worlds import KnowingBackend, World, at, ball, brick, ns
 
-from sam3d_ros.config import SceneConfig, TrackingConfig
+from sam3d_ros.config import RefineConfig, SceneConfig, TrackingConfig
 from sam3d_ros.scene.local import local_pipeline
 from sam3d_ros.scene.motion import turn_rad
 from sam3d_ros.scene.pipeline import ScenePipeline
@@ -43,7 +43,10 @@ def two_things() -> World:
 
 
 def pipeline_of(backend: KnowingBackend, **tracking: float) -> ScenePipeline:
-    config = SceneConfig(tracking=TrackingConfig(**tracking))  # type: ignore[arg-type]
+    config = SceneConfig(
+        tracking=TrackingConfig(**tracking),  # type: ignore[arg-type]
+        refine=RefineConfig(enabled=False),  # what a backend spoils stays so
+    )
     return local_pipeline(config, backend)
 
 

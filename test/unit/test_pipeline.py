@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sam3d_ros.config import SceneConfig
+from sam3d_ros.config import RefineConfig, SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, ReportCode
 from sam3d_ros.protocols import OneByOne
 from sam3d_ros.scene.local import local_pipeline
@@ -38,6 +38,8 @@ from sam3d_ros.structures import (
     ScaleSource,
     Similarity,
 )
+
+AS_MADE = SceneConfig(refine=RefineConfig(enabled=False))
 
 
 class BoxBackend:
@@ -87,7 +89,7 @@ def frame(vga: Camera) -> Frame:
 def test_each_object_becomes_a_reconstruction_or_a_failure(
     frame: Frame, backend_mesh: Mesh
 ) -> None:
-    pipeline = local_pipeline(SceneConfig(), OneByOne(BoxBackend(backend_mesh, refuse=(2,))))
+    pipeline = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh, refuse=(2,))))
     snapshot = pipeline.process(frame)
     assert [known.track_id for known in snapshot.objects] == [1]
     assert {failure.instance_id: failure.code for failure in snapshot.failures} == {
@@ -99,7 +101,7 @@ def test_each_object_becomes_a_reconstruction_or_a_failure(
 def test_what_leaves_the_pipeline_is_rigid_metric_and_says_its_scale_source(
     frame: Frame, backend_mesh: Mesh
 ) -> None:
-    snapshot = local_pipeline(SceneConfig(), OneByOne(BoxBackend(backend_mesh))).process(frame)
+    snapshot = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh))).process(frame)
     first = snapshot.objects[0]
     assert first.reconstruction.camera_from_object.scale == 1.0
     np.testing.assert_allclose(first.size_m, [0.1, 0.1, 0.1], atol=1e-6)
@@ -110,14 +112,14 @@ def test_what_leaves_the_pipeline_is_rigid_metric_and_says_its_scale_source(
 def test_the_same_frame_again_gives_the_same_ids_and_no_new_revision(
     frame: Frame, backend_mesh: Mesh
 ) -> None:
-    pipeline = local_pipeline(SceneConfig(), OneByOne(BoxBackend(backend_mesh)))
+    pipeline = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh)))
     first, second = pipeline.process(frame), pipeline.process(frame)
     assert first.updated == second.updated
     assert [known.revision for known in second.objects] == [1, 1]
 
 
 def test_cancelling_changes_nothing(frame: Frame, backend_mesh: Mesh) -> None:
-    pipeline = local_pipeline(SceneConfig(), OneByOne(BoxBackend(backend_mesh)))
+    pipeline = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh)))
     answers = iter([False, True])
     with pytest.raises(CancelledError, match="stopped after 1 of 2 objects"):
         pipeline.process(frame, lambda: next(answers))
@@ -125,7 +127,7 @@ def test_cancelling_changes_nothing(frame: Frame, backend_mesh: Mesh) -> None:
 
 
 def test_a_frame_without_masks_only_lets_time_pass(frame: Frame, backend_mesh: Mesh) -> None:
-    pipeline = local_pipeline(SceneConfig(), OneByOne(BoxBackend(backend_mesh)))
+    pipeline = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh)))
     pipeline.process(frame)
     snapshot = pipeline.process(replace(frame, masks=(), stamp_ns=3_000_000_000))
     assert snapshot.updated == ()
@@ -133,7 +135,7 @@ def test_a_frame_without_masks_only_lets_time_pass(frame: Frame, backend_mesh: M
 
 
 def test_reset_forgets_all_objects(frame: Frame, backend_mesh: Mesh) -> None:
-    pipeline = local_pipeline(SceneConfig(), OneByOne(BoxBackend(backend_mesh)))
+    pipeline = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh)))
     updated = pipeline.process(frame).updated
     assert pipeline.reset() == updated
     assert pipeline.advance(0).objects == ()

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from scenes import box, camera_from_world, placed, scene
 
-from sam3d_ros.config import SceneConfig, SettleConfig, TrackingConfig
+from sam3d_ros.config import RefineConfig, SceneConfig, SettleConfig, TrackingConfig
 from sam3d_ros.geometry.meshes import bounds
 from sam3d_ros.protocols import Cancelled, ObjectOutcome, never
 from sam3d_ros.scene.export import scene_json
@@ -149,8 +149,9 @@ class Made:
 def test_the_reconstructor_settles_all_objects_of_a_frame() -> None:
     frame = scene([box_at(-0.03), box_at(0.03)], VIEW).frame
     backend = Made([made(box_at(-0.03)), made(box_at(0.026))])
-    unsettled = FrameReconstructor(SceneConfig(), backend).reconstruct(frame)
-    result = FrameReconstructor(SceneConfig(settle=ON), backend).reconstruct(frame)
+    alone = SceneConfig(refine=RefineConfig(enabled=False))
+    unsettled = FrameReconstructor(alone, backend).reconstruct(frame)
+    result = FrameReconstructor(replace(alone, settle=ON), backend).reconstruct(frame)
     assert [each.reconstruction.settling for each in unsettled.instances] == [None, None]
     for each in result.instances:
         assert each.reconstruction.settling is not None
@@ -172,7 +173,11 @@ def test_the_reconstructor_leaves_measured_objects_where_they_are() -> None:
         sigma_m=0.002,
         sigma_rad=0.02,
     )
-    config = SceneConfig(settle=ON, tracking=TrackingConfig(min_new_surface=1.0))
+    config = SceneConfig(
+        settle=ON,
+        tracking=TrackingConfig(min_new_surface=1.0),
+        refine=RefineConfig(enabled=False),
+    )
     backend = Made([made(box_at(0.028))])
     result = FrameReconstructor(config, backend).reconstruct(frame, known=[there])
     (measured,), (instance,) = result.measured, result.instances
