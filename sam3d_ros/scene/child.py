@@ -112,6 +112,8 @@ class ChildProcess:
             ProcessCrashError: When an exception ended it, which is a bug.
             Sam3dError: As raised in the process, at this question or when it got ready.
         """
+        if self._process is not None and not self.is_alive:  # since the last question
+            raise self._why_it_ended()
         self.start()
         pipe, cancel = self._pipe, self._cancel
         if pipe is None or cancel is None:  # another thread has closed it since
