@@ -143,7 +143,8 @@ def _grid(view: TrackingView, target: Target, pose: Similarity) -> _Grid:
     axes = [np.arange(start[i], high[i] + 1, stride) for i in (0, 1)]
     pixels = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     in_view = float(((shown >= 0) & (shown <= limits)).all(axis=1).mean())
-    return _Grid(np.random.default_rng(0).permutation(pixels), float(stride), in_view)
+    order = np.random.default_rng(0).permutation(len(pixels))
+    return _Grid(pixels[order], float(stride), in_view)
 
 
 def _mine(view: TrackingView, targets: Sequence[Target], points: Floats) -> Bools:

@@ -63,6 +63,8 @@ FAR_M = 0.008  # beyond which a motion wants an outline to confirm it
 MAX_SIGMAS = 4.0  # from where an object was expected; farther it is another one
 NUM_FINISHED = 5  # hypotheses of an object that was searched for
 TAKEN_M = 0.006  # readings this near to an object that was found show no other
+PROMISING = 0.3  # agreement of a place that is worth more time; 1.3 is perfect
+SEARCH_EVERY = 3  # images
 NUM_TURNED = 2  # places in which it is turned all round
 APART_RAD = 0.9  # between them, or apart in place
 SLACK = np.array([0.01] * 3 + [0.1] * 3)  # m, rad; expectations may be too sure of themselves
@@ -98,7 +100,7 @@ def track(view: TrackingView, targets: Sequence[Target], turn: int = 0) -> list[
         view: The image.
         targets: Where objects should be.
         turn: Rises by one from image to image: of objects that may be anywhere and have no mask
-            one is searched for in each image, as searching takes time.
+            one is searched for now and then, as searching takes time.
     """
     if not targets:
         return []
@@ -169,7 +171,9 @@ def _missing(
     missing = [int(k) for k in np.flatnonzero(is_wide(targets) & ~confirmed)]
     masked = [k for k in missing if mask_of(view, targets[k]) is not None]
     others = [k for k in missing if k not in masked]
-    return masked + ([others[turn % len(others)]] if others else [])
+    if not others or turn % SEARCH_EVERY:
+        return masked
+    return [*masked, others[turn // SEARCH_EVERY % len(others)]]
 
 
 def _searched(view: TrackingView, target: Target, number: int, front: Front) -> Tracked | None:
@@ -179,12 +183,14 @@ def _searched(view: TrackingView, target: Target, number: int, front: Front) -> 
         return None
     sought = _Sought(target, number, front)
     poses = _gathered(view, sought, poses)
-    poses = _best(view, sought, poses, lambda judgement: judgement.agreement)
+    poses, values = _best(view, sought, poses, lambda judgement: judgement.agreement)
+    if values[0] < PROMISING:
+        return None
     if target.sigma_rad >= ANY_RAD:
         turned = joined(
             *(all_turns(target, poses.similarity(k)) for k in range(min(NUM_TURNED, len(poses))))
         )
-        poses = _best(view, sought, turned, lambda judgement: judgement.merit)
+        poses, _ = _best(view, sought, turned, lambda judgement: judgement.merit)
     poses = _gathered(view, sought, poses)
     group = _hypotheses(view, sought, poses)
     poses, look = finished(view, group, poses)
@@ -201,8 +207,8 @@ def _gathered(view: TrackingView, sought: _Sought, poses: Poses) -> Poses:
 
 def _best(
     view: TrackingView, sought: _Sought, poses: Poses, value: Callable[[Judgement], Floats]
-) -> Poses:
-    """Return the best poses, no two nearly the same."""
+) -> tuple[Poses, Floats]:
+    """Return the best poses and their values, no two nearly the same."""
     rough = _hypotheses(view, sought, poses).thinned(GATHERING_SHARE)
     look = looked(view, rough, poses, roughly(len(poses), GATHERING_M[-1]))
     scores = value(_judged(rough, look))
@@ -214,7 +220,8 @@ def _best(
         shifts = np.linalg.norm(centers[chosen] - centers[k], axis=1)
         if (is_turned | (shifts > APART * sought.target.model.radius)).all():
             chosen.append(int(k))
-    return poses[np.array(chosen[:NUM_FINISHED])]
+    best = np.array(chosen[:NUM_FINISHED])
+    return poses[best], scores[best]
 
 
 def _hypotheses(view: TrackingView, sought: _Sought, poses: Poses) -> Group:
