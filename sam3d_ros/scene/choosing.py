@@ -42,6 +42,10 @@ from sam3d_ros.protocols import (
 from sam3d_ros.scene.refining import refined, refining
 from sam3d_ros.structures import Choice, ObjectReconstruction, Observation, Similarity
 
+# By less than this, agreement does not tell candidates apart: what they differ in is out of sight,
+# and the order in which they are preferred knows more of it.
+CLEAR = 0.03
+
 
 def agreeing(backend: ObjectBackend, config: RefineConfig) -> ObjectBackend:
     """Return a backend whose results are fitted, if that is wanted, and chosen, if there is any."""
@@ -174,7 +178,7 @@ class _View:
 def chosen(
     candidates: Sequence[ObjectOutcome], observation: Observation, config: RefineConfig
 ) -> ObjectOutcome:
-    """Return the candidate that agrees best with all views; the first of equal ones.
+    """Return the first of the candidates that agree with all views as well as the best one does.
 
     Candidates are fitted first, if that is wanted. Failed ones, and those that cannot be rendered,
     are passed over; where all are, the first error is the outcome.
@@ -215,7 +219,7 @@ def _scored(
 def _best(scored: Sequence[tuple[float, ObjectReconstruction]], seconds: float) -> ObjectOutcome:
     """Return the best with the margin, and the time that all candidates took."""
     scores = np.array([score for score, _ in scored])
-    index = int(scores.argmax())
+    index = int(np.flatnonzero(scores >= scores.max() - CLEAR)[0])
     best = scored[index][1]
     others = np.delete(scores, index)
     choice = Choice(

@@ -28,7 +28,7 @@ from sam3d_ros.objects.files import GEOMETRY_FILE
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.protocols import CandidateBackend, never
 from sam3d_ros.scene.backends import make_object_backend
-from sam3d_ros.scene.choosing import agreeing, likelihood
+from sam3d_ros.scene.choosing import CLEAR, agreeing, likelihood
 from sam3d_ros.structures import ObjectReconstruction
 
 
@@ -155,5 +155,6 @@ def test_of_several_seeds_of_sam3d_the_best_is_kept(folder: Path) -> None:
         assert [each.provenance.seed for each in made] == [42, 43]
         scores = [likelihood(each, observation) for each in made]
         assert isinstance(kept, ObjectReconstruction)
-        assert kept.provenance.seed == 42 + scores.index(max(scores))
-        assert kept.provenance.choice.score == pytest.approx(max(scores))
+        first = next(score for score in scores if score >= max(scores) - CLEAR)
+        assert kept.provenance.seed == 42 + scores.index(first)
+        assert kept.provenance.choice.score == pytest.approx(first)

@@ -26,6 +26,7 @@ from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.protocols import Cancelled, ObjectOutcome, OneByOne, never
 from sam3d_ros.scene.choosing import (
+    CLEAR,
     BackendCandidates,
     BestOf,
     SeedCandidates,
@@ -170,6 +171,21 @@ def test_of_equal_ones_the_first_is_kept(observation: Observation, truth_camera:
     (outcome,) = best_of(backend, [2, 0, 1]).reconstruct([observation])
     assert success(outcome).provenance.seed == 2
     assert success(outcome).provenance.choice.margin == 0.0
+
+
+def test_where_agreement_hardly_differs_the_preferred_one_is_kept(
+    observation: Observation, truth_camera: Mesh
+) -> None:
+    hardly = Similarity(np.eye(3), np.array([0.0, 0.0, 0.0002]))
+    backend = Knows(truth_camera, [hardly, RIGHT, SMALL])
+    outcomes = backend.reconstruct_seeds([observation], [0, 1], never)[0]
+    scores = [likelihood(success(each), observation) for each in outcomes]
+    assert scores[1] - CLEAR < scores[0] != scores[1]
+    for seeds in ([0, 1, 2], [1, 0, 2], [2, 1, 0]):
+        (outcome,) = best_of(backend, seeds).reconstruct([observation])
+        kept = success(outcome).provenance.seed
+        assert kept == next(seed for seed in seeds if seed != 2)
+        assert success(outcome).provenance.choice.margin == scores[kept] - scores[1 - kept]
 
 
 def test_one_that_fails_stops_none_of_the_others(

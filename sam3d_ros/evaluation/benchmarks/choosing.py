@@ -33,7 +33,7 @@ from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 from sam3d_ros.evaluation.metrics import volume_iou
 from sam3d_ros.scene.backends import make_object_backend
-from sam3d_ros.scene.choosing import likelihood
+from sam3d_ros.scene.choosing import CLEAR, likelihood
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.refining import refined
 from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation
@@ -62,8 +62,9 @@ class Chosen:
 
     @property
     def index(self) -> int:
-        """Which one is kept."""
-        return int(np.argmax(self.score))
+        """Which one is kept; see ``scene.choosing.chosen``."""
+        score = np.array(self.score)
+        return int(np.flatnonzero(score >= score.max() - CLEAR)[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ class ChoiceFigures:
     viou: float  # means from here on
     first_viou: float
     best_viou: float
-    margin: float  # median
+    margin: float  # median, of the best score over the second best
     ms: float  # per candidate, median
 
 
@@ -120,7 +121,7 @@ def figures(kind: str, found: Sequence[Chosen]) -> ChoiceFigures:
     kept = np.array([each.viou[each.index] for each in found])
     first = np.array([each.viou[0] for each in found])
     best = np.array([max(each.viou) for each in found])
-    margins = [each.score[each.index] - sorted(each.score)[-2] for each in found]
+    margins = [np.diff(sorted(each.score)[-2:])[0] for each in found]
     return ChoiceFigures(
         kind=kind,
         objects=len(found),
