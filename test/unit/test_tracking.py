@@ -28,6 +28,8 @@ from sam3d_ros.geometry.cameras import pixel_rays
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.geometry.raster import render
 from sam3d_ros.geometry.registration.poses import rotations_from_vectors
+from sam3d_ros.geometry.tracking.rendering import Shown, front_of
+from sam3d_ros.geometry.tracking.targets import Readings
 from sam3d_ros.geometry.tracking.turns import vectors_from_rotations
 from sam3d_ros.scene.follower import MAX_MODELS, DepthFollower
 from sam3d_ros.scene.following import Expected, Followed, FollowStatus
@@ -173,11 +175,12 @@ def test_half_an_object_is_followed() -> None:
 
 
 def test_a_known_object_hides_what_is_behind_it_and_does_not_drag_it_along() -> None:
-    front, behind = box(0.10, 0.16, 0.14), box(0.05, 0.05, 0.06)
+    # A board so thin that its readings might be those of the box behind it.
+    front, behind = box(0.01, 0.18, 0.16), box(0.04, 0.06, 0.08)
     away = np.array([-np.cos(0.4), -np.sin(0.4)])  # from the camera
-    there = at(*(0.08 * away))
+    there = at(*(0.033 * away), 0.0, 0.4)
     depth_m = depth_of([(front, at(0.0, 0.0, 0.0, 0.4)), (behind, there)])
-    hidden = replace(expected(behind, at(*(0.077 * away))), track_id=2)
+    hidden = replace(expected(behind, there, sigma_m=0.02), track_id=2)
 
     in_front, found = follow(frame_of(depth_m), expected(front, at(0.0, 0.0, 0.0, 0.4)), hidden)
 
@@ -453,3 +456,24 @@ def test_vectors_lead_to_rotations_and_back() -> None:
     np.testing.assert_allclose(
         vectors_from_rotations(rotations_from_vectors(vectors)), vectors, atol=1e-7
     )
+
+
+@pytest.mark.parametrize(("measured_m", "is_hidden"), [(1.0, True), (1.05, False)])
+def test_the_nearer_object_hides_the_other_unless_it_was_looked_through(
+    measured_m: float, is_hidden: bool
+) -> None:
+    seen = Shown(np.array([[1.0], [1.05]]), np.tile([0.0, 0.0, -1.0], (2, 1, 1)))
+    readings = Readings(
+        rays=np.tile([0.0, 0.0, 1.0], (2, 1, 1)),
+        pixels=np.full((2, 1, 2), 7),
+        measured_m=np.full((2, 1), measured_m),
+        inside=np.ones((2, 1), dtype=bool),
+        mine=np.ones((2, 1), dtype=bool),
+        stride_px=np.full(2, 4.0),
+        in_view=np.ones(2),
+    )
+    numbers = np.array([3, 8])
+
+    hidden = front_of(seen, readings, numbers, VGA).hides(seen, readings, numbers)
+
+    assert hidden.tolist() == [[False], [is_hidden]]
