@@ -66,7 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--lidar", action="store_true", help="use LiDAR points instead of depth")
     parser.add_argument(
-        "--refine", action="store_true", help="fit poses of lift and sam3d to depth and mask"
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        default=RefineConfig().enabled,
+        help="fit poses and sizes of lift and sam3d to depth and mask, as the node does",
     )
     parser.add_argument("--no-pictures", action="store_true", help="write report.json alone")
 
