@@ -18,6 +18,7 @@ from itertools import count
 from threading import Lock
 
 from sam3d_ros.config import SceneConfig
+from sam3d_ros.errors import CancelledError
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.following import Follower
 from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor
@@ -44,6 +45,7 @@ class ScenePipeline:
         self._registry = Registry(config.registry, config.tracking)
         self._lock = Lock()  # of the registry; never held while anything is measured
         self._numbers = count(1)  # of snapshots; drawn under the lock
+        self._num_resets = 0
 
     def start(self) -> None:
         """Let reconstructor and follower get ready before the first frame; returns at once."""
@@ -63,12 +65,16 @@ class ScenePipeline:
         as old as their ``last_seen_ns``. An image that is not newer than the last changes nothing.
 
         Raises:
+            CancelledError: When all was forgotten meanwhile: the image is of a time that is over.
             Sam3dError: When nothing of the image can be used.
         """
         with self._lock:
             expected = self._registry.expected(frame) if self._follower is not None else []
+            num_resets = self._num_resets
         followed = self._follower.follow(frame, expected) if self._follower and expected else []
         with self._lock:
+            if num_resets != self._num_resets:
+                raise CancelledError("all objects were forgotten while the image was looked at")
             change = self._registry.follow(frame, expected, followed)
             objects, number = self._registry.objects, next(self._numbers)
         return SceneSnapshot(
@@ -134,6 +140,7 @@ class ScenePipeline:
     def reset(self) -> tuple[int, ...]:
         """Forget all objects and return their track ids."""
         with self._lock:
+            self._num_resets += 1
             return self._registry.clear()
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from scipy.spatial import cKDTree
 from worlds import KnowingBackend, KnowingFollower, World, at, ball, brick, ns
 
 from sam3d_ros.config import RegistryConfig, SceneConfig, TrackingConfig
+from sam3d_ros.errors import CancelledError
 from sam3d_ros.protocols import Cancelled, ObjectOutcome, never
 from sam3d_ros.scene.following import FollowStatus
 from sam3d_ros.scene.motion import turn_rad
@@ -313,6 +314,26 @@ def test_forgetting_all_while_a_frame_is_in_work_begins_anew() -> None:
     assert rig.pipeline.reset() == (1,)
     assert rig.pipeline.follow(rig.world.image(1.2)).objects == ()
     assert late.finish().updated == (2,)
+
+
+def test_an_image_in_work_while_all_is_forgotten_does_not_bring_back_its_time() -> None:
+    rig = Rig.of(one_brick())
+    rig.pipeline.process(rig.world.frame(101.0))
+    plain = rig.follower.follow
+
+    def follow_and_forget(frame, expected):  # type: ignore[no-untyped-def]
+        rig.pipeline.reset()
+        return plain(frame, expected)
+
+    rig.follower.follow = follow_and_forget  # type: ignore[method-assign]
+    with pytest.raises(CancelledError):
+        rig.pipeline.follow(rig.world.image(101.1))
+    rig.world.azimuth_rad += 0.5  # the camera is elsewhere, in the time that begins anew
+    snapshot = rig.pipeline.process(rig.world.frame(1.0))
+    assert snapshot.stamp_ns == snapshot.objects[0].last_seen_ns == ns(1.0)
+    found = snapshot.objects[0].reconstruction.camera_from_object
+    truth = rig.world.camera_from("brick")
+    assert np.linalg.norm(found.translation_m - truth.translation_m) < 0.004
 
 
 def test_poses_of_a_mesh_that_was_replaced_meanwhile_are_left_out() -> None:
