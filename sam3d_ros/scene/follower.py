@@ -29,7 +29,7 @@ from sam3d_ros.geometry.tracking.views import tracking_view
 from sam3d_ros.scene.following import Expected, Followed, FollowStatus
 from sam3d_ros.structures import Camera, DepthFrame, Floats, Quality, Similarity
 
-MAX_MODELS = 64  # prepared meshes that are kept, the most recently used ones
+MAX_MODELS = 64  # prepared meshes that are kept, the most recently used ones, or all in use
 
 STATUS = {
     Finding.CONFIRMED: FollowStatus.FOLLOWED,
@@ -71,6 +71,8 @@ class DepthFollower:
         view = tracking_view(depth, frame.camera, frame.masks, self._rays_of(depth.camera))
         depth_from_color = depth.color_from_depth.inverse()
         targets = [self._target(each, depth_from_color) for each in expected]
+        while len(self._models) > max(MAX_MODELS, len(expected)):
+            self._models.popitem(last=False)
         found = track(view, targets, self._num_images)
         self._num_images += 1
         return [
@@ -96,8 +98,6 @@ class DepthFollower:
                 del self._models[old]
             model = prepared(expected.mesh_object)
         self._models[key] = model
-        while len(self._models) > MAX_MODELS:
-            self._models.popitem(last=False)
         return model
 
     def _rays_of(self, camera: Camera) -> Floats:
