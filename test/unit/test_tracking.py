@@ -15,6 +15,7 @@
 
 """Known meshes are followed in depth images as far as these tell, and no farther."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -24,9 +25,11 @@ import pytest
 import trimesh
 from scenes import VGA, box, camera_from_world, can, drill, mesh_from, mug, placed
 
-from sam3d_ros.geometry.cameras import pixel_rays
+import sam3d_ros.scene.follower as follower_module
+from sam3d_ros.geometry.cameras import pixel_rays, project
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.geometry.raster import render
+from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.registration.poses import rotations_from_vectors
 from sam3d_ros.geometry.tracking.rendering import Shown, front_of
 from sam3d_ros.geometry.tracking.targets import Readings
@@ -447,6 +450,38 @@ def test_meshes_are_forgotten_when_there_are_too_many() -> None:
     assert len(follower._models) == MAX_MODELS
     follower.close()
     assert not follower._models
+
+
+def test_each_mesh_is_prepared_once_however_many_are_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[Mesh] = []
+    monkeypatch.setattr(
+        follower_module, "prepared", lambda mesh: (counted.append(mesh), prepared(mesh))[1]
+    )
+    follower, frame = DepthFollower(), frame_of(depth_of([]))
+    away = expected(box(0.05, 0.05, 0.05), at(3.0, 3.0))
+    asked = [replace(away, track_id=number) for number in range(MAX_MODELS + 3)]
+
+    for _ in range(2):
+        follower.follow(frame, asked)
+
+    assert len(counted) == len(asked)
+
+
+def test_what_was_lost_beyond_where_the_lens_shows_anything_stays_lost() -> None:
+    camera = replace(VGA, distortion_model="plumb_bob", distortion=(-0.31, 0.12, 0.0, 0.0, -0.02))
+    aside = Similarity(np.eye(3), np.array([3.0, 0.0, 1.0]))
+    assert np.isnan(project(camera, aside.translation_m)).all()
+    depth_m = depth_of([(DRILL, STANDING)], camera)
+    frame = replace(frame_of(depth_m), depth=DepthImage(depth_m=depth_m, camera=camera))
+    lost = expected(DRILL, VIEW.inverse() @ aside, sigma_m=0.12, sigma_rad=0.5)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = follow_one(frame, lost)
+
+    assert found.status == FollowStatus.OCCLUDED
 
 
 def test_vectors_lead_to_rotations_and_back() -> None:

@@ -108,10 +108,11 @@ def _placed(target: Target, sketch: _Sketch, point: Floats) -> Similarity:
 def _points(view: TrackingView, target: Target, front: Front) -> Floats:
     """Return measured points ``(P, 3)`` that may be on the object: in its mask, if it has one."""
     center = target.depth_from_object.apply(target.model.center)
-    if not center[2] > 0:
+    middle_px = project(view.camera, center)
+    if not np.isfinite(middle_px).all():
         return np.zeros((0, 3))
     reach_m = REACH_SIGMAS * target.sigma_m
-    pixels = _lattice(view, project(view.camera, center), reach_m * view.focal_px / center[2])
+    pixels = _lattice(view, middle_px, reach_m * view.focal_px / center[2])
     columns, rows = pixels.T
     depth_m = view.depth_m[rows, columns]
     points = view.rays[rows, columns].astype(np.float64) * depth_m[:, None]
