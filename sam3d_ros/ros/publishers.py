@@ -63,6 +63,7 @@ class Outputs:
     def start(self) -> None:
         """Begin a new life: viewers forget what they show, everything is sent again."""
         self._revisions.clear()
+        self.poses.start_over(0)
         self._markers.publish(markers.delete_all())
 
     def publish(self, snapshot: SceneSnapshot) -> None:

@@ -27,6 +27,7 @@ import pytest
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.pose_outputs import PoseOutputs
+from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.structures import (
     Mesh,
     ObjectReconstruction,
@@ -48,9 +49,9 @@ class Sent:
     def __init__(self, mesh: Mesh, **settings: Any) -> None:
         self._mesh = mesh
         self.messages: dict[str, list[Any]] = {}
-        self.outputs = PoseOutputs(self._publisher, NodeConfig(**settings))
+        self.outputs = PoseOutputs(self.create_lifecycle_publisher, NodeConfig(**settings))
 
-    def _publisher(self, message_type: Any, topic: str, qos: Any) -> Any:
+    def create_lifecycle_publisher(self, message_type: Any, topic: str, qos: Any) -> Any:
         heard = self.messages.setdefault(topic, [])
 
         class Publisher:
@@ -134,6 +135,15 @@ def test_after_a_jump_in_time_stamps_may_go_back_once(sent: Sent) -> None:
     sent.outputs.start_over(5)
     sent.outputs.send_followed(snapshot(2, 10, sent.known(MUG, 10)))
     sent.outputs.send_followed(snapshot(3, 9, sent.known(MUG, 9)))
+    assert [stamp for stamp, _ in sent.transforms(MUG)] == [20, 10]
+
+
+def test_a_new_life_may_begin_at_an_earlier_time(sent: Sent) -> None:
+    node: Any = sent
+    outputs = Outputs(node, NodeConfig())
+    outputs.publish(snapshot(1, 20, sent.known(MUG, 20)))
+    outputs.start()
+    outputs.publish(snapshot(2, 10, sent.known(MUG, 10)))
     assert [stamp for stamp, _ in sent.transforms(MUG)] == [20, 10]
 
 
