@@ -27,6 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
+from threading import Lock
 from typing import Any, TypeAlias
 
 from sam3d_ros.config import SceneConfig
@@ -67,11 +68,13 @@ class ChildProcess:
         self._pipe: Connection | None = None
         self._cancel: Event | None = None
         self._outbox = Outbox()
+        self._closing = Lock()  # two threads may find out at once that the process is to end
 
     @property
     def is_alive(self) -> bool:
         """Whether the process runs."""
-        return self._process is not None and self._process.is_alive()
+        process = self._process  # once: another thread may be closing it
+        return process is not None and process.is_alive()
 
     def start(self) -> None:
         """Start the process unless it runs; returns before it is ready."""
@@ -135,8 +138,9 @@ class ChildProcess:
 
     def close(self) -> None:
         """End the process, by force if it does not end by itself."""
-        process, pipe, cancel = self._process, self._pipe, self._cancel
-        self._process = self._pipe = self._cancel = None
+        with self._closing:
+            process, pipe, cancel = self._process, self._pipe, self._cancel
+            self._process = self._pipe = self._cancel = None
         if process is None or pipe is None or cancel is None:
             return
         cancel.set()
@@ -147,17 +151,17 @@ class ChildProcess:
         if process.is_alive():
             process.kill()
             process.join()
-        process.close()
 
     def _was_closed(self) -> CancelledError:
         return CancelledError(f"the {self._role.name} process was closed")
 
     def _why_it_ended(self) -> Exception:
         """Say why the other end of the pipe is gone."""
-        if self._process is None:
+        process = self._process
+        if process is None:
             return self._was_closed()
-        self._process.join(END_S)
-        code = self._process.exitcode
+        process.join(END_S)
+        code = process.exitcode
         self.close()
         if code is not None and code > 0:
             return ProcessCrashError(
