@@ -119,7 +119,7 @@ class Assembler:
                 self.transforms.forget_vanished(stamp_ns)
             self._matcher.add(topic, stamp_ns, message)
             if topic is Input.IMAGE and self._config.tracking.enabled:
-                self.candidates.add(stamp_ns, message, at)
+                self.candidates.add(stamp_ns, at)
         return outcomes + self.expire(at)
 
     def add_transforms(

@@ -20,7 +20,6 @@ as one is complete, those before it are of no more use.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import Sam3dError
@@ -37,7 +36,6 @@ class Candidate:
     """An image of which something may still be missing."""
 
     stamp_ns: int
-    image: Any
     received: Instant
     messages: Matched | None = None  # once all of them are there; then only TF is missing
 
@@ -60,14 +58,14 @@ class Candidates:
         self.num_too_fast = 0  # beyond tracking.max_rate
         self.num_incomplete = 0  # something of theirs came too late, or never
 
-    def add(self, stamp_ns: int, image: Any, received: Instant) -> None:
+    def add(self, stamp_ns: int, received: Instant) -> None:
         """Take in an image, unless they come faster than they are to be followed."""
         if stamp_ns <= self._taken_ns or not self._matcher.is_in_use(Input.DEPTH):
             return
         if not self._pace.admits(stamp_ns):
             self.num_too_fast += 1
             return
-        self._waiting.append(Candidate(stamp_ns=stamp_ns, image=image, received=received))
+        self._waiting.append(Candidate(stamp_ns=stamp_ns, received=received))
         if len(self._waiting) > MAX_WAITING:
             del self._waiting[0]
             self.num_incomplete += 1
