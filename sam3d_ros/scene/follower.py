@@ -26,6 +26,7 @@ from sam3d_ros.geometry.tracking.judging import Finding
 from sam3d_ros.geometry.tracking.targets import Target
 from sam3d_ros.geometry.tracking.tracker import Tracked, track
 from sam3d_ros.geometry.tracking.views import tracking_view
+from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation, rotation_from_quat_wxyz
 from sam3d_ros.scene.following import Expected, Followed, FollowStatus
 from sam3d_ros.structures import Camera, DepthFrame, Floats, Quality, Similarity
 
@@ -121,7 +122,7 @@ def _followed(
 ) -> Followed:
     """Express an outcome in the colour camera."""
     status = STATUS[found.finding]
-    pose = color_from_depth @ found.depth_from_object
+    pose = _rigid(color_from_depth @ found.depth_from_object)
     followed = status == FollowStatus.FOLLOWED
     arm_m = color_from_depth.rotation @ (
         found.depth_from_object.translation_m - found.depth_from_object.apply(target.model.center)
@@ -137,6 +138,12 @@ def _followed(
         ),
         covariance=_moved(found.covariance, color_from_depth.rotation, arm_m),
     )
+
+
+def _rigid(pose: Similarity) -> Similarity:
+    """Make a rotation of what almost is one: what extrinsics lack would grow with each image."""
+    rotation = rotation_from_quat_wxyz(quat_wxyz_from_rotation(pose.rotation))
+    return Similarity(rotation, pose.translation_m)
 
 
 def _moved(covariance: Floats, rotation: Floats, arm_m: Floats) -> Floats:
