@@ -40,7 +40,7 @@ from sam3d_ros.protocols import (
     never,
 )
 from sam3d_ros.scene.refining import refined, refining
-from sam3d_ros.structures import Choice, ObjectReconstruction, Observation, Similarity
+from sam3d_ros.structures import Choice, Floats, ObjectReconstruction, Observation, Similarity
 
 # By less than this, agreement does not tell candidates apart: what they differ in is out of sight,
 # and the order in which they are preferred knows more of it.
@@ -201,8 +201,16 @@ def chosen(
 
 
 def likelihood(reconstruction: ObjectReconstruction, observation: Observation) -> float:
-    """Return how well a reconstruction agrees with the view and all earlier ones, 0 to 1."""
-    return _likelihood(reconstruction, _views(observation))
+    """Return how well a reconstruction agrees with the view and all earlier ones, 0 to 1.
+
+    The mean: each view has seen another side, and none is to be neglected.
+    """
+    return float(agreements(reconstruction, observation).mean())
+
+
+def agreements(reconstruction: ObjectReconstruction, observation: Observation) -> Floats:
+    """Return how well a reconstruction agrees with the view, then each earlier one, 0 to 1."""
+    return _agreements(reconstruction, _views(observation))
 
 
 def _scored(
@@ -213,7 +221,7 @@ def _scored(
 ) -> tuple[float, ObjectReconstruction]:
     if config.enabled:
         candidate = refined(candidate, observation, config)
-    return _likelihood(candidate, views), candidate
+    return float(_agreements(candidate, views).mean()), candidate
 
 
 def _best(scored: Sequence[tuple[float, ObjectReconstruction]], seconds: float) -> ObjectOutcome:
@@ -245,12 +253,10 @@ def _views(observation: Observation) -> list[_View]:
     return [now, *earlier]
 
 
-def _likelihood(reconstruction: ObjectReconstruction, views: Sequence[_View]) -> float:
-    """Return the mean agreement: each view has seen another side, and none is to be neglected."""
+def _agreements(reconstruction: ObjectReconstruction, views: Sequence[_View]) -> Floats:
     model = prepared(reconstruction.mesh_object)
-    return float(
-        np.mean([_agreement(model, reconstruction.camera_from_object, each) for each in views])
-    )
+    pose = reconstruction.camera_from_object
+    return np.array([_agreement(model, pose, each) for each in views])
 
 
 def _agreement(model: RegistrationModel, camera_from_object: Similarity, each: _View) -> float:

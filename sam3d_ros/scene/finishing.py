@@ -27,7 +27,7 @@ from sam3d_ros.geometry.measures import enclosed_volume_m3
 from sam3d_ros.geometry.meshes import decimate
 from sam3d_ros.geometry.previews import clustered
 from sam3d_ros.protocols import ObjectOutcome
-from sam3d_ros.scene.choosing import likelihood
+from sam3d_ros.scene.choosing import agreements
 from sam3d_ros.scene.compose import with_origin
 from sam3d_ros.scene.knowing import Finding, Verdict
 from sam3d_ros.scene.reconstructor import (
@@ -42,9 +42,11 @@ from sam3d_ros.structures import (
     ObjectReconstruction,
     Provenance,
     Quality,
+    RefinementStatus,
 )
 
-MAX_WORSE = 0.02  # of the agreement with all views, by which a mesh of more of them may be worse
+# Agreement that a mesh of more views may lose: on the mean of all views, and in any one of them.
+MAX_WORSE, MAX_WORSE_IN_ONE = 0.02, 0.15
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +109,8 @@ def add_made(
     frame: Frame,
     config: SceneConfig,
     result: ReconstructedFrame,
-) -> None:
-    """Add a mesh that a backend made, or say why there is none."""
+) -> str:
+    """Add a mesh that a backend made, or the failure; return why a known mesh stays, if it does."""
     instance_id = finding.observation.instance.instance_id
     try:
         if isinstance(outcome, Sam3dError):
@@ -118,16 +120,14 @@ def add_made(
     except Sam3dError as error:
         logger.warning("object %d not reconstructed: %s", instance_id, error)
         if finding.known is not None:  # a mesh there is
-            add_known(finding, result, f"not improved: {error}")
-            return
+            return f"not improved: {error}"
         failure = ObjectFailure(instance_id=instance_id, code=error.code, message=str(error))
         result.failures.append(failure)
-        return
+        return ""
     _count(made, result)
-    if refusal:
-        add_known(finding, result, refusal)
-        return
-    result.instances.append(_instance(finding, made, frame, config))
+    if not refusal:
+        result.instances.append(_instance(finding, made, frame, config))
+    return refusal
 
 
 def _instance(
@@ -152,19 +152,28 @@ def _refusal(finding: Finding, made: ObjectReconstruction) -> str:
     """Say why a known mesh is better than one that was made to improve it; empty if it is not."""
     if finding.known is None or finding.registration is None:
         return ""
+    if made.refinement.status in (RefinementStatus.REJECTED, RefinementStatus.OCCLUDED):
+        return f"not improved: a mesh of more views is {made.refinement.status.name} by this one"
     old = ObjectReconstruction(
         mesh_object=finding.known.mesh_object,
         camera_from_object=finding.registration.camera_from_object,
         quality=Quality(),
         provenance=Provenance(backend="known"),
     )
-    before, after = (likelihood(each, finding.observation) for each in (old, made))
-    if after >= before - MAX_WORSE:
-        return ""
-    return (
-        f"not improved: a mesh of {len(finding.observation.earlier) + 1} views agrees with them "
-        f"by {after:.2f}, the known one by {before:.2f}"
-    )
+    before, after = (agreements(each, finding.observation) for each in (old, made))
+    num = len(after)
+    if after.mean() < before.mean() - MAX_WORSE:
+        return (
+            f"not improved: a mesh of {num} views agrees with them by {after.mean():.2f}, "
+            f"the known one by {before.mean():.2f}"
+        )
+    worst = int((after - before).argmin())
+    if after[worst] < before[worst] - MAX_WORSE_IN_ONE:
+        return (
+            f"not improved: a mesh of {num} views agrees with one of them by {after[worst]:.2f}, "
+            f"the known one by {before[worst]:.2f}"
+        )
+    return ""
 
 
 def _count(made: ObjectReconstruction, result: ReconstructedFrame) -> None:

@@ -23,15 +23,24 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.geometry.registration.model import RegistrationModel, prepared
+from sam3d_ros.geometry.registration.expecting import Expectation
+from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.registration.register import Registration, RegistrationConfig, register
 from sam3d_ros.geometry.registration.starts import StartsConfig
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
 from sam3d_ros.scene.association import outlined, reach_m
-from sam3d_ros.scene.outlines import Grid, outlines, seen_samples, unexplained_share
+from sam3d_ros.scene.motion import LOST_M, LOST_RAD, SIGMA_M, SIGMA_RAD
+from sam3d_ros.scene.outlines import (
+    Grid,
+    Outline,
+    Shape,
+    outlines,
+    seen_samples,
+    unexplained_share,
+)
 from sam3d_ros.scene.reconstructor import KnownObject, RememberedView
 from sam3d_ros.scene.views import earlier_views, is_repeated, remembered
-from sam3d_ros.structures import Bools, Frame, Mesh, Observation, RefinementStatus
+from sam3d_ros.structures import Frame, Mesh, Observation, RefinementStatus, ScaleSource
 
 # Meshes are made of few views and closed by guesses; what was seen of them must fit.
 MIN_SCORE, MIN_INLIERS = 0.4, 0.5
@@ -40,6 +49,9 @@ MOVED_SCORE, MOVED_IOU, MOVED_INLIERS = 0.65, 0.8, 0.7
 SHIFT_M = 0.04  # that an object may be off where it stands as expected
 MIN_TILT_RAD, MAX_TILT_RAD = 0.12, 0.38  # by which starts are tilted
 NUM_MOVED = 3  # of the starts, where the pose is almost known
+NUM_YAWS = 12  # about the up axis, where the turn is not known
+MIN_COVER = 0.65  # of what should be seen of an object, by a mask of it that its mesh does not fit
+WELL_KNOWN = 0.5  # agreement with a view, below which a mesh that may be improved is
 MIN_UNEXPLAINED = 0.25  # share of the readings beside the mesh from which it lacks something
 
 
@@ -64,6 +76,13 @@ class Finding:
     view: RememberedView | None = None  # worth keeping; of the known mesh
 
     @property
+    def is_misfit(self) -> bool:
+        """Whether the known mesh, which earlier views may improve, does not fit this one at all."""
+        if self.registration is None or not self.observation.earlier:
+            return False
+        return self.registration.status is not RefinementStatus.ACCEPTED
+
+    @property
     def wants_mesh(self) -> bool:
         """Whether a backend is asked."""
         return self.verdict in (Verdict.MAKE, Verdict.IMPROVE)
@@ -77,12 +96,28 @@ class Comparison:
     standing: list[int]  # track ids of objects that are where they were expected
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
-    """A known mesh, and which samples of it were seen when it was made."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Candidate:
+    """A known object that a mask may show."""
 
-    model: RegistrationModel
-    observed: Bools  # (M,)
+    known: KnownObject
+    shape: Shape
+    outline: Outline
+    cover: float  # share of what should be seen of it for certain, that the mask covers
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is where it is expected, as far as anybody can tell."""
+        may_be = self.known.sigma_m < LOST_M and not self.outline.is_gone
+        return self.outline.stands or may_be
+
+    @property
+    def is_guess_wrong(self) -> bool:
+        """Whether it is there, though its mesh does not fit: then for what was never seen of it.
+
+        Nothing that was seen before is missing, and most of that is the mask's.
+        """
+        return self.is_here and self.cover >= MIN_COVER and not self.known.is_locked
 
 
 class KnownMeshes:
@@ -90,7 +125,7 @@ class KnownMeshes:
 
     def __init__(self, config: SceneConfig) -> None:
         self._config = config
-        self._prepared: dict[tuple[int, int], _Prepared] = {}  # by track id and revision
+        self._prepared: dict[tuple[int, int], Shape] = {}  # by track id and revision
 
     def compare(
         self, frame: Frame, observations: Sequence[Observation], known: Sequence[KnownObject]
@@ -99,50 +134,46 @@ class KnownMeshes:
         if not known or not observations:
             made = [Finding(verdict=Verdict.MAKE, observation=each) for each in observations]
             return Comparison(findings=made, standing=[])
-        each_prepared = self._prepare(known)
+        shapes = self._prepare(known)
         grid = Grid.of(observations[0])
-        models = [each.model for each in each_prepared]
-        expected = outlines(models, [each.camera_from_object for each in known], grid)
+        expected = outlines(shapes, [each.camera_from_object for each in known], grid)
         pairs = outlined(observations, known, expected, grid, self._config.registry)
         findings = []
         for index, observation in enumerate(observations):
             finding = Finding(verdict=Verdict.MAKE, observation=observation)
             if index in pairs:
                 place = pairs[index]
-                one, mesh, stands = known[place], each_prepared[place], expected[place].stands
-                finding = self._compared(frame, observation, one, mesh, stands=stands)
+                candidate = _Candidate(
+                    known=known[place],
+                    shape=shapes[place],
+                    outline=expected[place],
+                    cover=expected[place].covered_by(grid.thinned(observation.silhouette)),
+                )
+                finding = self._compared(frame, observation, candidate)
             findings.append(finding)
-        return Comparison(
-            findings=findings,
-            standing=[
-                one.track_id for one, outline in zip(known, expected, strict=True) if outline.stands
-            ],
-        )
+        standing = [one.track_id for one, each in zip(known, expected, strict=True) if each.stands]
+        return Comparison(findings=findings, standing=standing)
 
-    def _prepare(self, known: Sequence[KnownObject]) -> list[_Prepared]:
+    def _prepare(self, known: Sequence[KnownObject]) -> list[Shape]:
         """Prepare meshes that are new, forget those that are known no more."""
-        kept: dict[tuple[int, int], _Prepared] = {}
+        kept: dict[tuple[int, int], Shape] = {}
         for each in known:
             key = each.track_id, each.revision
             kept[key] = self._prepared.get(key) or _prepared(each.mesh_object)
         self._prepared = kept
         return list(kept.values())
 
-    def _compared(
-        self,
-        frame: Frame,
-        observation: Observation,
-        known: KnownObject,
-        mesh: _Prepared,
-        *,
-        stands: bool,
-    ) -> Finding:
-        registration = self._registered(observation, known, mesh.model, stands=stands)
+    def _compared(self, frame: Frame, observation: Observation, candidate: _Candidate) -> Finding:
+        known = candidate.known
+        registration = self._registered(observation, candidate)
         if registration.status is RefinementStatus.ACCEPTED:
-            return self._measured(frame, observation, known, mesh, registration)
+            return self._measured(frame, observation, candidate, registration)
+        is_worse = _is_measured(known) and observation.scale_source is ScaleSource.MONOCULAR
         if registration.status is RefinementStatus.OCCLUDED:
             verdict = Verdict.KEEP
-        elif stands:
+        elif candidate.is_guess_wrong and not is_worse:
+            return _improving(frame, observation, known, registration)
+        elif candidate.is_here or (is_worse and known.sigma_m < LOST_M):
             verdict = Verdict.REJECT
         elif known.is_locked:
             verdict = Verdict.MISS
@@ -152,27 +183,15 @@ class KnownMeshes:
             verdict=verdict, observation=observation, known=known, registration=registration
         )
 
-    def _registered(
-        self,
-        observation: Observation,
-        known: KnownObject,
-        model: RegistrationModel,
-        *,
-        stands: bool,
-    ) -> Registration:
+    def _registered(self, observation: Observation, candidate: _Candidate) -> Registration:
         """Fit a mesh to a mask; the size of a known object does not change."""
-        tilt_rad = float(np.clip(2.0 * known.sigma_rad, MIN_TILT_RAD, MAX_TILT_RAD))
+        known, model = candidate.known, candidate.shape.model
         least_iou = self._config.tracking.reconstruct_if_iou_below
-        near = StartsConfig(tilt_rad=tilt_rad, num_moved=NUM_MOVED)
-        config = RegistrationConfig(
-            starts=near,
-            wider=None if stands else StartsConfig(rings=2, num_moved=13),
-            with_scale=False,
-            min_score=MIN_SCORE if stands else MOVED_SCORE,
-            min_iou=least_iou if stands else max(MOVED_IOU, least_iou),
-            min_inliers=MIN_INLIERS if stands else MOVED_INLIERS,
-            max_shift_m=SHIFT_M if stands else reach_m(known, self._config.registry),
-        )
+        if candidate.outline.stands:
+            config = _standing(known, least_iou)
+        else:
+            reach = reach_m(known, self._config.registry)
+            config = _moved(known, max(MOVED_IOU, least_iou), reach)
         view = prepared_view(Seen.of(observation))
         return register(model, view, known.camera_from_object, config)
 
@@ -180,31 +199,34 @@ class KnownMeshes:
         self,
         frame: Frame,
         observation: Observation,
-        known: KnownObject,
-        mesh: _Prepared,
+        candidate: _Candidate,
         registration: Registration,
     ) -> Finding:
         """Tell whether a view of an object, whose pose is measured, adds to its mesh."""
-        pose = registration.camera_from_object
-        view = remembered(observation, pose, frame.fixed_from_camera)
-        is_better = not known.is_locked and self._adds(mesh, known, view)
-        if is_better:
-            earlier = earlier_views(known.views, pose, frame.fixed_from_camera)
-            observation = replace(observation, earlier=earlier)
-        is_worth_keeping = is_better or not is_repeated(known.views, view)
+        known = candidate.known
+        view = remembered(observation, registration.camera_from_object, frame.fixed_from_camera)
+        is_worse = _is_measured(known) and observation.scale_source is ScaleSource.MONOCULAR
+        may_change = not known.is_locked and not is_worse
+        if may_change and self._adds(candidate.shape, known, view, registration):
+            return _improving(frame, observation, known, registration)
+        is_worth_keeping = not is_worse and not is_repeated(known.views, view)
         return Finding(
-            verdict=Verdict.IMPROVE if is_better else Verdict.KEEP,
+            verdict=Verdict.KEEP,
             observation=observation,
             known=known,
             registration=registration,
-            view=replace(view, is_used=is_better) if is_worth_keeping else None,
+            view=view if is_worth_keeping else None,
         )
 
-    def _adds(self, mesh: _Prepared, known: KnownObject, view: RememberedView) -> bool:
+    def _adds(
+        self, mesh: Shape, known: KnownObject, view: RememberedView, registration: Registration
+    ) -> bool:
         """Tell whether a view shows what neither the mesh nor a view that it has used shows."""
         views = [each for each in known.views if each.is_used]
         if is_repeated(views, view):
             return False
+        if registration.refinement.score_after < WELL_KNOWN:
+            return True
         seen_before = mesh.observed.copy()
         for earlier in views:
             pose = earlier.camera_from_object
@@ -217,7 +239,70 @@ class KnownMeshes:
         return beside >= MIN_UNEXPLAINED
 
 
-def _prepared(mesh_object: Mesh) -> _Prepared:
+def _standing(known: KnownObject, min_iou: float) -> RegistrationConfig:
+    """Return how to fit what stands where it is expected: that it does bounds how far off it is.
+
+    But for the turn, where that is as unsure as of what was lost: round things stand as well.
+    """
+    tilt_rad = float(np.clip(2.0 * known.sigma_rad, MIN_TILT_RAD, MAX_TILT_RAD))
+    near = StartsConfig(tilt_rad=tilt_rad, num_moved=NUM_MOVED)
+    is_turned = known.sigma_rad >= LOST_RAD
+    return RegistrationConfig(
+        starts=replace(near, yaws=NUM_YAWS, num_moved=NUM_YAWS) if is_turned else near,
+        wider=None,
+        with_scale=False,
+        min_score=MIN_SCORE,
+        min_iou=min_iou,
+        min_inliers=MIN_INLIERS,
+        max_shift_m=SHIFT_M,
+        expectation=Expectation(
+            sigma_m=min(known.sigma_m, SIGMA_M),
+            sigma_rad=known.sigma_rad if is_turned else min(known.sigma_rad, SIGMA_RAD),
+        ),
+    )
+
+
+def _moved(known: KnownObject, min_iou: float, reach: float) -> RegistrationConfig:
+    """Return how to fit what may be anywhere within reach."""
+    tilt_rad = float(np.clip(2.0 * known.sigma_rad, MIN_TILT_RAD, MAX_TILT_RAD))
+    return RegistrationConfig(
+        starts=StartsConfig(tilt_rad=tilt_rad, num_moved=NUM_MOVED),
+        wider=StartsConfig(rings=2, num_moved=13),
+        with_scale=False,
+        min_score=MOVED_SCORE,
+        min_iou=min_iou,
+        min_inliers=MOVED_INLIERS,
+        max_shift_m=reach,
+    )
+
+
+def _improving(
+    frame: Frame, observation: Observation, known: KnownObject, registration: Registration
+) -> Finding:
+    """Have the mesh made of this view and all earlier ones."""
+    pose = registration.camera_from_object
+    view = remembered(observation, pose, frame.fixed_from_camera)
+    is_measured = registration.status is RefinementStatus.ACCEPTED
+    return Finding(
+        verdict=Verdict.IMPROVE,
+        observation=replace(
+            observation, earlier=earlier_views(known.views, pose, frame.fixed_from_camera)
+        ),
+        known=known,
+        registration=registration,
+        # Kept even if the mesh is not, so that it is not tried again: but for one that is only
+        # expected to be of the object.
+        view=replace(view, is_used=True) if is_measured else None,
+    )
+
+
+def _is_measured(known: KnownObject) -> bool:
+    """Tell whether the mesh was made with depth that was measured."""
+    sources = {view.observation.scale_source for view in known.views}
+    return bool(sources - {ScaleSource.MONOCULAR})
+
+
+def _prepared(mesh_object: Mesh) -> Shape:
     model = prepared(mesh_object)
     _, nearest = cKDTree(mesh_object.vertices).query(model.samples)
-    return _Prepared(model, mesh_object.observed[nearest] >= 0.5)
+    return Shape(model=model, observed=mesh_object.observed[nearest] >= 0.5)

@@ -29,7 +29,8 @@ from sam3d_ros.structures import Bools, Camera, Floats, Observation, Similarity
 GRID_COLUMNS = 160  # pixels across the view that are looked at
 TOLERANCE_SIGMAS, TOLERANCE_SHARE = 4.0, 0.08  # of a reading; of the radius of the object
 MIN_STANDING = 0.7  # of the readings that say anything, those that agree with what stands there
-MIN_JUDGED, MIN_JUDGED_SHARE = 8, 0.15  # readings that say anything: of the grid, of the outline
+MIN_THERE = 0.4  # below which it does not stand there at all; between the two it is not clear
+MIN_JUDGED, MIN_JUDGED_SHARE = 8, 0.15  # readings that say anything: of the grid, of the outline's
 FACING = 0.15  # cosine of a surface to the ray that may be seen, at least
 HIDDEN_M = 0.004  # what is this far behind another part of the mesh is hidden
 
@@ -62,40 +63,77 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shape:
+    """A known mesh, and which samples of it were seen when it was made; the rest is a guess."""
+
+    model: RegistrationModel
+    observed: Bools  # (M,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outline:
     """What a view should show of one object, if it is where it is expected."""
 
     shown: Bools  # (h, w) of the grid, without what something nearer hides
+    certain: Bools  # (h, w) what of it was seen before, or all of it where that is nothing
     stands: bool  # the readings there say that it is
+    is_gone: bool  # the readings of what was seen before say that it is not
+
+    def covered_by(self, mask: Bools) -> float:
+        """Return the share of what is certain that a mask ``(h, w)`` covers."""
+        return float(np.count_nonzero(mask & self.certain) / max(1, self.certain.sum()))
 
 
-def outlines(
-    models: Sequence[RegistrationModel], poses: Sequence[Similarity], grid: Grid
-) -> list[Outline]:
+def outlines(shapes: Sequence[Shape], poses: Sequence[Similarity], grid: Grid) -> list[Outline]:
     """Return where objects should be seen; they hide one another, and all that is measured hides.
 
     Args:
-        models: Of the objects.
+        shapes: Of the objects.
         poses: ``camera_from_object`` as they are expected.
         grid: The view.
     """
-    depths_m = [_depth_m(model, pose, grid) for model, pose in zip(models, poses, strict=True)]
+    depths_m = [
+        _depth_m(shape.model, pose, grid) for shape, pose in zip(shapes, poses, strict=True)
+    ]
     nearest_m = np.min([np.full(grid.measured_m.shape, np.inf), *depths_m], axis=0)
-    found = []
-    for model, depth_m in zip(models, depths_m, strict=True):
-        tolerance_m = _tolerance_m(np.where(np.isfinite(depth_m), depth_m, 1.0), model.radius)
-        in_front = np.isfinite(depth_m) & (depth_m <= nearest_m + tolerance_m)
-        off_m = np.where(in_front, grid.measured_m, np.nan) - np.where(in_front, depth_m, 0.0)
-        agrees, is_free = np.abs(off_m) <= tolerance_m, off_m > tolerance_m
-        judged = int(agrees.sum() + is_free.sum())
-        is_enough = judged >= max(MIN_JUDGED, MIN_JUDGED_SHARE * float(in_front.sum()))
-        found.append(
-            Outline(
-                shown=in_front & ~(off_m < -tolerance_m),
-                stands=bool(is_enough and agrees.sum() >= MIN_STANDING * judged),
-            )
-        )
-    return found
+    return [
+        _outline(shape, pose, grid, depth_m, nearest_m)
+        for shape, pose, depth_m in zip(shapes, poses, depths_m, strict=True)
+    ]
+
+
+def _outline(
+    shape: Shape, pose: Similarity, grid: Grid, depth_m: Floats, nearest_m: Floats
+) -> Outline:
+    """Judge one object: by what was seen of it before, where that is enough to judge by."""
+    tolerance_m = _tolerance_m(np.where(np.isfinite(depth_m), depth_m, 1.0), shape.model.radius)
+    in_front = np.isfinite(depth_m) & (depth_m <= nearest_m + tolerance_m)
+    off_m = np.where(in_front, grid.measured_m, np.nan) - np.where(in_front, depth_m, 0.0)
+    agrees, is_free = np.abs(off_m) <= tolerance_m, off_m > tolerance_m
+    shown = in_front & ~(off_m < -tolerance_m)
+    enough = max(MIN_JUDGED, MIN_JUDGED_SHARE * float(np.isfinite(off_m).sum()))
+    seen_before = _seen_before(shape, pose, grid, np.where(in_front, depth_m, np.nan))
+    is_sure = bool(((agrees | is_free) & seen_before).sum() >= enough)
+    judging = seen_before if is_sure else in_front
+    right, judged = (float((each & judging).sum()) for each in (agrees, agrees | is_free))
+    stands = judged >= enough and right >= MIN_STANDING * judged
+    certain = shown & seen_before
+    return Outline(
+        shown=shown,
+        certain=certain if certain.sum() >= MIN_JUDGED else shown,
+        stands=stands,
+        is_gone=is_sure and right < MIN_THERE * judged,
+    )
+
+
+def _seen_before(shape: Shape, pose: Similarity, grid: Grid, depth_m: Floats) -> Bools:
+    """Tell in which pixels ``(h, w)`` a view should show what was seen before."""
+    seen = np.isfinite(depth_m)
+    if seen.any():
+        points = pose.inverse().apply(grid.rays[seen] * depth_m[seen, None])
+        _, nearest = shape.model.tree.query(points)
+        seen[seen] = shape.observed[nearest]
+    return seen
 
 
 def seen_samples(

@@ -16,6 +16,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from sam3d_ros.config import SceneConfig
@@ -29,7 +30,7 @@ from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
 from sam3d_ros.scene.settling import settle_frame
 from sam3d_ros.scene.warmup import ball_on_table
-from sam3d_ros.structures import Frame
+from sam3d_ros.structures import Frame, Observation
 
 
 class FrameReconstructor:
@@ -81,14 +82,37 @@ class FrameReconstructor:
         cancelled: Cancelled,
         result: ReconstructedFrame,
     ) -> None:
-        """Let the backend make meshes, of all masks at once."""
-        if not findings:
-            return
-        outcomes = self._backend.reconstruct([each.observation for each in findings], cancelled)
+        """Let the backend make meshes, of all masks at once.
+
+        Where nothing better came of all views and the known mesh does not fit, this view alone may
+        give one that agrees better with all of them.
+        """
+        observations = [each.observation for each in findings]
+        refused = self._made(findings, observations, frame, cancelled, result)
+        again = [finding for finding, _ in refused if finding.is_misfit]
+        alone = [replace(each.observation, earlier=()) for each in again]
+        refused = [(finding, note) for finding, note in refused if not finding.is_misfit]
+        refused += self._made(again, alone, frame, cancelled, result)
+        for finding, note in refused:
+            add_known(finding, result, note)
+
+    def _made(
+        self,
+        findings: Sequence[Finding],
+        observations: Sequence[Observation],
+        frame: Frame,
+        cancelled: Cancelled,
+        result: ReconstructedFrame,
+    ) -> list[tuple[Finding, str]]:
+        """Add what the backend makes of observations; return where a known mesh stays, and why."""
+        outcomes = self._backend.reconstruct(observations, cancelled) if findings else []
+        refused = []
         for number, (finding, outcome) in enumerate(zip(findings, outcomes, strict=True)):
             if cancelled():
                 raise CancelledError(f"finished {number} of {len(outcomes)} objects")
-            add_made(finding, outcome, frame, self._config, result)
+            if note := add_made(finding, outcome, frame, self._config, result):
+                refused.append((finding, note))
+        return refused
 
     def _estimate(self, cancelled: Cancelled) -> Estimate | None:
         if self._estimator is None:

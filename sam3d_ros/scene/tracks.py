@@ -23,9 +23,9 @@ from sam3d_ros.scene.association import Sighting
 from sam3d_ros.scene.compose import size_m, with_nearest_yaw
 from sam3d_ros.scene.following import Expected, Followed
 from sam3d_ros.scene.likeness import Box
-from sam3d_ros.scene.motion import Spread, Trajectory, spread_after, turn_rad
+from sam3d_ros.scene.motion import LOST_RAD, Spread, Trajectory, spread_after, turn_rad
 from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
-from sam3d_ros.scene.views import kept_views, reframed, used
+from sam3d_ros.scene.views import kept_views, used
 from sam3d_ros.structures import (
     NS_PER_S,
     DepthFrame,
@@ -91,6 +91,7 @@ class Track:
         self.mask_stamp_ns = moment.stamp_ns  # when it was last seen by a mask
         self.views = used([detection.view] if detection.view else [])
         self._num_missed = 0
+        self._is_guessed = False  # found again by depth alone, which may not tell how it is turned
         self._middle = box_middle(detection.reconstruction.mesh_object)
         self._mesh_notes = detection.reconstruction.provenance.notes
         self._is_fixed = moment.fixed_from_camera is not None
@@ -124,6 +125,10 @@ class Track:
         if self.known.state == ObjectState.LOST or followed_ns is None:
             return self.known.state == ObjectState.LOST
         return followed_ns - self.known.last_seen_ns > MISSING_S * NS_PER_S
+
+    @property
+    def _is_lost(self) -> bool:
+        return self.known.state == ObjectState.LOST or self._num_missed >= MAX_MISSED
 
     @property
     def diameter_m(self) -> float:
@@ -173,6 +178,8 @@ class Track:
     def to_measure(self, moment: Moment) -> KnownObject:
         """Return what a reconstructor must know of the object."""
         spread = self._spread(moment)
+        if self._is_guessed:
+            spread = replace(spread, sigma_rad=LOST_RAD)
         return KnownObject(
             track_id=self.known.track_id,
             revision=self.known.revision,
@@ -205,6 +212,7 @@ class Track:
 
     def follow(self, followed: Followed, moment: Moment, shown: Moment) -> None:
         """Take in the pose that an image shows."""
+        self._is_guessed |= self._is_lost
         self._num_missed = 0
         pose, before = followed.camera_from_object, self.known.reconstruction
         covariance = np.zeros((7, 7))
@@ -234,6 +242,7 @@ class Track:
         before = self.known.reconstruction
         if measured.refinement.status is RefinementStatus.ACCEPTED:
             self._place(measured.camera_from_object, moment)
+            self._is_guessed = False
         notes = before.provenance.notes
         if measured.note:  # in place of what was said before
             notes = (*self._mesh_notes, measured.note)
@@ -250,11 +259,14 @@ class Track:
     def remake(self, detection: Detection, moment: Moment, shown: Moment, max_views: int) -> None:
         """Take in another mesh of the object: one made of several views, or made anew."""
         if not self.is_locked:
-            then = detection.camera_from_known or self.expected(moment)
-            made = with_nearest_yaw(detection.reconstruction, Similarity.identity(), then)
-            object_from_new = self._remake(made, moment, then)
-            is_improved = detection.camera_from_known is not None
-            views = reframed(self.views, object_from_new) if is_improved else ()
+            made, known = detection.reconstruction, detection.camera_from_known
+            if known is not None:  # the frame goes on: what was planned in it stays right
+                made = made.reframed(made.camera_from_object.inverse() @ known)
+            else:  # nobody knows where in its frame the object stood: another begins
+                made = with_nearest_yaw(made, Similarity.identity(), self.expected(moment))
+                self._reframe(made, moment)
+            self._remake(made, moment)
+            views = self.views if known is not None else ()
             view = detection.view
             if view is not None:
                 view = replace(view, camera_from_object=made.camera_from_object)
@@ -280,6 +292,7 @@ class Track:
         if not self.is_locked:
             made = other.known.reconstruction
             made = replace(made, camera_from_object=other.expected(moment))
+            self._reframe(made, moment)
             self._remake(made, moment)
             self.views = other.views
         self.sighting, self.mask_stamp_ns = other.sighting, other.mask_stamp_ns
@@ -292,16 +305,15 @@ class Track:
         if view is not None and view.is_used:  # with all others
             self.views = used(self.views)
 
-    def _remake(
-        self, made: ObjectReconstruction, moment: Moment, then: Similarity | None = None
-    ) -> Similarity:
-        """Take another mesh; return the old frame of the object from the new one."""
-        object_from_new = Similarity.identity()
+    def _reframe(self, made: ObjectReconstruction, moment: Moment) -> None:
+        """Let the path go on in the frame of another mesh."""
+        if not _same_mesh(made.mesh_object, self.known.reconstruction.mesh_object):
+            self._path.reframe(self.expected(moment).inverse() @ made.camera_from_object)
+
+    def _remake(self, made: ObjectReconstruction, moment: Moment) -> None:
+        """Take another mesh, where it was measured."""
         is_other = not _same_mesh(made.mesh_object, self.known.reconstruction.mesh_object)
-        if is_other:
-            then = then or self.expected(moment)
-            object_from_new = then.inverse() @ made.camera_from_object
-            self._path.reframe(object_from_new)
+        self._is_guessed = False
         self._middle = box_middle(made.mesh_object)
         self._mesh_notes = made.provenance.notes
         self._place(made.camera_from_object, moment)
@@ -311,12 +323,10 @@ class Track:
             size_m=size_m(made),
             revision=self.known.revision + int(is_other),
         )
-        return object_from_new
 
     def _spread(self, moment: Moment) -> Spread:
         unseen_s = (moment.stamp_ns - self.known.last_seen_ns) / NS_PER_S
-        is_lost = self.known.state == ObjectState.LOST or self._num_missed >= MAX_MISSED
-        return spread_after(unseen_s, is_lost=is_lost)
+        return spread_after(unseen_s, is_lost=self._is_lost)
 
     def _place(self, camera_from_object: Similarity, moment: Moment) -> None:
         """Remember a measured pose."""

@@ -79,16 +79,6 @@ def used(views: Sequence[RememberedView]) -> tuple[RememberedView, ...]:
     return tuple(replace(view, is_used=True) for view in views)
 
 
-def reframed(
-    views: Sequence[RememberedView], object_from_new: Similarity
-) -> tuple[RememberedView, ...]:
-    """Express the object of the views in another frame of its own."""
-    return tuple(
-        replace(view, camera_from_object=view.camera_from_object @ object_from_new)
-        for view in views
-    )
-
-
 def earlier_views(
     views: Sequence[RememberedView],
     camera_from_object: Similarity,

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sam3d_ros.geometry.registration.agreement import Agreement, agreement
+from sam3d_ros.geometry.registration.expecting import Expectation
 from sam3d_ros.geometry.registration.model import RegistrationModel
 from sam3d_ros.geometry.registration.poses import Poses, joined
 from sam3d_ros.geometry.registration.solving import Upright, normal_equations, pivots_m, stepped
@@ -60,6 +61,7 @@ class RegistrationConfig:
     max_growth: float = 0.3  # of the logarithm of the scale, from the start
     max_shift_m: float = 0.1  # of the centre, from the start
     stretch: StretchConfig | None = None  # for meshes whose shape is a guess
+    expectation: Expectation | None = None  # where the start is more than a guess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -166,8 +168,7 @@ def _searched(
             support_rows(model, poses, view),
         )
         poses = stepped(model, poses, rows, upright, with_scale=config.with_scale)
-    poses = joined(given, poses)
-    return _refined(model, view, poses, upright, config)
+    return _refined(model, view, joined(given, poses), upright, config)
 
 
 def _upright(given: Poses, view: RegistrationView, config: RegistrationConfig) -> Upright | None:
@@ -183,23 +184,40 @@ def _refined(
     upright: Upright | None,
     config: RegistrationConfig,
 ) -> tuple[Poses, Agreement]:
-    """Move the best hypotheses on with what is visible at each step; return the best pose met."""
+    """Move the best hypotheses on with what is visible at each step; return the best pose met.
+
+    The first of the hypotheses is the given pose.
+    """
+    given = poses[np.array([0])]
     seen = rendered(model, poses, view.pixels.rays)
-    scores = _compared(model, poses, view, seen)
-    met, met_scores = [poses], [scores.score]
+    merits = _merits(model, poses, view, seen, given, config.expectation)
+    met, met_merits = [poses], [merits]
     for number in range(config.max_iterations):
         # Halfway it is clear which hypothesis wins.
         num = config.num_fine if 2 * number < config.max_iterations else 1
-        chosen = np.argsort(-scores.score, kind="stable")[:num]
+        chosen = np.argsort(-merits, kind="stable")[:num]
         rows = _fine_rows(model, poses[chosen], view, seen[chosen])
         poses = stepped(model, poses[chosen], rows, upright, with_scale=config.with_scale)
         seen = rendered(model, poses, view.pixels.rays)
-        scores = _compared(model, poses, view, seen)
+        merits = _merits(model, poses, view, seen, given, config.expectation)
         met.append(poses)
-        met_scores.append(scores.score)
-    best = np.array([np.concatenate(met_scores).argmax()])
+        met_merits.append(merits)
+    best = np.array([np.concatenate(met_merits).argmax()])
     found = joined(*met)[best]
     return found, _agreement(model, found, view)
+
+
+def _merits(
+    model: RegistrationModel,
+    poses: Poses,
+    view: RegistrationView,
+    seen: Rendered,
+    given: Poses,
+    expectation: Expectation | None,
+) -> Floats:
+    """Return what hypotheses are chosen by, ``(K,)``."""
+    scores = _compared(model, poses, view, seen).score
+    return scores if expectation is None else scores - expectation.gains_due(model, poses, given)
 
 
 def _fine_rows(
