@@ -49,6 +49,7 @@ def declare_parameters(node: Node) -> None:
             raise ConfigError(f"parameter {name} is a {kind}, like {default!r}: {error}") from error
         limits.check(name, node.get_parameter(name).value)
     node.add_on_set_parameters_callback(refuse_wrong_values)
+    node.add_post_set_parameters_callback(lambda changed: _tell(node, changed))
 
 
 def config_from_parameters(node: Node) -> NodeConfig:
@@ -85,6 +86,16 @@ def refuse_wrong_values(parameters: "list[Parameter[Any]]") -> SetParametersResu
             except ConfigError as error:
                 return SetParametersResult(successful=False, reason=str(error))
     return SetParametersResult(successful=True)
+
+
+def _tell(node: Node, changed: "list[Parameter[Any]]") -> None:
+    """Log when a change is in force, because ``ros2 param set`` only shows that it succeeded."""
+    for parameter in changed:
+        if parameter.name in LEAVES:
+            node.get_logger().info(
+                f"{parameter.name} will be {parameter.value!r} from the next configure on: "
+                "deactivate, cleanup, configure, activate"
+            )
 
 
 def _read(node: Node, default: ConfigT, prefix: str) -> ConfigT:

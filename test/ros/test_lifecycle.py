@@ -187,9 +187,12 @@ def test_a_wrong_value_later_is_refused_with_the_reason(rig: Rig) -> None:
     assert "label_image" in result.reason
 
 
-def test_a_changed_parameter_is_in_force_after_configuring_again(rig: Rig) -> None:
+def test_a_changed_parameter_is_in_force_after_configuring_again_and_the_node_says_so(
+    rig: Rig, capfd: pytest.CaptureFixture[str]
+) -> None:
     rig.start()
     rig.node.set_parameters([Parameter("masks.min_pixels", value=2000)])
+    assert "masks.min_pixels will be 2000 from the next configure on" in capfd.readouterr().err
     for transition in ("deactivate", "cleanup", "configure", "activate"):
         assert getattr(rig.node, f"trigger_{transition}")() == SUCCESS
     rig.until(rig.is_connected, "connections")
