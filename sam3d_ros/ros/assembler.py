@@ -54,6 +54,11 @@ from sam3d_ros.structures import NS_PER_S
 
 JUMP_NS = NS_PER_S // 2  # no camera reorders its images by as much
 SAME_CLOCK_NS = 10 * NS_PER_S  # farther apart, stamps and clock do not tell the same time
+IMAGE_GONE = "copy the image's header into the mask, send it sooner, or raise sync.cache_seconds"
+IMAGE_LOST = (
+    "images before and after came; copy the image's header into the mask, and if that is done, "
+    "its image was lost on the way: let the camera load config/fastdds_shm.xml"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,18 +229,18 @@ class Assembler:
         )
 
     def _refuse_without_image(self, pending: Pending, waited_ns: int) -> Refusal:
-        """Say why a mask's image is not there: not any more, or not yet."""
+        """Say why a mask's image is not there: not any more, not yet, or lost between others."""
         span = self.caches[Input.IMAGE].span_ns
         if span is None or span[1] < pending.stamp_ns:
             return self._refuse_unsynced(pending, [Input.IMAGE], waited_ns)
         age_s = (span[1] - pending.stamp_ns) / NS_PER_S
+        hint = IMAGE_GONE if pending.stamp_ns < span[0] else IMAGE_LOST
         return _refusal(
             pending,
             ReportCode.MASK_STALE,
             f"no image within {self._matcher.slop_ns / NS_PER_S:.3f} s of the mask at "
             f"{seconds(pending.stamp_ns)}, {age_s:.3f} s before the newest image; "
-            f"{self._matcher.image_span()}; copy the image's header into the mask, send it sooner, "
-            "or raise sync.cache_seconds",
+            f"{self._matcher.image_span()}; {hint}",
         )
 
     def _refuse_unsynced(self, pending: Pending, missing: list[Input], waited_ns: int) -> Refusal:

@@ -214,6 +214,18 @@ def test_a_mask_waits_no_longer_than_the_timeout() -> None:
     assert "nothing came on image" in refusal.message
 
 
+@pytest.mark.parametrize(("first", "hint"), [(0, "sync.cache_seconds"), (-3, "lost on the way")])
+def test_a_mask_without_image_says_whether_that_is_gone_or_lost(first: int, hint: str) -> None:
+    feed = Feed()
+    for number in (first, 3):
+        feed.add(Input.IMAGE, number)
+    feed.add(Input.MASKS, -1)
+    feed.outcomes += feed.assembler.expire(now(100))
+    (refusal,) = feed.refusals
+    assert refusal.code == ReportCode.MASK_STALE
+    assert hint in refusal.message
+
+
 def test_the_clock_counts_only_where_it_tells_the_time_of_the_stamps() -> None:
     for clock, outcome in ((60, ReportCode.MASK_STALE), (1_000_000, None)):
         feed = Feed()
