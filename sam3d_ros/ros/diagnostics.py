@@ -31,7 +31,6 @@ from sam3d_ros.structures import NS_PER_S
 PATIENCE_S = 5.0
 Problem = tuple[bytes, str]  # level and sentence
 UNSYNCED = (ReportCode.NOT_SYNCED, ReportCode.MASK_STALE)
-FINE = (ReportCode.OK, ReportCode.DROPPED)  # masks may come faster than they can be handled
 
 
 class Rates:
@@ -85,7 +84,7 @@ def inputs_status(
 
 
 def processing_status(name: str, reports: Reports, num_objects: int) -> DiagnosticStatus:
-    """Describe what became of the masks."""
+    """Describe what became of the masks; they may come faster than they can be handled."""
     values = {code.name: str(num) for code, num in sorted(reports.counts.items())}
     values["objects"] = str(num_objects)
     last = reports.last
@@ -93,7 +92,7 @@ def processing_status(name: str, reports: Reports, num_objects: int) -> Diagnost
         return status_of(name, [], values)
     values["last latency"] = f"{last.latency:.3f} s"
     code = ReportCode(last.code)
-    if code in FINE:
+    if code == ReportCode.OK:
         return status_of(name, [], values)
     return status_of(name, [(DiagnosticStatus.WARN, f"{code.name}: {last.message}")], values)
 
@@ -121,6 +120,8 @@ def tracking_status(
     problems = [figures.error] if figures.error else []
     if not figures.num_followed and candidates.num_incomplete and candidates.reason:
         problems.append(f"no image could be followed: {candidates.reason}")
+    elif not figures.num_followed and figures.num_overtaken and not problems:
+        problems.append(_too_slow(figures))
     candidates.begin_counting()
     return status_of(name, [(DiagnosticStatus.WARN, each) for each in problems], values)
 
@@ -128,6 +129,13 @@ def tracking_status(
 def outputs_status(name: str, off: Mapping[str, str]) -> DiagnosticStatus:
     """Describe which outputs are off, and why; that is no problem."""
     return status_of(name, [], {output: f"off: {why}" for output, why in off.items()})
+
+
+def _too_slow(figures: FollowingFigures) -> str:
+    return (
+        f"no image was followed in {figures.seconds:.1f} s, {figures.num_overtaken} were left out: "
+        "the tracking process is starting, or too slow on this machine"
+    )
 
 
 def _why_not_followed(receiver: Receiver, config: NodeConfig) -> str:

@@ -87,7 +87,7 @@ class Reports:
         self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
         self._logged_s: dict[ReportCode, float] = {}
         self.counts: Counter[ReportCode] = Counter()
-        self.last: FrameReport | None = None
+        self.last: FrameReport | None = None  # of those that were not DROPPED
         self._thread.start()
 
     def of_bundle(self, bundle: Bundle, verdict: Verdict) -> None:
@@ -108,8 +108,10 @@ class Reports:
         is_clean = False
         try:
             while (entry := self._queue.get()) is not None:
-                self.last = entry.message()
-                self._publish(self.last)
+                message = entry.message()
+                if entry.verdict.code != ReportCode.DROPPED:
+                    self.last = message
+                self._publish(message)
                 self._log(entry.verdict)
             is_clean = True
         finally:

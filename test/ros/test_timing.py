@@ -38,6 +38,7 @@ from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.encode import time_from_ns
 from sam3d_ros.ros.qos import best_effort
+from sam3d_ros.scene.verdict import Verdict
 
 MakeRig = Callable[..., Rig]
 pytestmark = pytest.mark.ros
@@ -236,6 +237,17 @@ def test_that_masks_come_faster_than_they_are_handled_is_no_warning(rig: Rig) ->
     status = rig.diagnostics("processing", lambda status: status.values[0].key == "DROPPED")
     assert status.level == status.OK
     assert status.message == "OK"
+
+
+def test_a_failure_stays_in_diagnostics_while_masks_are_dropped(rig: Rig) -> None:
+    rig.start()
+    assert rig.node.session is not None
+    for code in (ReportCode.RECONSTRUCTION, ReportCode.DROPPED):
+        rig.node.session.reports.of_mask(CAMERA, 1, Verdict(code=code, message=code.name.lower()))
+    rig.reports(2)
+    status = rig.diagnostics("processing", lambda status: status.values[0].key == "DROPPED")
+    assert status.level == status.WARN
+    assert status.message == "RECONSTRUCTION: reconstruction"
 
 
 @pytest.mark.parametrize(("policy", "kept"), [("oldest", [0, 1]), ("none", [0, 1, 2, 3])])

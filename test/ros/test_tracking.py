@@ -16,14 +16,15 @@
 """Between masks: what is known is followed into every image, over real DDS."""
 
 import multiprocessing
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from moving import Table, TrueBackend, off_by, only, stamps_of
-from rig import CAMERA, Rig, stamp_ns
+from rig import CAMERA, PATIENCE_S, Rig, stamp_ns
 from sam3d_ros.msg import Object
 
 from sam3d_ros.errors import ReportCode
@@ -33,7 +34,8 @@ from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.encode import transform_msg
 from sam3d_ros.scene.follower import DepthFollower
 from sam3d_ros.scene.follower_process import FollowerProcess
-from sam3d_ros.structures import Similarity
+from sam3d_ros.scene.following import Expected, Followed
+from sam3d_ros.structures import DepthFrame, Similarity
 
 pytestmark = pytest.mark.ros
 MUG, BOX = 0, 1
@@ -285,6 +287,30 @@ def test_diagnostics_count_what_is_followed(scene: Scene) -> None:
     assert values["state"] == "on"
     assert "Hz" in values["images followed"]
     assert status.level == status.OK, status.message
+
+
+class Slow(DepthFollower):
+    """Looks at an image for as long as a test holds the gate shut."""
+
+    gate = threading.Event()
+
+    def follow(self, frame: DepthFrame, expected: Sequence[Expected]) -> list[Followed]:
+        assert self.gate.wait(PATIENCE_S)
+        return super().follow(frame, expected)
+
+
+def test_diagnostics_warn_where_no_image_gets_its_turn(
+    make_rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scene, "_make_follower", lambda self, config: Slow())
+    scene = Scene(make_rig)
+    scene.start()
+    for number in range(1, 6):
+        scene.send(number, masks=False)
+    status = scene.rig.diagnostics("tracking", lambda status: status.level == status.WARN)
+    Slow.gate.set()
+    assert "no image was followed" in status.message
+    assert "starting, or too slow" in status.message
 
 
 def test_a_killed_follower_is_named_and_comes_back(
