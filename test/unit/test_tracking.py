@@ -12,111 +12,39 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
+"""Known meshes are followed in depth images as far as these tell."""
 
-"""Known meshes are followed in depth images as far as these tell, and no farther."""
-
-import warnings
-from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-import trimesh
-from scenes import VGA, box, camera_from_world, can, drill, mesh_from, mug, placed
+from scenes import VGA, box
+from tracked import (
+    CAN,
+    DRILL,
+    MUG,
+    STANDING,
+    VIEW,
+    at,
+    depth_of,
+    expected,
+    follow,
+    follow_one,
+    frame_of,
+    is_where_expected,
+    noisy,
+    off_by,
+)
 
-import sam3d_ros.scene.follower as follower_module
-from sam3d_ros.geometry.cameras import pixel_rays, project
-from sam3d_ros.geometry.noise import depth_noise_m
+from sam3d_ros.geometry.cameras import pixel_rays
 from sam3d_ros.geometry.raster import render
 from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.registration.poses import rotations_from_vectors
-from sam3d_ros.geometry.tracking.rendering import Shown, front_of
-from sam3d_ros.geometry.tracking.targets import Readings
 from sam3d_ros.geometry.tracking.turns import vectors_from_rotations
-from sam3d_ros.scene.follower import MAX_MODELS, DepthFollower
-from sam3d_ros.scene.following import Expected, Followed, FollowStatus
-from sam3d_ros.structures import (
-    Camera,
-    DepthFrame,
-    DepthImage,
-    Floats,
-    InstanceMask,
-    Mesh,
-    Similarity,
-)
-
-VIEW = camera_from_world(np.radians(40), 0.75, azimuth_rad=0.4)
-TABLE = placed(mesh_from(trimesh.creation.box((1.6, 1.6, 0.04))), 0.0, (0.0, 0.0, -0.02))
-DRILL, MUG, CAN = drill(), mug(), can(0.033, 0.11)
-STANDING = Similarity.identity()
-
-
-def at(x: float, y: float, z: float = 0.0, yaw_rad: float = 0.0) -> Similarity:
-    rotation = rotations_from_vectors(np.array([[0.0, 0.0, yaw_rad]]))[0]
-    return Similarity(rotation, np.array([x, y, z]))
-
-
-def depth_of(
-    things: Sequence[tuple[Mesh, Similarity]],
-    camera: Camera = VGA,
-    camera_from_world: Similarity = VIEW,
-    seed: int | None = None,
-) -> Floats:
-    """Render things on the table; with a seed there is noise."""
-    meshes = [mesh.transformed(camera_from_world @ pose) for mesh, pose in things]
-    depth_m = render([*meshes, TABLE.transformed(camera_from_world)], camera).depth_m
-    return depth_m if seed is None else noisy(depth_m, seed)
-
-
-def noisy(depth_m: Floats, seed: int) -> Floats:
-    """Add noise that grows with the distance, and holes."""
-    rng = np.random.default_rng(seed)
-    wobble = rng.normal(size=depth_m.shape) * depth_noise_m(depth_m)
-    holes = rng.random(depth_m.shape) < 0.05
-    return np.where(holes, np.nan, depth_m + wobble).astype(np.float32)
-
-
-def frame_of(depth_m: Floats, masks: tuple[InstanceMask, ...] = ()) -> DepthFrame:
-    return DepthFrame(
-        stamp_ns=0,
-        frame_id="camera",
-        camera=VGA,
-        depth=DepthImage(depth_m=depth_m, camera=VGA),
-        masks=masks,
-    )
-
-
-def expected(mesh: Mesh, world_from_object: Similarity, **more: float) -> Expected:
-    given = Expected(
-        track_id=1, revision=1, mesh_object=mesh, camera_from_object=VIEW @ world_from_object
-    )
-    return replace(given, **more)  # type: ignore[arg-type]  # checked there
-
-
-def follow(frame: DepthFrame, *expectations: Expected) -> list[Followed]:
-    return DepthFollower().follow(frame, expectations)
-
-
-def follow_one(frame: DepthFrame, expectation: Expected) -> Followed:
-    return follow(frame, expectation)[0]
-
-
-def off_by(found: Followed, world_from_object: Similarity) -> tuple[float, float]:
-    """Return how far the middle of something 10 cm high is off, m, and its turn, degrees."""
-    pose, true = found.camera_from_object, VIEW @ world_from_object
-    middle = np.array([0.0, 0.0, 0.05])
-    turn = vectors_from_rotations((pose.rotation @ true.rotation.T)[None])[0]
-    return (
-        float(np.linalg.norm(pose.apply(middle) - true.apply(middle))),
-        float(np.degrees(np.linalg.norm(turn))),
-    )
-
-
-def is_where_expected(found: Followed, expectation: Expected) -> bool:
-    return np.allclose(
-        found.camera_from_object.matrix, expectation.camera_from_object.matrix, atol=1e-9
-    )
+from sam3d_ros.scene.follower import DepthFollower
+from sam3d_ros.scene.following import Followed, FollowStatus
+from sam3d_ros.structures import Camera, DepthImage, InstanceMask, Mesh, Similarity
 
 
 @pytest.mark.parametrize("mesh", [DRILL, MUG, box(0.06, 0.09, 0.12)], ids=["drill", "mug", "box"])
@@ -155,62 +83,6 @@ def test_readings_say_how_well_the_surface_fits() -> None:
     assert np.isnan(quality.silhouette_iou)
 
 
-def test_what_an_unknown_thing_covers_is_occluded_and_stays() -> None:
-    board = placed(mesh_from(trimesh.creation.box((0.02, 0.3, 0.3))), 0.4, (0.2, 0.08, 0.15))
-    depth_m = depth_of([(DRILL, STANDING), (board, STANDING)])
-    expectation = expected(DRILL, at(0.01, 0.0))
-
-    found = follow_one(frame_of(depth_m), expectation)
-
-    assert found.status == FollowStatus.OCCLUDED
-    assert is_where_expected(found, expectation)
-
-
-def test_half_an_object_is_followed() -> None:
-    post = placed(mesh_from(trimesh.creation.box((0.03, 0.05, 0.4))), 0.4, (0.15, 0.11, 0.2))
-    now = at(0.005, 0.004)
-    depth_m = depth_of([(DRILL, now), (post, STANDING)])
-
-    found = follow_one(frame_of(depth_m), expected(DRILL, STANDING))
-
-    assert found.status == FollowStatus.FOLLOWED
-    assert off_by(found, now)[0] < 2e-3
-
-
-def test_a_known_object_hides_what_is_behind_it_and_does_not_drag_it_along() -> None:
-    # A board so thin that its readings might be those of the box behind it.
-    front, behind = box(0.01, 0.18, 0.16), box(0.04, 0.06, 0.08)
-    away = np.array([-np.cos(0.4), -np.sin(0.4)])  # from the camera
-    there = at(*(0.033 * away), 0.0, 0.4)
-    depth_m = depth_of([(front, at(0.0, 0.0, 0.0, 0.4)), (behind, there)])
-    hidden = replace(expected(behind, there, sigma_m=0.02), track_id=2)
-
-    in_front, found = follow(frame_of(depth_m), expected(front, at(0.0, 0.0, 0.0, 0.4)), hidden)
-
-    assert in_front.status == FollowStatus.FOLLOWED
-    assert found.status == FollowStatus.OCCLUDED
-    assert is_where_expected(found, hidden)
-
-
-def test_what_was_taken_away_is_lost() -> None:
-    expectation = expected(DRILL, STANDING)
-
-    found = follow_one(frame_of(depth_of([])), expectation)
-
-    assert found.status == FollowStatus.LOST
-    assert is_where_expected(found, expectation)
-    np.testing.assert_allclose(np.diag(found.covariance)[3:], 0.1**2, rtol=1e-6)
-
-
-@pytest.mark.parametrize("height", [0.02, 0.04])
-def test_a_table_is_not_taken_for_the_flat_box_that_stood_on_it(height: float) -> None:
-    found = follow_one(
-        frame_of(depth_of([])), expected(box(0.12, 0.08, height), STANDING, sigma_m=0.02)
-    )
-
-    assert found.status == FollowStatus.LOST
-
-
 @pytest.mark.parametrize("height", [0.02, 0.04])
 def test_a_flat_box_is_followed(height: float) -> None:
     mesh, now = box(0.12, 0.08, height), at(0.006, 0.004)
@@ -219,19 +91,6 @@ def test_a_flat_box_is_followed(height: float) -> None:
 
     assert found.status == FollowStatus.FOLLOWED
     assert off_by(found, now)[0] < 2e-3
-
-
-@pytest.mark.parametrize("is_known", [False, True])
-def test_a_neighbour_with_the_same_faces_does_not_attract(is_known: bool) -> None:
-    mesh, now, beside = box(0.06, 0.08, 0.10), at(0.004, 0.0), at(0.004, 0.083)
-    depth_m = depth_of([(mesh, now), (mesh, beside)], seed=1)
-    near = expected(mesh, at(0.0, 0.009 if is_known else 0.003))
-    neighbour = replace(expected(mesh, beside @ at(0.0, 0.003)), track_id=2)
-
-    found = follow(frame_of(depth_m), near, *([neighbour] if is_known else []))[0]
-
-    assert found.status == FollowStatus.FOLLOWED
-    assert off_by(found, now)[0] < 1.5e-3
 
 
 def test_a_depth_camera_beside_the_colour_camera_gives_the_same_pose() -> None:
@@ -343,13 +202,6 @@ def test_without_readings_an_object_is_as_uncertain_as_expected() -> None:
     assert np.isnan(found.quality.depth_residual_m)
 
 
-@pytest.mark.parametrize("place", [at(3.0, 3.0), at(3.0, 0.0, 3.0)], ids=["beside", "behind"])
-def test_what_is_out_of_view_is_occluded(place: Similarity) -> None:
-    found = follow_one(frame_of(depth_of([])), expected(DRILL, place))
-
-    assert found.status == FollowStatus.OCCLUDED
-
-
 def test_the_turn_of_a_can_does_not_drift() -> None:
     true_m = depth_of([(CAN, STANDING)])
     follower, expectation = DepthFollower(), expected(CAN, STANDING)
@@ -412,55 +264,6 @@ def test_many_at_once_are_as_one_at_a_time_in_the_order_asked() -> None:
         )
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_what_was_lost_is_found_in_another_place(masked: bool) -> None:
-    now = at(-0.09, 0.12, 0.0, 2.0)
-    depth_m = depth_of([(DRILL, now), (MUG, at(0.1, -0.1))], seed=2)
-    mask = render([DRILL.transformed(VIEW @ now)], VGA).object_index == 0
-    lost = expected(DRILL, STANDING, sigma_m=0.12, sigma_rad=0.5)
-    if masked:
-        lost = replace(lost, instance_id=1)
-    masks = (InstanceMask(instance_id=1, mask=mask),) if masked else ()
-
-    found = follow_one(frame_of(depth_m, masks), lost)
-
-    shift_m, turn_deg = off_by(found, now)
-    assert found.status == FollowStatus.FOLLOWED
-    assert shift_m < 2e-3
-    assert turn_deg < 2.0
-
-
-def test_nothing_else_is_taken_for_what_was_lost() -> None:
-    depth_m = depth_of([(CAN, at(0.05, 0.05)), (MUG, at(-0.05, -0.1))], seed=2)
-
-    found = follow_one(frame_of(depth_m), expected(DRILL, STANDING, sigma_m=0.12, sigma_rad=0.5))
-
-    assert found.status != FollowStatus.FOLLOWED
-
-
-def test_what_shows_one_object_shows_no_other() -> None:
-    size, there = (0.09, 0.09, 0.1), at(0.05, 0.05)
-    depth_m = depth_of([(box(*size), there)], seed=2)
-    lost = replace(expected(box(*size), at(-0.05, -0.05), sigma_m=0.12, sigma_rad=0.5), track_id=2)
-
-    known, other = follow(frame_of(depth_m), expected(box(*size), there), lost)
-    alone = follow_one(frame_of(depth_m), lost)
-
-    assert known.status == FollowStatus.FOLLOWED
-    assert other.status != FollowStatus.FOLLOWED
-    assert alone.status == FollowStatus.FOLLOWED
-
-
-def test_a_mask_of_something_else_is_no_confirmation() -> None:
-    depth_m = depth_of([(DRILL, STANDING), (MUG, at(0.0, 0.15))])
-    mask = render([MUG.transformed(VIEW @ at(0.0, 0.15))], VGA).object_index == 0
-    frame = frame_of(depth_m, (InstanceMask(instance_id=4, mask=mask),))
-
-    found = follow_one(frame, expected(DRILL, STANDING, instance_id=4))
-
-    assert found.status != FollowStatus.FOLLOWED
-
-
 def test_a_mask_that_errs_by_two_pixels_is_still_its_own() -> None:
     depth_m = depth_of([(CAN, STANDING)], seed=0)
     mask = render([CAN.transformed(VIEW)], VGA).object_index == 0
@@ -475,61 +278,6 @@ def test_a_mask_that_errs_by_two_pixels_is_still_its_own() -> None:
     assert off_by(found, STANDING)[0] < 2e-3
 
 
-def test_a_new_revision_is_another_mesh() -> None:
-    follower, now = DepthFollower(), STANDING
-    frame = frame_of(depth_of([(MUG, now)]))
-    wrong = expected(box(0.2, 0.2, 0.2), now)
-    assert follower.follow(frame, [wrong])[0].status != FollowStatus.FOLLOWED
-
-    found = follower.follow(frame, [expected(MUG, now, revision=2)])[0]
-
-    assert found.status == FollowStatus.FOLLOWED
-
-
-def test_meshes_are_forgotten_when_there_are_too_many() -> None:
-    follower, frame = DepthFollower(), frame_of(depth_of([]))
-    cube = box(0.05, 0.05, 0.05)
-
-    for number in range(MAX_MODELS + 3):
-        follower.follow(frame, [replace(expected(cube, at(3.0, 3.0)), track_id=number)])
-
-    assert len(follower._models) == MAX_MODELS
-    follower.close()
-    assert not follower._models
-
-
-def test_each_mesh_is_prepared_once_however_many_are_followed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    counted: list[Mesh] = []
-    monkeypatch.setattr(
-        follower_module, "prepared", lambda mesh: (counted.append(mesh), prepared(mesh))[1]
-    )
-    follower, frame = DepthFollower(), frame_of(depth_of([]))
-    away = expected(box(0.05, 0.05, 0.05), at(3.0, 3.0))
-    asked = [replace(away, track_id=number) for number in range(MAX_MODELS + 3)]
-
-    for _ in range(2):
-        follower.follow(frame, asked)
-
-    assert len(counted) == len(asked)
-
-
-def test_what_was_lost_beyond_where_the_lens_shows_anything_stays_lost() -> None:
-    camera = replace(VGA, distortion_model="plumb_bob", distortion=(-0.31, 0.12, 0.0, 0.0, -0.02))
-    aside = Similarity(np.eye(3), np.array([3.0, 0.0, 1.0]))
-    assert np.isnan(project(camera, aside.translation_m)).all()
-    depth_m = depth_of([(DRILL, STANDING)], camera)
-    frame = replace(frame_of(depth_m), depth=DepthImage(depth_m=depth_m, camera=camera))
-    lost = expected(DRILL, VIEW.inverse() @ aside, sigma_m=0.12, sigma_rad=0.5)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = follow_one(frame, lost)
-
-    assert found.status == FollowStatus.OCCLUDED
-
-
 def test_vectors_lead_to_rotations_and_back() -> None:
     vectors = np.random.default_rng(0).normal(size=(50, 3))
     vectors *= (np.linspace(0, 3.1, 50) / np.linalg.norm(vectors, axis=1))[:, None]
@@ -537,24 +285,3 @@ def test_vectors_lead_to_rotations_and_back() -> None:
     np.testing.assert_allclose(
         vectors_from_rotations(rotations_from_vectors(vectors)), vectors, atol=1e-7
     )
-
-
-@pytest.mark.parametrize(("measured_m", "is_hidden"), [(1.0, True), (1.05, False)])
-def test_the_nearer_object_hides_the_other_unless_it_was_looked_through(
-    measured_m: float, is_hidden: bool
-) -> None:
-    seen = Shown(np.array([[1.0], [1.05]]), np.tile([0.0, 0.0, -1.0], (2, 1, 1)))
-    readings = Readings(
-        rays=np.tile([0.0, 0.0, 1.0], (2, 1, 1)),
-        pixels=np.full((2, 1, 2), 7),
-        measured_m=np.full((2, 1), measured_m),
-        inside=np.ones((2, 1), dtype=bool),
-        mine=np.ones((2, 1), dtype=bool),
-        stride_px=np.full(2, 4.0),
-        in_view=np.ones(2),
-    )
-    numbers = np.array([3, 8])
-
-    hidden = front_of(seen, readings, numbers, VGA).hides(seen, readings, numbers)
-
-    assert hidden.tolist() == [[False], [is_hidden]]
