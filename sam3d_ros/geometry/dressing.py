@@ -115,8 +115,9 @@ def _image_colors(observation: Observation, evidence: ViewEvidence, u: Floats, v
     """Read the image; pixels at the rim of the mask, which mix two surfaces, are not read."""
     rgb = observation.rgb
     left, top = (observation.camera.matrix_px - evidence.matrix_px)[:2, 2]
-    core = cv2.erode(observation.silhouette.astype(np.uint8), np.ones((3, 3), dtype=np.uint8))
-    core = core if core.any() else observation.silhouette.astype(np.uint8)
+    shown = observation.silhouette.astype(np.uint8)
+    core = np.asarray(cv2.erode(shown, np.ones((3, 3), dtype=np.uint8)), dtype=np.uint8)
+    core = core if core.any() else shown
     columns_px = np.clip(np.round(u + left).astype(int), 0, rgb.shape[1] - 1)
     rows_px = np.clip(np.round(v + top).astype(int), 0, rgb.shape[0] - 1)
     if not len(rows_px):
