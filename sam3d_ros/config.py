@@ -217,7 +217,8 @@ class MeshConfig(Checked):
 
     origin: str = setting(
         "bbox_center",
-        "Origin of the object frame; model keeps the backend's",
+        "Origin of the object frame at its first mesh, it stays as that improves; model keeps the "
+        "backend's",
         choices=("bbox_center", "bottom_center", "model"),
     )
     max_triangles: int = setting(50_000, "Meshes are decimated to this size", 100, 5_000_000)

@@ -46,7 +46,8 @@ from sam3d_ros.structures import (
 )
 
 # Agreement that a mesh of more views may lose: on the mean of all views, and in any one of them.
-MAX_WORSE, MAX_WORSE_IN_ONE = 0.02, 0.15
+# Meshes of one view are made to agree with it; where one fits no other, it is worth less.
+MAX_WORSE, MAX_WORSE_OF_MISFIT, MAX_WORSE_IN_ONE = 0.02, 0.05, 0.15
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ def _refusal(finding: Finding, made: ObjectReconstruction) -> str:
     )
     before, after = (agreements(each, finding.observation) for each in (old, made))
     num = len(after)
-    if after.mean() < before.mean() - MAX_WORSE:
+    if after.mean() < before.mean() - (MAX_WORSE_OF_MISFIT if finding.is_misfit else MAX_WORSE):
         return (
             f"not improved: a mesh of {num} views agrees with them by {after.mean():.2f}, "
             f"the known one by {before.mean():.2f}"

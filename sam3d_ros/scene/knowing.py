@@ -28,7 +28,7 @@ from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.registration.register import Registration, RegistrationConfig, register
 from sam3d_ros.geometry.registration.starts import StartsConfig
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
-from sam3d_ros.scene.association import outlined, reach_m
+from sam3d_ros.scene.association import mask_iou, outlined, reach_m
 from sam3d_ros.scene.motion import LOST_M, LOST_RAD, SIGMA_M, SIGMA_RAD
 from sam3d_ros.scene.outlines import (
     Grid,
@@ -40,7 +40,7 @@ from sam3d_ros.scene.outlines import (
 )
 from sam3d_ros.scene.reconstructor import KnownObject, RememberedView
 from sam3d_ros.scene.views import earlier_views, is_repeated, remembered
-from sam3d_ros.structures import Frame, Mesh, Observation, RefinementStatus, ScaleSource
+from sam3d_ros.structures import Bools, Frame, Mesh, Observation, RefinementStatus, ScaleSource
 
 # Meshes are made of few views and closed by guesses; what was seen of them must fit.
 MIN_SCORE, MIN_INLIERS = 0.4, 0.5
@@ -51,6 +51,9 @@ MIN_TILT_RAD, MAX_TILT_RAD = 0.12, 0.38  # by which starts are tilted
 NUM_MOVED = 3  # of the starts, where the pose is almost known
 NUM_YAWS = 12  # about the up axis, where the turn is not known
 MIN_COVER = 0.65  # of what should be seen of an object, by a mask of it that its mesh does not fit
+OUTLINED_IOU = 0.75  # of mask and outline, from which only the mesh can be what is wrong
+MIN_POOR_COVER = 0.25  # the same, where the view may not tell what stands there
+MIN_DENSITY = 0.5  # of readings, of that of the densest view: less is gaps, edges, things behind
 WELL_KNOWN = 0.5  # agreement with a view, below which a mesh that may be improved is
 MIN_UNEXPLAINED = 0.25  # share of the readings beside the mesh from which it lacks something
 
@@ -103,12 +106,18 @@ class _Candidate:
     known: KnownObject
     shape: Shape
     outline: Outline
-    cover: float  # share of what should be seen of it for certain, that the mask covers
+    mask: Bools  # in the pixels of the outline
+
+    @property
+    def cover(self) -> float:
+        """Share of what should be seen of it for certain, that the mask covers."""
+        return self.outline.covered_by(self.mask)
 
     @property
     def is_here(self) -> bool:
         """Whether it is where it is expected, as far as anybody can tell."""
-        may_be = self.known.sigma_m < LOST_M and not self.outline.is_gone
+        is_outlined = mask_iou(self.mask, self.outline.shown) >= OUTLINED_IOU
+        may_be = self.known.sigma_m < LOST_M and (is_outlined or not self.outline.is_gone)
         return self.outline.stands or may_be
 
     @property
@@ -147,7 +156,7 @@ class KnownMeshes:
                     known=known[place],
                     shape=shapes[place],
                     outline=expected[place],
-                    cover=expected[place].covered_by(grid.thinned(observation.silhouette)),
+                    mask=grid.thinned(observation.silhouette),
                 )
                 finding = self._compared(frame, observation, candidate)
             findings.append(finding)
@@ -168,12 +177,12 @@ class KnownMeshes:
         registration = self._registered(observation, candidate)
         if registration.status is RefinementStatus.ACCEPTED:
             return self._measured(frame, observation, candidate, registration)
-        is_worse = _is_measured(known) and observation.scale_source is ScaleSource.MONOCULAR
+        is_poor = _is_poor(observation, known)
         if registration.status is RefinementStatus.OCCLUDED:
             verdict = Verdict.KEEP
-        elif candidate.is_guess_wrong and not is_worse:
+        elif candidate.is_guess_wrong and not is_poor:
             return _improving(frame, observation, known, registration)
-        elif candidate.is_here or (is_worse and known.sigma_m < LOST_M):
+        elif candidate.is_here or (is_poor and candidate.cover >= MIN_POOR_COVER):
             verdict = Verdict.REJECT
         elif known.is_locked:
             verdict = Verdict.MISS
@@ -205,11 +214,11 @@ class KnownMeshes:
         """Tell whether a view of an object, whose pose is measured, adds to its mesh."""
         known = candidate.known
         view = remembered(observation, registration.camera_from_object, frame.fixed_from_camera)
-        is_worse = _is_measured(known) and observation.scale_source is ScaleSource.MONOCULAR
-        may_change = not known.is_locked and not is_worse
+        is_poor = _is_poor(observation, known)
+        may_change = not known.is_locked and not is_poor
         if may_change and self._adds(candidate.shape, known, view, registration):
             return _improving(frame, observation, known, registration)
-        is_worth_keeping = not is_worse and not is_repeated(known.views, view)
+        is_worth_keeping = not is_poor and not is_repeated(known.views, view)
         return Finding(
             verdict=Verdict.KEEP,
             observation=observation,
@@ -296,10 +305,19 @@ def _improving(
     )
 
 
-def _is_measured(known: KnownObject) -> bool:
-    """Tell whether the mesh was made with depth that was measured."""
-    sources = {view.observation.scale_source for view in known.views}
-    return bool(sources - {ScaleSource.MONOCULAR})
+def _is_poor(observation: Observation, known: KnownObject) -> bool:
+    """Tell whether a view has no say in a mesh: others have many more readings, or measured."""
+    seen = [view.observation for view in known.views]
+    is_measured = any(each.scale_source is not ScaleSource.MONOCULAR for each in seen)
+    if observation.scale_source is ScaleSource.MONOCULAR and is_measured:
+        return True
+    densest = max((_density(each) for each in seen), default=0.0)
+    return _density(observation) < MIN_DENSITY * densest
+
+
+def _density(observation: Observation) -> float:
+    """Return the share of a silhouette that has readings of the object."""
+    return len(observation.object_points_camera) / max(1, int(observation.silhouette.sum()))
 
 
 def _prepared(mesh_object: Mesh) -> Shape:

@@ -227,7 +227,11 @@ class Registry:
         self, detection: Detection, track_id: int | None, moment: Moment, shown: Moment
     ) -> int:
         if track_id is not None:
-            self._tracks[track_id].remake(detection, moment, shown, self._tracking.max_views)
+            track = self._tracks[track_id]
+            if self._tracking.enabled and track.is_better_than(detection):
+                track.refuse(detection, moment, shown)
+            else:
+                track.remake(detection, moment, shown, self._tracking.max_views)
             return track_id
         track_id = self._next_id
         self._next_id += 1

@@ -37,6 +37,7 @@ from sam3d_ros.structures import (
     ObjectState,
     Quality,
     RefinementStatus,
+    ScaleSource,
     SceneObject,
     Similarity,
 )
@@ -271,6 +272,22 @@ class Track:
             if view is not None:
                 view = replace(view, camera_from_object=made.camera_from_object)
             self.views = used(kept_views(views, view, max_views))
+        self._see(detection.instance, detection.flags, moment)
+        self.show(shown)
+
+    def is_better_than(self, detection: Detection) -> bool:
+        """Tell whether the mesh is to be kept: what was made does not fit, or is a guess."""
+        made, mine = detection.reconstruction, self.known.reconstruction
+        is_guess = made.provenance.scale_source is ScaleSource.MONOCULAR
+        if is_guess and mine.provenance.scale_source is not ScaleSource.MONOCULAR:
+            return True
+        return made.refinement.status is RefinementStatus.REJECTED
+
+    def refuse(self, detection: Detection, moment: Moment, shown: Moment) -> None:
+        """Take in that a mask shows the object, though nothing could be made of it."""
+        before = self.known.reconstruction
+        refinement = replace(before.refinement, status=RefinementStatus.REJECTED)
+        self.known = replace(self.known, reconstruction=replace(before, refinement=refinement))
         self._see(detection.instance, detection.flags, moment)
         self.show(shown)
 

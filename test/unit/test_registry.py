@@ -38,6 +38,7 @@ from sam3d_ros.structures import (
     Quality,
     Refinement,
     RefinementStatus,
+    ScaleSource,
     Similarity,
 )
 
@@ -331,3 +332,58 @@ def test_the_past_does_not_make_objects_older(frame_at: World, seen: Seen) -> No
     registry.advance(5 * NS_PER_S)  # as far as no mask can come any more
     registry.advance(11 * NS_PER_S)
     assert states(registry) == [ObjectState.NEW]
+
+
+def improved(detection: Detection, mesh: Mesh) -> Detection:
+    """A larger mesh of object 1, which a backend has in a frame of its own."""
+    known = detection.reconstruction.camera_from_object
+    turn = rotation_from_axis_angle(np.array([0.0, 0.0, 1.0]), 0.3)
+    own = known @ Similarity(turn, np.array([0.03, -0.02, 0.01]))
+    return replace(
+        detection,
+        reconstruction=replace(detection.reconstruction, mesh_object=mesh, camera_from_object=own),
+        track_id=1,
+        camera_from_known=known,
+    )
+
+
+def test_an_improved_mesh_stays_in_the_object_frame_that_is_known(
+    frame_at: World, seen: Seen, make_box: Callable[..., Mesh]
+) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300, yaw_rad=0.2)])
+    before = registry.objects[0].reconstruction.camera_from_object
+    better = improved(seen(0.0, 300, yaw_rad=0.2), make_box(0.1, 0.1, 0.14))
+    registry.update(frame_at(1), [better])
+    after = registry.objects[0].reconstruction
+    assert registry.objects[0].revision == 2
+    np.testing.assert_allclose(
+        after.camera_from_object.translation_m, before.translation_m, atol=1e-12
+    )
+    np.testing.assert_allclose(after.camera_from_object.rotation, before.rotation, atol=1e-12)
+    made = better.reconstruction
+    np.testing.assert_allclose(
+        after.camera_from_object.apply(after.mesh_object.vertices),
+        made.camera_from_object.apply(made.mesh_object.vertices),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("why", ["rejected", "estimated"])
+def test_a_mesh_that_does_not_fit_or_is_of_estimated_depth_replaces_none(
+    frame_at: World, seen: Seen, make_box: Callable[..., Mesh], why: str
+) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(0), [seen(0.0, 300)])
+    other = seen(0.02, 300)
+    made = replace(other.reconstruction, mesh_object=make_box(0.1, 0.1, 0.05))
+    if why == "rejected":
+        made = replace(made, refinement=Refinement(status=RefinementStatus.REJECTED))
+    else:
+        guess = Provenance(backend="test", scale_source=ScaleSource.MONOCULAR)
+        made = replace(made, provenance=guess)
+    registry.update(frame_at(1), [replace(other, reconstruction=made)])
+    (known,) = registry.objects
+    assert known.revision == 1
+    assert known.reconstruction.camera_from_object.translation_m[0] == 0.0
+    assert known.reconstruction.refinement.status is RefinementStatus.REJECTED
