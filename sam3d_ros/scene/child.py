@@ -23,6 +23,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -181,7 +182,14 @@ def _serve(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(role.niceness)
     logs_to(logs)
-    answering = role.make(config)
+    _answer_all(pipe, cancel, role.make(config))
+    # Taking libraries down in good order lasts half a second, and nothing here waits for it.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _answer_all(pipe: Connection, cancel: Event, answering: Answering) -> None:
     inbox = Inbox()
     while True:
         try:
