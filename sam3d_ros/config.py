@@ -202,6 +202,12 @@ class TrackingConfig(Checked):
         True, "Follow known objects from image to image, and reconstruct only what is new"
     )
     max_rate: float = setting(30.0, "Images followed per second; 0 follows every one", 0.0, 240.0)
+    max_mask_rate: float = setting(
+        2.0,
+        "Masks looked at per second while all objects are known and followed; 0 looks at every one",
+        0.0,
+        240.0,
+    )
     reconstruct_if_iou_below: float = setting(
         0.4, "Known objects whose outline fits the mask less are reconstructed anew", 0.0, 1.0
     )

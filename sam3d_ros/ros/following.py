@@ -34,6 +34,7 @@ from sam3d_ros.ros.framing import DepthBundle
 from sam3d_ros.ros.worker import Cancellation, Worker
 from sam3d_ros.structures import NS_PER_S, DepthFrame, ObjectState, SceneSnapshot
 
+UP_TO_DATE_S = 0.5
 LOG_PERIOD_S = 5.0
 NEWEST = QueueConfig(policy="latest", depth=1)
 
@@ -94,7 +95,13 @@ class Following:
         self._is_paused = False
         self._logged_s = float("-inf")
         self._figures = _Counts()
+        self._last_s = float("-inf")
         self._worker: Worker[DepthBundle] = Worker("following", self._follow, NEWEST, crashed)
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether an image was followed just now."""
+        return time.monotonic() - self._last_s < UP_TO_DATE_S
 
     def submit(self, bundle: DepthBundle) -> None:
         """Let objects be followed into an image, if any are known."""
@@ -133,6 +140,7 @@ class Following:
                 self._note_failure(error)
             return
         if self._send(snapshot, cancellation):
+            self._last_s = time.monotonic()
             self._figures.followed(snapshot, time.monotonic_ns() - bundle.received.steady_ns)
 
     def _note_failure(self, error: Sam3dError) -> None:

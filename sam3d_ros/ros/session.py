@@ -145,7 +145,8 @@ class Session:
             dropped = self._worker.submit(outcome)
             reason = (
                 "another mask came while all of the queue waited; lower its rate, or see "
-                f"queue.policy ({self._config.queue.policy}) and queue.depth"
+                f"queue.policy ({self._config.queue.policy}), queue.depth and "
+                f"tracking.max_mask_rate ({self._config.tracking.max_mask_rate:g} per s)"
             )
             self._drop(dropped, ReportCode.DROPPED, reason)
 
@@ -180,8 +181,21 @@ class Session:
             self._frame_id = frame.frame_id
             self._note(snapshot)
             self._outputs.publish(snapshot)
+            self._rest_after(snapshot)
             verdict = verdict_of(snapshot, self._outputs.poses.names(snapshot))
         self.reports.of_bundle(bundle, verdict)
+
+    def _rest_after(self, snapshot: SceneSnapshot) -> None:
+        """Leave the processor to following while masks show nothing new.
+
+        Never where each mask is to be looked at, nor where poses come with masks alone.
+        """
+        rate = self._config.tracking.max_mask_rate
+        if not rate or self._config.queue.policy == "none" or not self.following.is_up_to_date:
+            return
+        is_known = all(known.state == ObjectState.TRACKED for known in snapshot.objects)
+        if is_known and snapshot.objects and not snapshot.failures:
+            self._worker.rest(1.0 / rate)
 
     def _advance(self, stamp_ns: int) -> None:
         """Let objects age; what that changes is news of the last frame, at its stamp."""

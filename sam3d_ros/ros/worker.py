@@ -16,6 +16,7 @@
 """Threads that do the work, so that the one that receives never waits."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -69,6 +70,7 @@ class Worker(Generic[ItemT]):
         self._tasks: deque[Task] = deque()
         self._current: Cancellation | None = None
         self._is_stopping = False
+        self._rests_until_s = 0.0
         # A daemon, so that a backend which does not come back cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -95,6 +97,11 @@ class Worker(Generic[ItemT]):
         with self._changed:
             self._tasks.append(task)
             self._changed.notify()
+
+    def rest(self, seconds: float) -> None:
+        """Begin no item for so long; tasks go on."""
+        with self._changed:
+            self._rests_until_s = time.monotonic() + seconds
 
     def interrupt(self, code: ReportCode, reason: str) -> list[ItemT]:
         """Call off the item in work; return those that waited."""
@@ -131,7 +138,8 @@ class Worker(Generic[ItemT]):
     def _next(self) -> Task | None:
         """Wait for what is to be done; None is the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._tasks or self._items or self._is_stopping)
+            while not (self._tasks or self._is_stopping or self._is_due()):
+                self._changed.wait(self._rest_s() if self._items else None)
             if self._tasks:
                 return self._tasks.popleft()
             if self._is_stopping:
@@ -139,3 +147,9 @@ class Worker(Generic[ItemT]):
             item, cancellation = self._items.popleft(), Cancellation()
             self._current = cancellation
         return lambda: self._handle(item, cancellation)
+
+    def _is_due(self) -> bool:
+        return bool(self._items) and self._rest_s() <= 0.0
+
+    def _rest_s(self) -> float:
+        return self._rests_until_s - time.monotonic()

@@ -24,7 +24,7 @@ from sam3d_ros.scene.child import Answering, ChildProcess, Role
 from sam3d_ros.scene.following import Expected, Followed
 from sam3d_ros.structures import DepthFrame
 
-NICENESS = 2  # after drivers and planners, before reconstruction: images do not wait
+NICENESS = 0  # images do not wait: what it does for each is short, as callbacks are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

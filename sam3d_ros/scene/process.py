@@ -31,7 +31,7 @@ from sam3d_ros.scene.child import Answering, ChildProcess, Role
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
 from sam3d_ros.structures import Frame
 
-NICENESS = 5  # drivers, planners and the callbacks of our own node go first
+NICENESS = 10  # drivers, planners and the callbacks of our own node go first
 
 
 logger = logging.getLogger(__name__)
