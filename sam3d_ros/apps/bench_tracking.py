@@ -34,8 +34,9 @@ from sam3d_ros.apps.settings import changed
 from sam3d_ros.apps.sources import bag_source
 from sam3d_ros.apps.timelines import error_strips
 from sam3d_ros.config import NodeConfig
-from sam3d_ros.errors import ConfigError, Sam3dError
+from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
+from sam3d_ros.evaluation.benchmarks.running import parser_of, run_parsed
 from sam3d_ros.evaluation.benchmarks.tracking import (
     MAX_DEG,
     MAX_MM,
@@ -244,20 +245,11 @@ def _spread_lines(found: Sequence[Spread]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; return 1 for a failure said in one sentence."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sam3d_ros.apps.bench_tracking",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
+    parser = parser_of("sam3d_ros.apps.bench_tracking", DESCRIPTION)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of sequences, default 0")
     parser.add_argument("--frames", type=int, default=300, help="of each sequence, default 300")
     parser.add_argument("--data", type=Path, default=DATA, help="folder with bags/shelf_rgbd")
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"tracking: {error}", file=sys.stderr)
-        return 1
+    return run_parsed("tracking", parser, run, argv)
 
 
 if __name__ == "__main__":

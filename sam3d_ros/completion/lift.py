@@ -21,9 +21,9 @@ from sam3d_ros.completion.pose import object_from_work
 from sam3d_ros.completion.remainder import remainders_of
 from sam3d_ros.completion.score import best_hypothesis
 from sam3d_ros.completion.surface import dressed
-from sam3d_ros.completion.views import views_of
+from sam3d_ros.completion.views import Views, views_of
 from sam3d_ros.completion.volume import Carving, filled, surface
-from sam3d_ros.completion.workspace import workspaces_of
+from sam3d_ros.completion.workspace import Workspace, workspaces_of
 from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import DepthSparseError
 from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
@@ -92,11 +92,13 @@ class LiftBackend:
                 seed=self._seed,
                 scale_source=observation.scale_source,
                 hypothesis=hypothesis.name,
-                notes=(
-                    *observation.notes,
-                    *(() if workspace.has_support else (WITHOUT_SUPPORT,)),
-                    *views.notes,
-                ),
+                notes=_notes(observation, workspace, views),
             ),
             stage_s=clock.stage_s,
         )
+
+
+def _notes(observation: Observation, workspace: Workspace, views: Views) -> tuple[str, ...]:
+    """Say what was unsure or left out."""
+    support = () if workspace.has_support else (WITHOUT_SUPPORT,)
+    return (*observation.notes, *support, *views.notes)

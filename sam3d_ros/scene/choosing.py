@@ -39,6 +39,7 @@ from sam3d_ros.protocols import (
     SeededBackend,
     never,
 )
+from sam3d_ros.scene.around import Around
 from sam3d_ros.scene.refining import refined, refining
 from sam3d_ros.structures import Choice, Floats, ObjectReconstruction, Observation, Similarity
 
@@ -54,22 +55,12 @@ def agreeing(backend: ObjectBackend, config: RefineConfig) -> ObjectBackend:
     return refining(backend, config)
 
 
-class BestOf:
+class BestOf(Around[CandidateBackend]):
     """An ``ObjectBackend`` that keeps the best of what another one has to choose from."""
 
     def __init__(self, backend: CandidateBackend, config: RefineConfig) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._config = config
-
-    @property
-    def name(self) -> str:
-        """Name of the backend that has several."""
-        return self._backend.name
-
-    @property
-    def wants_warmup(self) -> bool:
-        """Whether the backend that has several wants it."""
-        return self._backend.wants_warmup
 
     def reconstruct(
         self, observations: Sequence[Observation], cancelled: Cancelled = never
@@ -84,22 +75,12 @@ class BestOf:
         return outcomes
 
 
-class SeedCandidates:
+class SeedCandidates(Around[SeededBackend]):
     """A ``CandidateBackend`` that tries several seeds of a backend."""
 
     def __init__(self, backend: SeededBackend, seeds: Sequence[int]) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._seeds = tuple(seeds)
-
-    @property
-    def name(self) -> str:
-        """Name of the backend that has seeds."""
-        return self._backend.name
-
-    @property
-    def wants_warmup(self) -> bool:
-        """Whether the backend that has seeds wants it."""
-        return self._backend.wants_warmup
 
     def candidates(
         self, observations: Sequence[Observation], cancelled: Cancelled

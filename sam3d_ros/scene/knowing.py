@@ -217,7 +217,8 @@ class KnownMeshes:
         is_poor = _is_poor(observation, known)
         may_change = not known.is_locked and not is_poor
         if may_change and self._adds(candidate.shape, known, view, registration):
-            return _improving(frame, observation, known, registration)
+            # Kept even if the mesh is not, so that it is not tried again.
+            return _improving(frame, observation, known, registration, replace(view, is_used=True))
         is_worth_keeping = not is_poor and not is_repeated(known.views, view)
         return Finding(
             verdict=Verdict.KEEP,
@@ -253,8 +254,7 @@ def _standing(known: KnownObject, min_iou: float) -> RegistrationConfig:
 
     But for the turn, where that is as unsure as of what was lost: round things stand as well.
     """
-    tilt_rad = float(np.clip(2.0 * known.sigma_rad, MIN_TILT_RAD, MAX_TILT_RAD))
-    near = StartsConfig(tilt_rad=tilt_rad, num_moved=NUM_MOVED)
+    near = _near(known)
     is_turned = known.sigma_rad >= LOST_RAD
     return RegistrationConfig(
         starts=replace(near, yaws=NUM_YAWS, num_moved=NUM_YAWS) if is_turned else near,
@@ -273,9 +273,8 @@ def _standing(known: KnownObject, min_iou: float) -> RegistrationConfig:
 
 def _moved(known: KnownObject, min_iou: float, reach: float) -> RegistrationConfig:
     """Return how to fit what may be anywhere within reach."""
-    tilt_rad = float(np.clip(2.0 * known.sigma_rad, MIN_TILT_RAD, MAX_TILT_RAD))
     return RegistrationConfig(
-        starts=StartsConfig(tilt_rad=tilt_rad, num_moved=NUM_MOVED),
+        starts=_near(known),
         wider=StartsConfig(rings=2, num_moved=13),
         with_scale=False,
         min_score=MOVED_SCORE,
@@ -285,13 +284,29 @@ def _moved(known: KnownObject, min_iou: float, reach: float) -> RegistrationConf
     )
 
 
+def _near(known: KnownObject) -> StartsConfig:
+    """Return starts about a pose that is almost known."""
+    tilt_rad = float(np.clip(2.0 * known.sigma_rad, MIN_TILT_RAD, MAX_TILT_RAD))
+    return StartsConfig(tilt_rad=tilt_rad, num_moved=NUM_MOVED)
+
+
 def _improving(
-    frame: Frame, observation: Observation, known: KnownObject, registration: Registration
+    frame: Frame,
+    observation: Observation,
+    known: KnownObject,
+    registration: Registration,
+    view: RememberedView | None = None,
 ) -> Finding:
-    """Have the mesh made of this view and all earlier ones."""
+    """Have the mesh made of this view and all earlier ones.
+
+    Args:
+        frame: In which the mask is.
+        observation: Of the mask.
+        known: Which it shows.
+        registration: Of the known mesh.
+        view: What is kept of it; none where the object is only expected to be there.
+    """
     pose = registration.camera_from_object
-    view = remembered(observation, pose, frame.fixed_from_camera)
-    is_measured = registration.status is RefinementStatus.ACCEPTED
     return Finding(
         verdict=Verdict.IMPROVE,
         observation=replace(
@@ -299,9 +314,7 @@ def _improving(
         ),
         known=known,
         registration=registration,
-        # Kept even if the mesh is not, so that it is not tried again: but for one that is only
-        # expected to be of the object.
-        view=replace(view, is_used=True) if is_measured else None,
+        view=view,
     )
 
 

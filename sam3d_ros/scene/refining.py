@@ -28,6 +28,7 @@ from sam3d_ros.geometry.registration.register import Registration, RegistrationC
 from sam3d_ros.geometry.registration.stretching import StretchConfig
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
 from sam3d_ros.protocols import Cancelled, ObjectBackend, ObjectOutcome, never
+from sam3d_ros.scene.around import Around
 from sam3d_ros.structures import (
     Floats,
     Mesh,
@@ -49,22 +50,12 @@ def refining(backend: ObjectBackend, config: RefineConfig) -> ObjectBackend:
     return RefiningBackend(backend, config) if config.enabled else backend
 
 
-class RefiningBackend:
+class RefiningBackend(Around[ObjectBackend]):
     """An ``ObjectBackend`` that fits what another one reconstructs to what was measured."""
 
     def __init__(self, backend: ObjectBackend, config: RefineConfig) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._config = config
-
-    @property
-    def name(self) -> str:
-        """Name of the backend that reconstructs."""
-        return self._backend.name
-
-    @property
-    def wants_warmup(self) -> bool:
-        """Whether the backend that reconstructs wants it."""
-        return self._backend.wants_warmup
 
     def reconstruct(
         self, observations: Sequence[Observation], cancelled: Cancelled = never

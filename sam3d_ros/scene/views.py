@@ -136,17 +136,5 @@ def _coarser(view: Observation) -> Observation:
     step = int(np.ceil(np.sqrt(view.mask.size / MAX_PIXELS)))
     if step <= 1:
         return view
-    matrix_px = view.camera.matrix_px.astype(np.float64)
-    matrix_px[:2] /= step  # pixel centres are integers, and the first one stays
-    part = (slice(None, None, step),) * 2
-    mask = view.mask[part].copy()
-    return replace(
-        view,
-        instance=replace(view.instance, mask=view.silhouette[part].copy()),
-        rgb=view.rgb[part].copy(),
-        mask=mask,
-        silhouette=view.silhouette[part].copy(),
-        points_camera=view.points_camera[part].copy(),
-        camera=replace(view.camera, width=mask.shape[1], height=mask.shape[0], matrix_px=matrix_px),
-        others=view.others[part].copy(),
-    )
+    every = slice(None, None, step)
+    return view.part(every, every)

@@ -201,20 +201,30 @@ class Observation:
         top, left = (max(0, int(each[0]) - margin_px) for each in (rows, columns))
         bottom = min(self.camera.height, int(rows[-1]) + 1 + margin_px)
         right = min(self.camera.width, int(columns[-1]) + 1 + margin_px)
-        part = (slice(top, bottom), slice(left, right))
+        return self.part(slice(top, bottom), slice(left, right))
+
+    def part(self, rows: slice, columns: slice) -> "Observation":
+        """Return some rows and columns of the view; copies, so the whole may be freed.
+
+        Slices have a start, or a step, or both. Earlier views are left out.
+        """
+        chosen = (rows, columns)
+        mask, silhouette = self.mask[chosen].copy(), self.silhouette[chosen].copy()
         matrix_px = self.camera.matrix_px.astype(np.float64)
-        matrix_px[:2, 2] -= (left, top)
+        matrix_px[:2, 2] -= (columns.start or 0, rows.start or 0)
+        # Pixel centres are integers: the first one stays where it is.
+        matrix_px[:2] /= np.array([[columns.step or 1], [rows.step or 1]])
         return replace(
             self,
-            instance=replace(self.instance, mask=self.silhouette[part].copy()),
-            rgb=self.rgb[part].copy(),
-            mask=self.mask[part].copy(),
-            silhouette=self.silhouette[part].copy(),
-            points_camera=self.points_camera[part].copy(),
+            instance=replace(self.instance, mask=silhouette),
+            rgb=self.rgb[chosen].copy(),
+            mask=mask,
+            silhouette=silhouette,
+            points_camera=self.points_camera[chosen].copy(),
             camera=replace(
-                self.camera, width=right - left, height=bottom - top, matrix_px=matrix_px
+                self.camera, width=mask.shape[1], height=mask.shape[0], matrix_px=matrix_px
             ),
-            others=self.others[part].copy(),
+            others=self.others[chosen].copy(),
             earlier=(),
         )
 

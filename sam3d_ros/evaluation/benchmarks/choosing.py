@@ -30,6 +30,7 @@ from sam3d_ros.config import LiftConfig, RefineConfig, SceneConfig
 from sam3d_ros.errors import DatasetError, Sam3dError
 from sam3d_ros.evaluation.benchmarks.choosing_cases import GRID, Candidates, cases
 from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
+from sam3d_ros.evaluation.benchmarks.running import parser_of, run_parsed
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 from sam3d_ros.evaluation.metrics import volume_iou
 from sam3d_ros.scene.backends import make_object_backend
@@ -185,18 +186,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; return 1 for a failure said in one sentence."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sam3d_ros.evaluation.benchmarks.choosing",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
+    parser = parser_of("sam3d_ros.evaluation.benchmarks.choosing", DESCRIPTION)
     parser.add_argument("--data", type=Path, default=DATA, help="folder with data sets")
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"choosing: {error}", file=sys.stderr)
-        return 1
+    return run_parsed("choosing", parser, run, argv)
 
 
 if __name__ == "__main__":

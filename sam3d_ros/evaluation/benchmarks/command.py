@@ -15,13 +15,11 @@
 """What the benchmarks of models have in common as commands."""
 
 import argparse
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 import torch
 
-from sam3d_ros.errors import Sam3dError
+from sam3d_ros.evaluation.benchmarks.running import parser_of, run_parsed
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -37,20 +35,11 @@ def main_of(
 
     On a GPU the official size and bfloat16 are the defaults, on a CPU the reduced size.
     """
-    parser = argparse.ArgumentParser(
-        prog=f"python -m sam3d_ros.evaluation.benchmarks.{name}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(f"sam3d_ros.evaluation.benchmarks.{name}", description)
     has_gpu = torch.cuda.is_available()
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
     parser.add_argument(
         "--size", choices=sizes, default="official" if has_gpu else "reduced", help="of the models"
     )
     parser.add_argument("--device", default="cuda" if has_gpu else "cpu", help="torch device")
     parser.add_argument("--dtype", choices=DTYPES, help="bfloat16 on a GPU, else float32")
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
+    return run_parsed(name, parser, run, argv)

@@ -29,6 +29,7 @@ from typing import Any
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.evaluation.baselines import OpenThreeDBaseline
+from sam3d_ros.evaluation.benchmarks.running import use_one_core
 from sam3d_ros.evaluation.datasets import load_scene
 from sam3d_ros.protocols import ObjectBackend, OneByOne
 from sam3d_ros.scene.backends import make_object_backend
@@ -83,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("scene", type=Path, help="scene folder")
     arguments = parser.parse_args(argv)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    use_one_core()
     json.dump(measure(arguments.scene), sys.stdout)
     return 0
 

@@ -20,7 +20,6 @@ there is.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -31,10 +30,10 @@ import numpy as np
 
 from sam3d_ros.completion.lift import LiftBackend
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import Sam3dError
 from sam3d_ros.evaluation.benchmarks.multiview_cases import ViewsCase, ViewsSpec, cases
 from sam3d_ros.evaluation.benchmarks.multiview_shelf import SHELF, ShelfFigures, shelf_figures
 from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
+from sam3d_ros.evaluation.benchmarks.running import parser_of, run_parsed, use_one_core
 from sam3d_ros.evaluation.metrics import compare_shapes
 
 DESCRIPTION = """\
@@ -171,21 +170,11 @@ def _write(rows: Sequence[ViewsFigures], shelf: Sequence[ShelfFigures], folder: 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure on one core; return 1 for a failure said in one sentence."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sam3d_ros.evaluation.benchmarks.multiview",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
+    parser = parser_of("sam3d_ros.evaluation.benchmarks.multiview", DESCRIPTION)
     parser.add_argument("--scenes", type=int, default=6, help="of six objects each, default 6")
     parser.add_argument("--data", type=Path, default=DATA, help="folder with data sets")
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"multiview: {error}", file=sys.stderr)
-        return 1
+    use_one_core()
+    return run_parsed("multiview", parser, run, argv)
 
 
 if __name__ == "__main__":

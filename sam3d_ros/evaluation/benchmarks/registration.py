@@ -20,7 +20,6 @@ all there is.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,6 @@ from pathlib import Path
 import numpy as np
 import open3d as o3d
 
-from sam3d_ros.errors import Sam3dError
 from sam3d_ros.evaluation.benchmarks.registration_cases import (
     CaseSpec,
     PoseErrors,
@@ -42,6 +40,7 @@ from sam3d_ros.evaluation.benchmarks.registration_cases import (
 )
 from sam3d_ros.evaluation.benchmarks.registration_peers import PEERS, PeerInput, peer_cloud
 from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
+from sam3d_ros.evaluation.benchmarks.running import parser_of, run_parsed, use_one_core
 from sam3d_ros.geometry.registration.model import RegistrationModel, prepared
 from sam3d_ros.geometry.registration.register import register
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
@@ -264,22 +263,12 @@ def _write(rows: Sequence[MethodFigures], settings: dict[str, object], folder: P
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure on one core; return 1 for a failure said in one sentence."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sam3d_ros.evaluation.benchmarks.registration",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
+    parser = parser_of("sam3d_ros.evaluation.benchmarks.registration", DESCRIPTION)
     parser.add_argument("--cases", type=int, default=200, help="how many, default 200")
     parser.add_argument("--reach", type=float, default=1.0, help="start errors, times the usual")
     parser.add_argument("--data", type=Path, default=DATA, help="folder with meshes of data sets")
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    try:
-        return run(parser.parse_args(argv))
-    except Sam3dError as error:
-        print(f"registration: {error}", file=sys.stderr)
-        return 1
+    use_one_core()
+    return run_parsed("registration", parser, run, argv)
 
 
 if __name__ == "__main__":
