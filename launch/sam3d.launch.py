@@ -69,10 +69,12 @@ ARGUMENTS = (
     ),
     argument("output_frame", "", "Parent of the object frames; empty: what params_file says"),
     argument(
-        "backend", "", "What reconstructs objects (auto, sam3d, lift); empty: what params_file says"
+        "backend",
+        "",
+        "What reconstructs objects (auto, sam3d, nano, lift); empty: what params_file says",
     ),
     argument("weights", "", "Folder of the weights of sam3d; empty: what params_file says"),
-    argument("device", "", "Where sam3d runs (auto, cpu, cuda:0); empty: what params_file says"),
+    argument("device", "", "Where models run (auto, cpu, cuda:0); empty: what params_file says"),
     argument(
         "use_sim_time",
         "",

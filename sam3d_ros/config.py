@@ -247,12 +247,16 @@ class ObjectsConfig(Checked):
 
     backend: str = setting(
         "auto",
-        "sam3d needs weights.objects, lift needs none; auto takes sam3d if its weights are there",
-        choices=("auto", "sam3d", "lift"),
+        "sam3d needs weights.objects, nano and lift need nothing; auto takes the best that is "
+        "there, and says in diagnostics why it is no better one",
+        choices=("auto", "sam3d", "nano", "lift"),
     )
     seed: int = setting(42, "Results repeat for equal inputs and seed", 0, 2_147_483_647)
     candidates: int = setting(
-        1, "sam3d: seeds tried per object, of which the one that agrees best is kept", 1, 16
+        1, "sam3d, nano: seeds tried per object, of which the one that agrees best is kept", 1, 16
+    )
+    nano_steps: int = setting(
+        4, "nano: steps from noise to the shape; 1 is the fastest, 25 are as many as help", 1, 100
     )
     stage1_steps: int = setting(25, "sam3d: steps to coarse shape and pose", 1, 100)
     stage2_steps: int = setting(25, "sam3d: steps to the fine shape", 1, 100)
@@ -281,6 +285,7 @@ class WeightsConfig(Checked):
     """Where the weights of models lie."""
 
     objects: str = setting("", "Folder with the weights of SAM 3D Objects; empty: there are none")
+    nano: str = setting("", "Folder with weights of nano; empty: those that come with the package")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

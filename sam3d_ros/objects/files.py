@@ -35,6 +35,26 @@ NEEDED = {  # for each objects.mesh_detail
     "full": (*FIRST_STAGE, REFINEMENT_FILE, MESH_FILE),
 }
 
+NANO_FOLDER = Path(__file__).resolve().parents[1] / "weights" / "nano"  # comes with the package
+NANO_FILE = "model.safetensors"
+PROVENANCE_FILE = "provenance.json"  # where its weights come from, and how good they are
+
+
+def nano_folder(named: str) -> Path:
+    """Return the folder that ``weights.nano`` names, else the one that comes with the package.
+
+    Raises:
+        WeightsMissingError: There is no model in it.
+    """
+    folder = Path(named) if named else NANO_FOLDER
+    if not (folder / NANO_FILE).is_file():
+        which = "weights.nano names" if named else "the package was installed with"
+        raise WeightsMissingError(
+            f"backend nano needs weights, {which} {folder}, which has no {NANO_FILE}; train some "
+            "with sam3d train, or set objects.backend to lift, which needs none"
+        )
+    return folder
+
 
 def weights_path(folder: Path, name: str) -> Path:
     """Return where in a weights folder a file lies.
