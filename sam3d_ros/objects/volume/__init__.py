@@ -12,5 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """Objects in a box of space: what a depth image says of it, and distances to a surface in it."""

@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-
 """One object as the volume model sees it: a square crop of the depth image, and a box of space."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+import torch
 from torch import Tensor
 
 TRUNCATION = 4 / 64  # of distances to the surface, in sides of the box
@@ -32,6 +32,20 @@ class VolumeView:
     up: Tensor  # (B, 3) unit vector against gravity in the camera frame, as far as that is known
     plane: Tensor  # (B, 4) support in the camera frame: height = n . p + d; zeros where unsure
 
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return len(self.mask)
+
+    def __getitem__(self, objects: slice | Tensor) -> "VolumeView":
+        """Return some of the objects."""
+        return VolumeView(**{each.name: getattr(self, each.name)[objects] for each in fields(self)})
+
+    def to(self, device: torch.device | str) -> "VolumeView":
+        """Return the same on a device."""
+        return VolumeView(
+            **{each.name: getattr(self, each.name).to(device) for each in fields(self)}
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class VolumeBox:
@@ -43,3 +57,7 @@ class VolumeBox:
     rotation: Tensor  # (B, 3, 3)
     centre_m: Tensor  # (B, 3)
     side_m: Tensor  # (B,)
+
+    def __getitem__(self, objects: slice | Tensor) -> "VolumeBox":
+        """Return some of the boxes."""
+        return VolumeBox(**{each.name: getattr(self, each.name)[objects] for each in fields(self)})
