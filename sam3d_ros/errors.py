@@ -165,3 +165,7 @@ class SplatFileError(Sam3dError, ValueError):
 
 class DependencyError(Sam3dError, ImportError):
     """An optional package is needed and not installed."""
+
+
+class ShapeProgramError(Sam3dError, ValueError):
+    """A described shape is not in the language of shapes."""
