@@ -45,6 +45,12 @@ class ReportCode(IntEnum):
     TIME_JUMP = 17
     RECONSTRUCTION = 18
     BAD_INPUT = 19
+    NOT_ACTIVE = 20
+    UNKNOWN_OBJECT = 21
+    BUSY = 22
+    CANCELLED = 23
+    FILE = 24
+    OFF = 25
 
 
 class Sam3dError(Exception):
@@ -129,6 +135,18 @@ class CancelledError(Sam3dError, RuntimeError):
     """The work was called off before it was done."""
 
     code = ReportCode.DROPPED
+
+
+class UnknownObjectError(Sam3dError, LookupError):
+    """No object has the id that was asked for."""
+
+    code = ReportCode.UNKNOWN_OBJECT
+
+
+class OutputFileError(Sam3dError, OSError):
+    """A file must not be written where it was asked for, or cannot be."""
+
+    code = ReportCode.FILE
 
 
 class TransformError(Sam3dError, LookupError):
