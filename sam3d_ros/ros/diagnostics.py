@@ -26,7 +26,7 @@ from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
-from sam3d_ros.structures import NS_PER_S
+from sam3d_ros.structures import NS_PER_S, BackendInUse
 
 PATIENCE_S = 5.0
 Problem = tuple[bytes, str]  # level and sentence
@@ -83,10 +83,17 @@ def inputs_status(
     )
 
 
-def processing_status(name: str, reports: Reports, num_objects: int) -> DiagnosticStatus:
-    """Describe what became of the masks; they may come faster than they can be handled."""
+def processing_status(
+    name: str, reports: Reports, num_objects: int, backend: BackendInUse | None
+) -> DiagnosticStatus:
+    """Describe what became of the masks; they may come faster than they can be handled.
+
+    What makes meshes is known once the first frame came back from it.
+    """
     values = {code.name: str(num) for code, num in sorted(reports.counts.items())}
     values["objects"] = str(num_objects)
+    if backend is not None:
+        values["backend"] = f"{backend.name} ({backend.why})" if backend.why else backend.name
     last = reports.last
     if last is None:
         return status_of(name, [], values)

@@ -210,7 +210,9 @@ class Sam3dNode(LifecycleNode):
             session.advance()
             statuses += [
                 inputs_status(f"{name}: inputs", session.receiver, session.reports, self._rates),
-                processing_status(f"{name}: processing", session.reports, session.num_objects),
+                processing_status(
+                    f"{name}: processing", session.reports, session.num_objects, session.backend
+                ),
                 tracking_status(
                     f"{name}: tracking",
                     session.receiver,

@@ -38,7 +38,14 @@ from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.worker import Cancellation, Worker
 from sam3d_ros.scene.verdict import Verdict, verdict_of
-from sam3d_ros.structures import NS_PER_S, DepthFrame, Frame, ObjectState, SceneSnapshot
+from sam3d_ros.structures import (
+    NS_PER_S,
+    BackendInUse,
+    DepthFrame,
+    Frame,
+    ObjectState,
+    SceneSnapshot,
+)
 
 JOIN_S = 0.5  # for the worker to notice that its work was called off
 
@@ -91,6 +98,7 @@ class Session:
         self._frame_id = ""  # of the last frame
         self._states: dict[int, ObjectState] = {}  # as they were published
         self.num_objects = 0
+        self.backend: BackendInUse | None = None  # unknown until a frame came back from it
         self._worker = Worker("reconstruction", self._process, config.queue, crashed)
         self.following = Following(
             pipeline, self._depth_frame, self._publish_followed, self._warn, crashed
@@ -179,6 +187,7 @@ class Session:
             verdict = Verdict(code=error.code, message=str(error))
         else:
             self._frame_id = frame.frame_id
+            self.backend = snapshot.backend or self.backend
             self._note(snapshot)
             self._outputs.publish(snapshot)
             self._rest_after(snapshot)

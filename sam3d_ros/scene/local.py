@@ -16,7 +16,7 @@
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import ObjectBackend, PointEstimator
-from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.backends import WiredBackend, wired_backend
 from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.follower import DepthFollower
 from sam3d_ros.scene.pipeline import ScenePipeline
@@ -41,8 +41,6 @@ def local_reconstructor(
     estimator: PointEstimator | None = None,
 ) -> FrameReconstructor:
     """Build a reconstructor with what the config names, where nothing else is given."""
-    return FrameReconstructor(
-        config,
-        backend or make_object_backend(config),
-        estimator or make_point_estimator(config),
-    )
+    wired = wired_backend(config) if backend is None else WiredBackend(backend)
+    estimator = estimator or make_point_estimator(config)
+    return FrameReconstructor(config, wired.backend, estimator, wired.why)

@@ -126,6 +126,7 @@ class ScenePipeline:
             support=result.support,
             stage_s=result.stage_s,
             gpu_peak_mb=result.gpu_peak_mb,
+            backend=result.backend,
         )
 
     def advance(self, stamp_ns: int, frame_id: str = "") -> SceneSnapshot:

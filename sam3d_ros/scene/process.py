@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import Sam3dError
-from sam3d_ros.objects.files import NEEDED, check_present
+from sam3d_ros.objects.files import NEEDED, check_present, nano_folder
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.child import Answering, ChildProcess, Role
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
@@ -59,6 +59,8 @@ class ReconstructorProcess:
         """
         if self._process.is_alive:
             return
+        if self._config.objects.backend == "nano":
+            nano_folder(self._config.weights.nano)
         if self._config.objects.backend == "sam3d":  # seconds sooner than the process would say it
             needed = NEEDED[self._config.objects.mesh_detail]
             check_present(self._config.weights.objects, needed)

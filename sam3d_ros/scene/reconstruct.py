@@ -30,20 +30,29 @@ from sam3d_ros.scene.observe import observe
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
 from sam3d_ros.scene.settling import settle_frame
 from sam3d_ros.scene.warmup import ball_on_table
-from sam3d_ros.structures import Frame, Observation
+from sam3d_ros.structures import BackendInUse, Frame, Observation
 
 
 class FrameReconstructor:
-    """The reconstructor of this process."""
+    """The reconstructor of this process.
+
+    Args:
+        config: Of everything between a frame and its objects.
+        backend: Makes the meshes.
+        estimator: Of points where none were measured.
+        why: No better backend does; see ``scene.backends``.
+    """
 
     def __init__(
         self,
         config: SceneConfig,
         backend: ObjectBackend,
         estimator: PointEstimator | None = None,
+        why: str = "",
     ) -> None:
         self._config = config
         self._estimator = estimator
+        self._in_use = BackendInUse(backend.name, why)
         self._backend = agreeing(backend, config.refine)
         self._known = KnownMeshes(config)
 
@@ -61,7 +70,9 @@ class FrameReconstructor:
         """Reconstruct or measure every mask; one that fails stops none of the others."""
         started = time.perf_counter()
         observed = observe(frame, self._config, self._estimate(cancelled))
-        result = ReconstructedFrame(failures=list(observed.failures), support=observed.support)
+        result = ReconstructedFrame(
+            failures=list(observed.failures), support=observed.support, backend=self._in_use
+        )
         result.stage_s["observe"] = time.perf_counter() - started
         started = time.perf_counter()
         comparison = self._known.compare(frame, observed.observations, known)

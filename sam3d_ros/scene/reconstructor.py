@@ -24,6 +24,7 @@ from typing import Protocol
 
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.structures import (
+    BackendInUse,
     Frame,
     Mesh,
     ObjectFailure,
@@ -108,6 +109,7 @@ class ReconstructedFrame:
     support: SupportPlane | None = None
     stage_s: dict[str, float] = field(default_factory=dict)
     gpu_peak_mb: float = float("nan")  # NaN where no GPU was used
+    backend: BackendInUse | None = None  # that makes meshes, whether this frame needed any or not
 
 
 class Reconstructor(Protocol):

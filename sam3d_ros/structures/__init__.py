@@ -31,7 +31,13 @@ from sam3d_ros.structures.results import (
     RefinementStatus,
     Settling,
 )
-from sam3d_ros.structures.scenes import ObjectFailure, ObjectState, SceneObject, SceneSnapshot
+from sam3d_ros.structures.scenes import (
+    BackendInUse,
+    ObjectFailure,
+    ObjectState,
+    SceneObject,
+    SceneSnapshot,
+)
 from sam3d_ros.structures.sensing import (
     Camera,
     DepthFrame,
@@ -50,6 +56,7 @@ from sam3d_ros.structures.splats import Splats
 
 __all__ = [
     "NS_PER_S",
+    "BackendInUse",
     "Bools",
     "Bytes",
     "Camera",

@@ -60,6 +60,14 @@ class ObjectFailure:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class BackendInUse:
+    """What makes meshes, and why nothing better does."""
+
+    name: str
+    why: str = ""  # empty where it was named, or is the best
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SceneSnapshot:
     """All objects known after one frame, and what happened in it."""
@@ -73,5 +81,6 @@ class SceneSnapshot:
     support: SupportPlane | None = None
     stage_s: Mapping[str, float] = field(default_factory=dict)
     gpu_peak_mb: float = float("nan")
+    backend: BackendInUse | None = None  # that was asked for this frame
     # Counts up over one pipeline, whichever thread asks: the higher one knows more.
     number: int = 0

@@ -18,6 +18,7 @@
 from collections.abc import Callable
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.qos import QoSProfile
 from rig import (
     CAMERA,
@@ -39,6 +40,7 @@ from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.encode import time_from_ns
 from sam3d_ros.ros.qos import best_effort
 from sam3d_ros.scene.verdict import Verdict
+from sam3d_ros.structures import BackendInUse
 
 MakeRig = Callable[..., Rig]
 pytestmark = pytest.mark.ros
@@ -200,6 +202,24 @@ def test_a_publisher_that_is_not_heard_is_an_error_with_both_policies(rig: Rig) 
     assert "/tf_static" in status.message
     assert "offers durability VOLATILE" in status.message
     assert "asks for TRANSIENT_LOCAL" in status.message
+
+
+def test_diagnostics_say_what_makes_meshes_and_why_nothing_better_does(rig: Rig) -> None:
+    rig.start()
+    rig.send_frame()
+    rig.reports()
+    session = rig.node.session
+    assert session is not None
+    assert session.backend is not None
+    made_by = session.backend.name
+    rig.diagnostics("processing", lambda status: value_of(status, "backend") == made_by)
+    session.backend = BackendInUse("lift", "no nano, as none is there")
+    says = "lift (no nano, as none is there)"
+    rig.diagnostics("processing", lambda status: value_of(status, "backend") == says)
+
+
+def value_of(status: DiagnosticStatus, key: str) -> str:
+    return {pair.key: pair.value for pair in status.values}.get(key, "")
 
 
 # Queue

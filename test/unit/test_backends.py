@@ -14,22 +14,81 @@
 
 """Which backend is taken, what is said of it, and what stands in the way."""
 
+import json
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from three_boxes import three_boxes
+from three_boxes import made, three_boxes
 
 from sam3d_ros.config import GaussiansConfig, ObjectsConfig, SceneConfig, WeightsConfig
 from sam3d_ros.errors import ConfigError, WeightsError, WeightsMissingError
+from sam3d_ros.objects import files
 from sam3d_ros.objects.files import GEOMETRY_FILE
+from sam3d_ros.objects.pipeline import Reconstructor
+from sam3d_ros.objects.provenance import record_evaluation
 from sam3d_ros.objects.random_weights import write_random_weights
-from sam3d_ros.protocols import CandidateBackend, never
-from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.protocols import Cancelled, CandidateBackend, ObjectBackend, ObjectOutcome, never
+from sam3d_ros.scene.backends import make_object_backend, wired_backend
 from sam3d_ros.scene.choosing import CLEAR, agreeing, likelihood
-from sam3d_ros.structures import ObjectReconstruction
+from sam3d_ros.scene.local import local_reconstructor
+from sam3d_ros.scene.warmup import ball_on_table
+from sam3d_ros.structures import (
+    BackendInUse,
+    ObjectReconstruction,
+    Observation,
+    Provenance,
+)
+
+NOTHING_SHIPPED = "no weights come with this installation"
+
+
+class StandIn:
+    """What nano's weights would become: lift under nano's name."""
+
+    name = "nano"
+    wants_warmup = True
+
+    def __init__(self, config: SceneConfig) -> None:
+        self._lift = make_object_backend(replace(config, objects=ObjectsConfig(backend="lift")))
+
+    def reconstruct(
+        self, observations: Sequence[Observation], cancelled: Cancelled = never
+    ) -> list[ObjectOutcome]:
+        return [
+            replace(made(outcome), provenance=Provenance(backend=self.name))
+            for outcome in self._lift.reconstruct(observations, cancelled)
+        ]
+
+    def reconstruct_seeds(
+        self, observations: Sequence[Observation], seeds: Sequence[int], cancelled: Cancelled
+    ) -> list[list[ObjectOutcome]]:
+        return [[each] * len(seeds) for each in self.reconstruct(observations, cancelled)]
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder in place of the one that comes with the package."""
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    monkeypatch.setattr(files, "NANO_FOLDER", folder)
+    monkeypatch.setattr(Reconstructor, "load_nano", StandIn, raising=False)
+    return folder
+
+
+def medians(viou: float, f1: float) -> dict[str, float]:
+    return {"viou": viou, "f1_005": f1, "f1_10mm": f1}
+
+
+def ship(folder: Path, nano: dict[str, float], both: dict[str, float]) -> None:
+    """Put weights into a folder that were measured beside a lift of 0.7 and 0.9."""
+    measured = {"lift": medians(0.7, 0.9), "nano": nano, "nano+lift": both}
+    (folder / files.NANO_FILE).write_bytes(b"weights")
+    (folder / files.PROVENANCE_FILE).write_text(json.dumps({"commit": "abc"}))
+    record_evaluation(folder, {"families": measured, "captures": measured})
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +114,105 @@ def test_auto_takes_sam3d_where_its_weights_are(
     folder: Path, log: pytest.LogCaptureFixture
 ) -> None:
     assert make_object_backend(config_of("auto", folder)).name == "sam3d"
-    assert f"its weights are in {folder}" in log.text
+    assert "auto takes backend sam3d" in log.text
 
 
 def test_auto_without_a_folder_takes_lift_and_says_why(log: pytest.LogCaptureFixture) -> None:
     assert make_object_backend(config_of("auto", "")).name == "lift"
     assert [record.levelname for record in log.records] == ["INFO"]
     assert "weights.objects names no folder" in log.text
+    assert f"no nano, as {NOTHING_SHIPPED}" in log.text
+
+
+def test_auto_takes_nano_beside_lift_where_both_were_measured_to_be_better(shipped: Path) -> None:
+    ship(shipped, medians(0.71, 0.91), medians(0.72, 0.92))
+    wired = wired_backend(config_of("auto", ""))
+    assert wired.backend.name == "nano+lift"
+    assert wired.why == "no sam3d, as weights.objects names no folder"
+    (several,) = candidates_of(wired.backend, three_boxes()[:1])
+    assert [made(each).provenance.backend for each in several] == ["nano", "lift"]
+
+
+def test_all_seeds_of_nano_are_candidates_beside_lift(shipped: Path) -> None:
+    ship(shipped, medians(0.71, 0.91), medians(0.72, 0.92))
+    config = config_of("auto", "")
+    several = replace(config, objects=replace(config.objects, candidates=3))
+    (found,) = candidates_of(make_object_backend(several), three_boxes()[:1])
+    assert [made(each).provenance.backend for each in found] == ["nano"] * 3 + ["lift"]
+
+
+@pytest.mark.parametrize(
+    ("nano", "both", "why"),
+    [
+        (medians(0.7, 0.91), medians(0.72, 0.92), "nano is no better than lift in viou"),
+        (medians(0.71, 0.89), medians(0.72, 0.92), "nano is no better than lift in f1_005"),
+        (medians(0.71, 0.91), medians(0.69, 0.92), "nano+lift is no better than lift in viou"),
+        ({}, medians(0.72, 0.92), "nano was not compared with lift in viou on families"),
+    ],
+)
+def test_auto_leaves_nano_alone_unless_it_was_measured_to_be_better(
+    nano: dict[str, float],
+    both: dict[str, float],
+    why: str,
+    shipped: Path,
+    log: pytest.LogCaptureFixture,
+) -> None:
+    ship(shipped, nano, both)
+    wired = wired_backend(config_of("auto", ""))
+    assert wired.backend.name == "lift"
+    assert why in wired.why
+    assert why in log.text
+    assert make_object_backend(config_of("nano", "")).name == "nano"  # who asks for it gets it
+
+
+def test_one_set_of_objects_is_not_enough_for_auto(shipped: Path) -> None:
+    ship(shipped, medians(0.71, 0.91), medians(0.72, 0.92))
+    (shipped / files.PROVENANCE_FILE).write_text('{"evaluation": {}}')
+    better = {name: medians(0.8, 0.95) for name in ("nano", "nano+lift")}
+    record_evaluation(shipped, {"families": {"lift": medians(0.7, 0.9), **better}})
+    assert "on captures" in wired_backend(config_of("auto", "")).why
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"evaluation": 1}', '{"evaluation": {"families": 1}}'])
+def test_a_provenance_that_is_none_keeps_auto_from_nano(text: str, shipped: Path) -> None:
+    ship(shipped, medians(0.71, 0.91), medians(0.72, 0.92))
+    (shipped / files.PROVENANCE_FILE).write_text(text)
+    assert "no nano, as " in wired_backend(config_of("auto", "")).why
+
+
+def test_figures_are_added_to_what_the_provenance_says_already(shipped: Path) -> None:
+    ship(shipped, medians(0.71, 0.91), medians(0.72, 0.92))
+    assert json.loads((shipped / files.PROVENANCE_FILE).read_text())["commit"] == "abc"
+
+
+def test_weights_of_nano_that_are_named_and_not_there_are_a_warning(
+    tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    config = replace(config_of("auto", ""), weights=WeightsConfig(nano=str(tmp_path)))
+    assert make_object_backend(config).name == "lift"
+    assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
+    assert f"weights.nano names {tmp_path}, which has no model.safetensors" in log.text
+
+
+def test_nano_without_weights_says_how_to_get_some(shipped: Path) -> None:
+    with pytest.raises(WeightsMissingError, match=f"{shipped}, which has no .* sam3d train"):
+        make_object_backend(config_of("nano", ""))
+
+
+def test_frames_say_what_made_their_meshes_and_why_nothing_better_did() -> None:
+    named = local_reconstructor(config_of("lift", "")).reconstruct(ball_on_table())
+    best = local_reconstructor(config_of("auto", "")).reconstruct(ball_on_table())
+    assert named.backend == BackendInUse("lift")
+    assert best.backend is not None
+    assert best.backend.name == "lift"
+    assert NOTHING_SHIPPED in best.backend.why
+
+
+def candidates_of(
+    backend: ObjectBackend, observations: Sequence[Observation]
+) -> list[list[ObjectOutcome]]:
+    assert isinstance(backend, CandidateBackend)
+    return backend.candidates(observations, never)
 
 
 def test_auto_with_a_folder_that_is_no_good_warns(
@@ -72,7 +223,7 @@ def test_auto_with_a_folder_that_is_no_good_warns(
     (tmp_path / GEOMETRY_FILE).unlink()
     (tmp_path / GEOMETRY_FILE).write_bytes(b"<html>not found</html>")
     assert make_object_backend(config_of("auto", tmp_path)).name == "lift"
-    assert [record.levelname for record in log.records] == ["WARNING"]
+    assert [record.levelname for record in log.records] == ["WARNING", "INFO"]
     assert "neither a torch.save archive" in log.text
 
 
