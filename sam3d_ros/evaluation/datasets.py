@@ -81,6 +81,7 @@ class TruthObject:
     mask: Bools  # (H, W), visible pixels
     mesh: Mesh | None  # in the object frame, metres
     camera_from_object: Similarity | None
+    mesh_path: Path | None = None
 
     @property
     def mesh_camera(self) -> Mesh | None:
@@ -263,15 +264,16 @@ def _truth_object(
     if not isinstance(name, str):
         raise DatasetError(f"{path}: expected a name for object {instance_id}, got {name!r}")
     mask_path = path.parent / entry.get("mask", f"masks/{name}.png")
-    mesh = entry.get("mesh")
+    mesh_path = path.parent / entry["mesh"] if entry.get("mesh") else None
     pose = Similarity.identity() if in_camera else _pose(entry, "T_cam_obj", path)
     return TruthObject(
         instance_id=instance_id,
         name=name,
         mask_path=mask_path,
         mask=read_mask(mask_path, camera),
-        mesh=read_mesh(path.parent / mesh) if mesh else None,
+        mesh=read_mesh(mesh_path) if mesh_path else None,
         camera_from_object=pose,
+        mesh_path=mesh_path,
     )
 
 

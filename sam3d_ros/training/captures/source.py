@@ -1,0 +1,167 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""A user's captures as a source of training batches for the volume model."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from sam3d_ros.objects.volume.box import box_of, with_sure_plane
+from sam3d_ros.objects.volume.prepare import PreparedVolume, prepare
+from sam3d_ros.objects.volume.view import VolumeView
+from sam3d_ros.structures import Mesh, Similarity
+from sam3d_ros.training.batch import TrainingBatch
+from sam3d_ros.training.captures.reading import Capture, captures_in
+from sam3d_ros.training.captures.solids import SolidGrids, check_closed, solid_grids
+from sam3d_ros.training.captures.truth import PosedObjects, box_truth, mirrored
+from sam3d_ros.training.captures.variation import Variation, mirrored_view, varied
+
+RESOLUTION = 64  # voxels along a side of a box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CaptureSet:
+    """M captures, as small as the volume model sees them, and the K meshes that they show."""
+
+    view: VolumeView  # of M
+    rgb: Tensor  # (M, 3, P, P)
+    objects: PosedObjects  # of M
+    grids: SolidGrids  # of K
+    names: tuple[str, ...]  # of M
+
+    def to(self, device: torch.device | str) -> "CaptureSet":
+        """Return the set on a device."""
+        return CaptureSet(
+            view=self.view.to(device),
+            rgb=self.rgb.to(device),
+            objects=self.objects.to(device),
+            grids=self.grids.to(device),
+            names=self.names,
+        )
+
+
+def read_capture_set(path: Path) -> CaptureSet:
+    """Read all captures at or below a folder; see ``captures_in`` for what may be wrong."""
+    return capture_set(captures_in(path))
+
+
+def capture_set(captures: Iterable[Capture]) -> CaptureSet:
+    """Prepare captures, of which there is one at least; meshes are measured once each.
+
+    Raises:
+        DatasetError: A mesh is not closed.
+    """
+    meshes: dict[Path, Mesh] = {}
+    prepared: list[PreparedVolume] = []
+    poses: list[tuple[int, Similarity]] = []
+    names: list[str] = []
+    for capture in captures:
+        path = capture.mesh_path.resolve()
+        if path not in meshes:
+            check_closed(capture.mesh_object, capture.mesh_path)
+            meshes[path] = capture.mesh_object
+        prepared.append(prepare(capture.observation))
+        poses.append((list(meshes).index(path), capture.camera_from_object))
+        names.append(capture.name)
+    grids = solid_grids(list(meshes.values()))
+    return CaptureSet(
+        view=_joined([each.view for each in prepared]),
+        rgb=torch.cat([each.rgb for each in prepared]),
+        objects=_posed(poses, grids),
+        grids=grids,
+        names=tuple(names),
+    )
+
+
+class CaptureSource:
+    """Training batches of captures, each time in another variation.
+
+    Every capture comes once before any comes twice. A batch follows from its arguments and the
+    seed alone.
+    """
+
+    def __init__(self, captures: CaptureSet, variation: Variation, seed: int = 0) -> None:
+        self._captures = captures
+        self._variation = variation
+        self._seed = seed
+
+    def __len__(self) -> int:
+        """Return how many captures there are."""
+        return len(self._captures.names)
+
+    def batch(self, step: int, size: int) -> TrainingBatch:
+        """Return the samples of one step."""
+        places = range(step * size, (step + 1) * size)
+        index = self._captures_at(places)
+        device = self._captures.rgb.device
+        generator = torch.Generator(device).manual_seed(_mixed(self._seed, step))
+        flipped = torch.rand(size, generator=generator, device=device) < self._variation.mirror
+        view = mirrored_view(self._captures.view[index], flipped)
+        view = with_sure_plane(varied(view, self._variation, generator))
+        rgb = self._captures.rgb[index]
+        box = box_of(view)
+        objects = mirrored(self._captures.objects[index], flipped)
+        truth = box_truth(objects, self._captures.grids, box, RESOLUTION)
+        return TrainingBatch(
+            view=view,
+            box=box,
+            rgb=torch.where(flipped[:, None, None, None], rgb.flip(-1), rgb),
+            distance=truth.distance,
+            box_rotation_object=truth.box_rotation_object,
+            box_centre_object=truth.box_centre_object,
+            extent=truth.extent,
+            families=tuple(self._captures.names[i] for i in index.tolist()),
+            seeds=tuple(places),
+        )
+
+    def _captures_at(self, places: Sequence[int]) -> Tensor:
+        """Return which captures stand at places of an endless row of shuffled rounds."""
+        rounds = {place // len(self) for place in places}
+        order = {
+            each: torch.randperm(
+                len(self), generator=torch.Generator().manual_seed(_mixed(self._seed, each))
+            )
+            for each in rounds
+        }
+        index = [int(order[place // len(self)][place % len(self)]) for place in places]
+        return torch.tensor(index, device=self._captures.rgb.device)
+
+
+def _mixed(seed: int, step: int) -> int:
+    """Return a seed of its own for every seed and step (a step of the SplitMix64 generator)."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + step + 1) & 0xFFFFFFFFFFFFFFFF
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    return (mixed ^ (mixed >> 27)) >> 1
+
+
+def _posed(poses: Sequence[tuple[int, Similarity]], grids: SolidGrids) -> PosedObjects:
+    solid = torch.tensor([index for index, _ in poses])
+    rotation = torch.stack([torch.from_numpy(pose.rotation).float() for _, pose in poses])
+    origin_m = torch.stack([torch.from_numpy(pose.translation_m).float() for _, pose in poses])
+    middle_m = (rotation @ grids.middle_m[solid][..., None])[..., 0] + origin_m
+    return PosedObjects(
+        solid=solid,
+        rotation=rotation,
+        middle_m=middle_m,
+        mirrored=torch.zeros(len(poses), dtype=torch.bool),
+    )
+
+
+def _joined(views: Sequence[VolumeView]) -> VolumeView:
+    parts = {f.name: [getattr(view, f.name) for view in views] for f in fields(VolumeView)}
+    return VolumeView(**{name: torch.cat(tensors) for name, tensors in parts.items()})
