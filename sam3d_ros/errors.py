@@ -137,6 +137,10 @@ class CancelledError(Sam3dError, RuntimeError):
     code = ReportCode.DROPPED
 
 
+class SelectionError(Sam3dError, ValueError):
+    """What is asked for is not something that a frame can have."""
+
+
 class UnknownObjectError(Sam3dError, LookupError):
     """No object has the id that was asked for."""
 
@@ -187,3 +191,11 @@ class DependencyError(Sam3dError, ImportError):
 
 class ShapeProgramError(Sam3dError, ValueError):
     """A described shape is not in the language of shapes."""
+
+
+class TrainingError(Sam3dError, RuntimeError):
+    """Training cannot go on."""
+
+
+class CheckpointError(Sam3dError, ValueError):
+    """A checkpoint of a training run is damaged."""

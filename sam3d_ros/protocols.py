@@ -15,6 +15,7 @@
 """What a backend must be able to do; the makers live in ``completion``, ``objects``, ``body``."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from sam3d_ros.errors import CancelledError, Sam3dError
@@ -33,6 +34,34 @@ ObjectOutcome: TypeAlias = ObjectReconstruction | Sam3dError  # the error says w
 def never() -> bool:
     """Answer "was this cancelled?" for callers that do not cancel."""
     return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """How far some work is."""
+
+    stage: str
+    done: int = 0  # objects that the stage is through with
+    total: int = 0  # objects in the stage; 0 where it is not about single ones
+
+
+@runtime_checkable
+class Watcher(Protocol):
+    """Who asks for work: may call it off, as every ``Cancelled``, and hears how far it is."""
+
+    def __call__(self) -> bool:
+        """Answer whether the work is called off."""
+        ...
+
+    def hear(self, step: Step) -> None:
+        """Take in how far the work is; called in its thread."""
+        ...
+
+
+def tell(asking: Cancelled, step: Step) -> None:
+    """Say how far the work is, if who asks for it wants to hear that."""
+    if isinstance(asking, Watcher):
+        asking.hear(step)
 
 
 class ObjectBackend(Protocol):
@@ -159,6 +188,7 @@ class OneByOne:
         for number, observation in enumerate(observations):
             if cancelled():
                 raise CancelledError(f"stopped after {number} of {len(observations)} objects")
+            tell(cancelled, Step(stage="reconstruct", done=number, total=len(observations)))
             try:
                 outcomes.append(self._backend.reconstruct(observation))
             except CancelledError:

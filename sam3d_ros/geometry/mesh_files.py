@@ -30,6 +30,7 @@ from sam3d_ros.geometry.meshes import to_trimesh
 from sam3d_ros.structures import Mesh, Similarity
 
 MESH_SUFFIXES = (".glb", ".ply")
+MESH_FORMATS = ("glb", "ply", "obj", "stl")
 # x right, y up, z towards the viewer (glTF 2.0, 3.4) from x forward, y left, z up (REP-103).
 GLTF_FROM_OBJECT = Similarity(
     np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]), np.zeros(3)
@@ -75,3 +76,26 @@ def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z", *, colors: bool = Tru
     exported.vertex_attributes["_observed"] = mesh.observed.astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     exported.export(path)
+
+
+def mesh_bytes(mesh: Mesh, mesh_format: str, up_axis: str = "z") -> bytes:
+    """Return the file of one mesh in metres; ``glb`` and ``ply`` also have ``observed``.
+
+    Args:
+        mesh: In the object frame.
+        mesh_format: One of ``MESH_FORMATS``.
+        up_axis: As of ``write_mesh``; of ``glb`` alone.
+
+    Raises:
+        ConfigError: The format is another one.
+    """
+    if mesh_format not in MESH_FORMATS:
+        raise ConfigError(
+            f"the format must be one of {', '.join(MESH_FORMATS)}, got {mesh_format!r}"
+        )
+    turned = file_from_object(up_axis if mesh_format == "glb" else "z")
+    exported = to_trimesh(mesh.transformed(turned))
+    if mesh_format in ("glb", "ply"):
+        exported.vertex_attributes["_observed"] = mesh.observed.astype(np.float32)
+    content = exported.export(file_type=mesh_format)
+    return content.encode() if isinstance(content, str) else bytes(content)

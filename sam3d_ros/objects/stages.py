@@ -25,7 +25,7 @@ from torch import nn
 
 from sam3d_ros.errors import CancelledError, OutOfMemoryError, Sam3dError
 from sam3d_ros.nn.devices import finish, lent_to, within_memory
-from sam3d_ros.protocols import Cancelled
+from sam3d_ros.protocols import Cancelled, Step, tell
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -113,6 +113,7 @@ class StageRunner:
             for module in stage.modules:
                 loans.enter_context(lent_to(module, self._device))
             for start in range(0, len(works), batch_size):
+                tell(self._cancelled, Step(stage=stage.name, done=start, total=len(works)))
                 self._attempt(stage, works[start : start + batch_size])
             finish(self._device)
 

@@ -45,7 +45,7 @@ class Cancellation:
 
 
 class Worker(Generic[ItemT]):
-    """Handles one item after the other; tasks go before items.
+    """Handles one item after the other; tasks go before items, items asked for before others.
 
     Args:
         name: Of the thread.
@@ -67,8 +67,10 @@ class Worker(Generic[ItemT]):
         self._crashed = crashed
         self._changed = threading.Condition()
         self._items: deque[ItemT] = deque()
+        self._asked: deque[ItemT] = deque()
         self._tasks: deque[Task] = deque()
         self._current: Cancellation | None = None
+        self._item: ItemT | None = None  # that is being handled
         self._is_stopping = False
         self._rests_until_s = 0.0
         # A daemon, so that a backend which does not come back cannot keep the process alive.
@@ -79,7 +81,13 @@ class Worker(Generic[ItemT]):
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being done."""
         with self._changed:
-            return not (self._items or self._tasks or self._current)
+            return not (self._items or self._asked or self._tasks or self._current)
+
+    @property
+    def num_waiting(self) -> int:
+        """How many items wait."""
+        with self._changed:
+            return len(self._items) + len(self._asked)
 
     def submit(self, item: ItemT) -> list[ItemT]:
         """Let an item wait for its turn; return those that had to make room."""
@@ -91,6 +99,26 @@ class Worker(Generic[ItemT]):
                 dropped.append(self._items.popleft() if is_latest else self._items.pop())
             self._changed.notify()
         return dropped
+
+    def ask(self, item: ItemT) -> bool:
+        """Let an item that somebody waits for go next; return False where too many such wait."""
+        with self._changed:
+            is_busy = self._current is not None
+            if len(self._asked) >= self._queue.depth + (not is_busy):
+                return False
+            self._asked.append(item)
+            self._changed.notify()
+        return True
+
+    def call_off(self, item: ItemT, code: ReportCode, reason: str) -> bool:
+        """Call off an item that was asked for; return whether it waited, so that it never begins."""
+        with self._changed:
+            if item in self._asked:
+                self._asked.remove(item)
+                return True
+            if self._item is item and self._current is not None:
+                self._current.cancel(code, reason)
+        return False
 
     def run(self, task: Task) -> None:
         """Let a task run before any item that waits."""
@@ -108,7 +136,8 @@ class Worker(Generic[ItemT]):
         with self._changed:
             if self._current is not None:
                 self._current.cancel(code, reason)
-            waiting = list(self._items)
+            waiting = [*self._asked, *self._items]
+            self._asked.clear()
             self._items.clear()
         return waiting
 
@@ -129,7 +158,7 @@ class Worker(Generic[ItemT]):
             while (task := self._next()) is not None:
                 task()
                 with self._changed:
-                    self._current = None
+                    self._current = self._item = None
             is_clean = True
         finally:
             if not is_clean:
@@ -138,14 +167,15 @@ class Worker(Generic[ItemT]):
     def _next(self) -> Task | None:
         """Wait for what is to be done; None is the end."""
         with self._changed:
-            while not (self._tasks or self._is_stopping or self._is_due()):
+            while not (self._tasks or self._is_stopping or self._asked or self._is_due()):
                 self._changed.wait(self._rest_s() if self._items else None)
             if self._tasks:
                 return self._tasks.popleft()
             if self._is_stopping:
                 return None
-            item, cancellation = self._items.popleft(), Cancellation()
-            self._current = cancellation
+            queue = self._asked or self._items
+            item, cancellation = queue.popleft(), Cancellation()
+            self._item, self._current = item, cancellation
         return lambda: self._handle(item, cancellation)
 
     def _is_due(self) -> bool:

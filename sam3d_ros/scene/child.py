@@ -25,6 +25,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -33,7 +34,7 @@ from typing import Any, TypeAlias
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
-from sam3d_ros.protocols import Cancelled, never
+from sam3d_ros.protocols import Cancelled, Step, never, tell
 from sam3d_ros.scene.process_logs import logs_from, logs_to
 from sam3d_ros.scene.transfer import Inbox, Outbox, receive, send
 
@@ -102,7 +103,7 @@ class ChildProcess:
     def ask(
         self, question: object, lasting: Sequence[object] = (), cancelled: Cancelled = never
     ) -> Any:
-        """Return what the process answers.
+        """Return what the process answers, once it has said how far it is as often as it likes.
 
         Args:
             question: What is sent.
@@ -125,10 +126,8 @@ class ChildProcess:
         cancel.clear()
         try:
             self._outbox.send(pipe, question, lasting)
-            while not pipe.poll(POLL_S):
-                if cancelled():
-                    cancel.set()
-            answer = receive(pipe)
+            while isinstance(answer := _heard(pipe, cancel, cancelled), Step):
+                tell(cancelled, answer)
         except (EOFError, OSError) as error:
             raise self._why_it_ended() from error
         if isinstance(answer, Sam3dError):
@@ -174,6 +173,31 @@ class ChildProcess:
         )
 
 
+class _Asking:
+    """Who asked, as the process sees it; hears how far it is through the pipe."""
+
+    def __init__(self, pipe: Connection, cancel: Event) -> None:
+        self._pipe = pipe
+        self._cancel = cancel
+
+    def __call__(self) -> bool:
+        """Answer whether the question was called off."""
+        return self._cancel.is_set()
+
+    def hear(self, step: Step) -> None:
+        """Pass it on; where the other end is gone, the answer will find that out."""
+        with suppress(OSError):
+            send(self._pipe, step)
+
+
+def _heard(pipe: Connection, cancel: Event, cancelled: Cancelled) -> Any:
+    """Wait for what the process says next, and pass a cancellation on meanwhile."""
+    while not pipe.poll(POLL_S):
+        if cancelled():
+            cancel.set()
+    return receive(pipe)
+
+
 def _serve(
     pipe: Connection, logs: Connection, cancel: Event, role: Role, config: SceneConfig
 ) -> None:
@@ -190,7 +214,7 @@ def _serve(
 
 
 def _answer_all(pipe: Connection, cancel: Event, answering: Answering) -> None:
-    inbox = Inbox()
+    inbox, asking = Inbox(), _Asking(pipe, cancel)
     while True:
         try:
             question = inbox.receive(pipe)
@@ -198,7 +222,7 @@ def _answer_all(pipe: Connection, cancel: Event, answering: Answering) -> None:
             return
         answer: object
         try:
-            answer = answering(question, cancel.is_set)
+            answer = answering(question, asking)
         except Sam3dError as error:
             answer = error
         try:

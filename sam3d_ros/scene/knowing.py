@@ -79,6 +79,11 @@ class Finding:
     view: RememberedView | None = None  # worth keeping; of the known mesh
 
     @property
+    def instance_id(self) -> int:
+        """Which mask that is."""
+        return self.observation.instance.instance_id
+
+    @property
     def is_misfit(self) -> bool:
         """Whether the known mesh, which earlier views may improve, does not fit this one at all."""
         if self.registration is None or not self.observation.earlier:

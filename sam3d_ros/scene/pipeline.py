@@ -21,7 +21,7 @@ from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.following import Follower
-from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor
+from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor, RememberedView
 from sam3d_ros.scene.registry import Registry
 from sam3d_ros.scene.tracks import Detection
 from sam3d_ros.structures import DepthFrame, Frame, SceneSnapshot
@@ -86,12 +86,28 @@ class ScenePipeline:
             removed=change.removed,
         )
 
+    def snapshot(self, frame_id: str = "") -> SceneSnapshot:
+        """Return all objects as they are known now."""
+        return self.advance(0, frame_id)
+
+    def views(self, track_id: int) -> tuple[RememberedView, ...]:
+        """Return the views of an object that are remembered; none of one that is not known."""
+        with self._lock:
+            return self._registry.views(track_id)
+
+    def remove(self, track_id: int) -> bool:
+        """Forget an object; return whether it was known."""
+        with self._lock:
+            return self._registry.remove(track_id)
+
     def lock(self, track_id: int, locked: bool) -> bool:
         """Keep the mesh of an object as it is, or no longer; return whether it is known."""
         with self._lock:
             return self._registry.lock(track_id, locked)
 
-    def process(self, frame: Frame, cancelled: Cancelled = never) -> SceneSnapshot:
+    def process(
+        self, frame: Frame, cancelled: Cancelled = never, *, anew: bool = False
+    ) -> SceneSnapshot:
         """Reconstruct or measure what every mask shows and return all objects known then.
 
         Known objects keep their mesh where it explains what is seen and the view adds little; see
@@ -101,16 +117,26 @@ class ScenePipeline:
         that of the latest of them, in poses and in ``stamp_ns``: what was once published never
         goes back.
 
+        Args:
+            frame: With the masks.
+            cancelled: Whether the answer is still wanted.
+            anew: Make meshes also of what is known, and fits; which object is which is found out
+                afterwards, and a mesh that is locked or better stays.
+
         Raises:
-            CancelledError: When ``cancelled`` answered true; nothing has changed then.
+            CancelledError: When ``cancelled`` answered true, or all was forgotten meanwhile;
+                nothing has changed then.
             Sam3dError: When nothing of the frame can be used.
         """
         if not frame.masks:
             return self.advance(frame.stamp_ns, frame.frame_id)
         with self._lock:
             known = self._registry.known(frame) if self.config.tracking.enabled else []
-        result = self._reconstructor.reconstruct(frame, cancelled, known)
+            num_resets = self._num_resets
+        result = self._reconstructor.reconstruct(frame, cancelled, [] if anew else known)
         with self._lock:
+            if num_resets != self._num_resets:
+                raise CancelledError("all objects were forgotten while the frame was looked at")
             detections = _detections(frame, result)
             change = self._registry.update(frame, detections, result.measured, result.standing)
             stamp_ns, objects = self._registry.stamp_ns, self._registry.objects

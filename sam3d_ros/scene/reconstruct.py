@@ -21,7 +21,7 @@ from functools import partial
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError
-from sam3d_ros.protocols import Cancelled, ObjectBackend, PointEstimator, never
+from sam3d_ros.protocols import Cancelled, ObjectBackend, PointEstimator, Step, never, tell
 from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.scene.estimated import Estimate
 from sam3d_ros.scene.finishing import add_known, add_made
@@ -67,16 +67,20 @@ class FrameReconstructor:
     def reconstruct(
         self, frame: Frame, cancelled: Cancelled = never, known: Sequence[KnownObject] = ()
     ) -> ReconstructedFrame:
-        """Reconstruct or measure every mask; one that fails stops none of the others."""
+        """Reconstruct or measure every mask that is asked for; one that fails stops no other."""
+        tell(cancelled, Step(stage="observe"))
         started = time.perf_counter()
         observed = observe(frame, self._config, self._estimate(cancelled))
         result = ReconstructedFrame(
             failures=list(observed.failures), support=observed.support, backend=self._in_use
         )
         result.stage_s["observe"] = time.perf_counter() - started
+        result.failures = [each for each in result.failures if frame.wants(each.instance_id)]
+        tell(cancelled, Step(stage="measure"))
         started = time.perf_counter()
         comparison = self._known.compare(frame, observed.observations, known)
-        findings, result.standing = comparison.findings, comparison.standing
+        result.standing = comparison.standing
+        findings = [each for each in comparison.findings if frame.wants(each.instance_id)]
         if known:
             result.stage_s["measure"] = time.perf_counter() - started
         self._make([each for each in findings if each.wants_mesh], frame, cancelled, result)
@@ -121,6 +125,7 @@ class FrameReconstructor:
         for number, (finding, outcome) in enumerate(zip(findings, outcomes, strict=True)):
             if cancelled():
                 raise CancelledError(f"finished {number} of {len(outcomes)} objects")
+            tell(cancelled, Step(stage="fit", done=number, total=len(outcomes)))
             if note := add_made(finding, outcome, frame, self._config, result):
                 refused.append((finding, note))
         return refused

@@ -26,7 +26,7 @@ from sam3d_ros.scene.compose import size_m
 from sam3d_ros.scene.following import Expected, Followed, FollowStatus
 from sam3d_ros.scene.identity import are_same, description_of, description_of_new, recognised
 from sam3d_ros.scene.motion import HISTORY_S
-from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance
+from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
 from sam3d_ros.scene.tracks import Detection, Moment, Track, box_middle
 from sam3d_ros.structures import NS_PER_S, DepthFrame, Frame, SceneObject
 
@@ -84,6 +84,14 @@ class Registry:
             return False
         self._tracks[track_id].lock(locked)
         return True
+
+    def views(self, track_id: int) -> tuple[RememberedView, ...]:
+        """Return the views of an object that are remembered; none of one that is not known."""
+        return self._tracks[track_id].views if track_id in self._tracks else ()
+
+    def remove(self, track_id: int) -> bool:
+        """Forget an object; return whether it was known."""
+        return self._tracks.pop(track_id, None) is not None
 
     def known(self, frame: Frame) -> list[KnownObject]:
         """Return what a reconstructor must know before a frame."""

@@ -128,12 +128,19 @@ class Frame:
     fixed_frame_id: str = ""
     up_camera: Floats | None = None  # (3,) unit vector against gravity, where it is known
     uncalibrated: bool = False  # intrinsics are a guess
+    # Instance ids of the masks whose objects are asked for, empty for all; the others still tell
+    # what is no part of these.
+    chosen: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         size = f"{self.camera.height} {self.camera.width}"
         check_shape(self.rgb, f"{size} 3", "rgb")
         for mask in self.masks:
             check_shape(mask.mask, size, f"mask {mask.instance_id}")
+
+    def wants(self, instance_id: int) -> bool:
+        """Tell whether the object of a mask is asked for."""
+        return not self.chosen or instance_id in self.chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
