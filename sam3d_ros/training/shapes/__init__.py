@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Procedural objects: programs of signed distances in families, sampled by seed, and their grids."""
+"""Procedural objects: programs of signed distances, families of them by seed, and their grids."""
 
 from sam3d_ros.training.shapes.families import HELD_OUT_FAMILIES, TRAINING_FAMILIES
 from sam3d_ros.training.shapes.grids import ShapeGrids, gridded

@@ -106,6 +106,27 @@ class Wall(Solid):
 
 
 @dataclass(frozen=True, slots=True)
+class Grown(Solid):
+    """A solid whose surface lies ``margin`` further out, or further in where that is negative."""
+
+    solid: Solid
+    margin: float
+
+    def distance(self, at: Points) -> Tensor:
+        """Return the distance less the margin."""
+        return self.solid.distance(at) - self.margin
+
+    def reach(self) -> tuple[Vector, Vector]:
+        """Return the box grown by the margin."""
+        low, high = self.solid.reach()
+        far = self.margin
+        return (
+            (low[0] - far, low[1] - far, low[2] - far),
+            (high[0] + far, high[1] + far, high[2] + far),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Moved(Solid):
     """A solid turned by ``turn`` (axis times angle) about the origin, then shifted."""
 

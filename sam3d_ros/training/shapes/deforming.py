@@ -120,7 +120,7 @@ class Bent(Solid):
 
 @dataclass(frozen=True, slots=True)
 class Embossed(Solid):
-    """A solid whose surface is raised by ``height`` times a pattern, and sunk where it is negative."""
+    """A solid whose surface is raised by ``height`` times a pattern; sunk where that is < 0."""
 
     solid: Solid
     pattern: Pattern

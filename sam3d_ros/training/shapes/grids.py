@@ -42,7 +42,7 @@ CHUNK_CPU, CHUNK_GPU = 1, 16  # shapes at once: what stays in a cache, what fill
 class ShapeGrids:
     """B shapes, each scaled to a largest extent of 1, in a cube of ``SIDE`` around its bounds.
 
-    Samples stand in the middles of voxels: sample i of an axis is at ``SIDE * ((i + 0.5) / N - 0.5)``.
+    Samples stand in the middles of voxels: the i-th is at ``SIDE * ((i + 0.5) / N - 0.5)``.
     For ``grid_sample`` (align_corners=False) a point (x, y, z) is (z, y, x) * 2 / SIDE.
     """
 

@@ -14,8 +14,8 @@
 
 """Programs as text: a description that a person can read, and the way back.
 
-A node is ``{"is": "Box", "half": [0.03, 0.02, 0.05], "radius": 0.002}``: its kind and its fields, as
-JSON. Numbers carry 6 significant digits; a program that was parsed is described by the same text.
+A node is ``{"is": "Box", "half": [0.03, 0.02, 0.05], "radius": 0.002}``: its kind and its fields,
+as JSON. Numbers carry 6 significant digits; parsing and describing again gives the same text.
 """
 
 import json

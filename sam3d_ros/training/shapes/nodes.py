@@ -14,9 +14,9 @@
 
 """What the language of shapes is made of: the kinds of nodes, and what each must answer.
 
-A program is a tree of frozen dataclasses that hold numbers (metres, radians) and other nodes. Points
-are three tensors that broadcast against each other, so that the axes of a grid stay small until a
-node mixes them. The formulas of distances follow I. Quilez, https://iquilezles.org/articles/.
+A program is a tree of frozen dataclasses that hold numbers (metres, radians) and other nodes.
+Points are three tensors that broadcast against each other, so that the axes of a grid stay small
+until a node mixes them. The formulas of distances follow I. Quilez, https://iquilezles.org/articles/.
 """
 
 from abc import ABC, abstractmethod

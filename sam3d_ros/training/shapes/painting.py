@@ -41,7 +41,7 @@ class Waves(Pattern):
 
 @dataclass(frozen=True, slots=True)
 class Spots(Pattern):
-    """Spots on a cubic lattice, ``period`` apart; ``turn`` radians about (1, 1, 1) hides the lattice."""
+    """Spots about ``period`` apart, on a lattice askew to the axes."""
 
     period: float
 
@@ -79,7 +79,7 @@ class Plain(Paint):
 
 @dataclass(frozen=True, slots=True)
 class Mixed(Paint):
-    """One paint where a pattern is high, another where it is low; ``contrast`` sharpens the seam."""
+    """A paint where a pattern is high, one where it is low; ``contrast`` sharpens the seam."""
 
     pattern: Pattern
     high: Paint

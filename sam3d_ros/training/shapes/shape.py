@@ -21,7 +21,7 @@ from torch import Tensor
 
 from sam3d_ros.errors import ShapeProgramError
 from sam3d_ros.training.shapes.drawing import Draw
-from sam3d_ros.training.shapes.families import HELD_OUT_BUILDERS, TRAINING_BUILDERS
+from sam3d_ros.training.shapes.families import BUILDERS
 from sam3d_ros.training.shapes.language import Program, described, parsed
 from sam3d_ros.training.shapes.nodes import Points, Solid, Vector
 
@@ -56,10 +56,9 @@ def shape_of(family: str, seed: int) -> Shape:
     Raises:
         ShapeProgramError: For a family that does not exist.
     """
-    builders = TRAINING_BUILDERS | HELD_OUT_BUILDERS
-    if family not in builders:
-        raise ShapeProgramError(f"family must be one of {', '.join(builders)}, got {family!r}")
-    program = builders[family](Draw(family, seed))
+    if family not in BUILDERS:
+        raise ShapeProgramError(f"family must be one of {', '.join(BUILDERS)}, got {family!r}")
+    program = BUILDERS[family](Draw(family, seed))
     program = parsed(described(program))  # the text is the whole truth
     return Shape(program=program, family=family, seed=seed, bounds_m=measured(program.solid))
 
