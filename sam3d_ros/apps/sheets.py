@@ -44,7 +44,6 @@ MARGIN_PX = 20
 TITLE_PX, HEADING_PX, TEXT_PX = 19.0, 13.0, 11.5
 CROP_MARGIN = 0.18  # of the mask's size, around it
 MASK_OPACITY = 0.55
-COMPARED_VIEWS = VIEWS[:2]
 NUMBER_PARTS = 26  # of the image's height is the height of an object's number in the overview
 LEGEND = "hatched: never seen by the camera, closed by a hypothesis"
 RULE: Color = (205, 209, 216)
@@ -55,9 +54,11 @@ class Compared:
     """One object as several backends made it, beside the truth."""
 
     pictured: Pictured  # with its mask; the mesh is not used
+    rgb: Bytes  # (H, W, 3) of the mask
     truth_camera: Mesh | None
     meshes_camera: Mapping[str, Mesh]  # by backend
     captions: Mapping[str, str]  # by backend: numbers, or why there is no mesh
+    up_camera: Floats | None = None  # (3,), upwards, for the view from above
 
 
 def contact_sheet(
@@ -97,33 +98,34 @@ def contact_sheet(
     return _page(parts)
 
 
-def comparison_sheet(
-    rgb: Bytes, compared: Sequence[Compared], title: str, up_camera: Floats | None = None
-) -> Bytes:
+def comparison_sheet(compared: Sequence[Compared], title: str) -> Bytes:
     """Show each object's crop, its truth and what each backend made of it, at one scale a row."""
     backends = list(dict.fromkeys(name for item in compared for name in item.captions))
-    columns = 1 + len(COMPARED_VIEWS) * (1 + len(backends))
+    columns = 1 + len(VIEWS) * (1 + len(backends))
     width = columns * CELL_PX + (columns - 1) * GAP_PX
     parts = [_line(title, width, TITLE_PX)]
-    masks = draw_masks(rgb, [item.pictured for item in compared])
     for item in compared:
         parts.append(_object_title(item.pictured, width))
-        meshes = {"truth": item.truth_camera, **{n: item.meshes_camera.get(n) for n in backends}}
-        known = [mesh for mesh in meshes.values() if mesh is not None]
-        points = viewpoints(known, up_camera) if known else {}
-        cells = [_captioned(_crop(masks, item.pictured.mask), "input and mask")]
-        for name, mesh in meshes.items():
-            caption = f"{name}  {item.captions.get(name, '')}"
-            if mesh is None:
-                cells.append(_captioned(_empty("not known", COMPARED_VIEWS), caption))
-                continue
-            views = [
-                shaded(mesh, points[view], CELL_PX, plain=name == "truth")
-                for view in COMPARED_VIEWS
-            ]
-            cells.append(_captioned(beside(views, GAP_PX), caption))
-        parts.append(beside(cells, GAP_PX))
+        parts.append(_compared_row(item, backends))
     return _page(parts)
+
+
+def _compared_row(item: Compared, backends: Sequence[str]) -> Bytes:
+    """Put input, truth and results side by side, each from all views."""
+    meshes = {"truth": item.truth_camera, **{n: item.meshes_camera.get(n) for n in backends}}
+    known = [mesh for mesh in meshes.values() if mesh is not None]
+    points = viewpoints(known, item.up_camera) if known else {}
+    crop = _crop(draw_masks(item.rgb, [item.pictured]), item.pictured.mask)
+    cells = [_captioned(crop, "input and mask")]
+    for name, mesh in meshes.items():
+        caption = f"{name}  {item.captions.get(name, '')}"
+        if mesh is None:
+            cells.append(_captioned(_empty("not known", VIEWS), caption))
+            continue
+        plain = name == "truth"
+        views = [shaded(mesh, points[view], CELL_PX, plain=plain) for view in VIEWS]
+        cells.append(_captioned(beside(views, GAP_PX), caption))
+    return beside(cells, GAP_PX)
 
 
 def draw_masks(rgb: Bytes, pictured: Sequence[Pictured]) -> Bytes:

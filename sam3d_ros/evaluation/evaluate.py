@@ -20,14 +20,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import ConfigError, Sam3dError
-from sam3d_ros.evaluation.baselines import SURFACES, OpenThreeDBaseline
+from sam3d_ros.errors import Sam3dError
 from sam3d_ros.evaluation.datasets import Scene, TruthObject
-from sam3d_ros.evaluation.metrics import compare_shapes, compare_to_view
+from sam3d_ros.evaluation.metrics import compare_shapes, compare_to_view, solidity
 from sam3d_ros.evaluation.report import Row
-from sam3d_ros.protocols import ObjectBackend, OneByOne
-from sam3d_ros.scene.backends import make_object_backend
-from sam3d_ros.scene.choosing import agreeing
+from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.structures import (
     InstanceMask,
@@ -36,9 +33,6 @@ from sam3d_ros.structures import (
     Observation,
     SupportPlane,
 )
-
-MODEL_BACKENDS = ("lift", "sam3d")
-ALL_BACKENDS = (*MODEL_BACKENDS, *SURFACES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,20 +44,6 @@ class EvaluatedObject:
     reconstructions: dict[str, ObjectReconstruction]  # baked, by backend; without the failed ones
     rows: tuple[Row, ...]
     support: SupportPlane | None = None
-
-
-def make_backend(name: str, config: SceneConfig) -> ObjectBackend:
-    """Build a backend or baseline by its name.
-
-    Raises:
-        ConfigError: When there is none of that name.
-    """
-    if name in SURFACES:
-        return OneByOne(OpenThreeDBaseline(name))
-    if name in MODEL_BACKENDS:
-        named = replace(config, objects=replace(config.objects, backend=name))
-        return agreeing(make_object_backend(named), config.refine)
-    raise ConfigError(f"backend must be one of {', '.join(ALL_BACKENDS)}, got {name!r}")
 
 
 def scene_names(folders: Sequence[Path]) -> list[str]:
@@ -96,7 +76,7 @@ def evaluate_scene(
             why = refusals.get(instance.instance_id, "not observed")
             evaluated.append(_refused(scene.name, instance, known, backends, why))
         else:
-            evaluated.append(_evaluated(scene.name, observation, known, backends))
+            evaluated.append(evaluate_object(scene.name, observation, known, backends))
     return evaluated
 
 
@@ -114,12 +94,13 @@ def _refused(
     return EvaluatedObject(instance=instance, truth=truth, reconstructions={}, rows=rows)
 
 
-def _evaluated(
+def evaluate_object(
     scene_name: str,
     observation: Observation,
     truth: TruthObject | None,
     backends: Sequence[ObjectBackend],
 ) -> EvaluatedObject:
+    """Let every backend reconstruct one object; failures become rows, too."""
     rows, reconstructions = [], {}
     truth_camera = truth.mesh_camera if truth is not None else None
     for backend in backends:
@@ -150,4 +131,5 @@ def measure(
     metrics: dict[str, float] = asdict(compare_to_view(mesh_camera, observation))
     if truth_camera is not None:
         metrics |= asdict(compare_shapes(mesh_camera, truth_camera))
+        metrics["solidity"] = solidity(truth_camera)
     return metrics

@@ -25,13 +25,18 @@ METRICS = (
     "chamfer_mm",
     "f1_5mm",
     "f1_10mm",
+    "f1_001",
+    "f1_002",
+    "f1_005",
     "box_iou",
     "scale_ratio",
     "centre_error_mm",
     "depth_residual_mm",
     "silhouette_iou",
+    "solidity",
     "seconds",
 )
+HOLLOW = 0.45  # of its convex hull that an object fills at most: shells and what is thin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,11 @@ def values_of(rows: Iterable[Row], backend: str, metric: str) -> list[float]:
     """Return the finite values of a metric of one backend."""
     values = (row.metrics.get(metric, np.nan) for row in rows if row.backend == backend)
     return [float(value) for value in values if np.isfinite(value)]
+
+
+def hollow(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows of objects that fill little of their hull, as far as that is known."""
+    return [row for row in rows if row.metrics.get("solidity", np.inf) <= HOLLOW]
 
 
 def failures(rows: Sequence[Row]) -> dict[str, int]:

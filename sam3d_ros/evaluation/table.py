@@ -14,7 +14,7 @@
 
 """The report as text: one line per object and backend, then the medians."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ import numpy as np
 from sam3d_ros.evaluation.report import Row, backends_of, failures, values_of
 
 UNKNOWN = "-"
+GROUP_METRICS = ("viou", "f1_005", "f1_10mm", "scale_ratio", "centre_error_mm", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ COLUMNS = (
     Column("vIoU", "viou", 3),
     Column("F1@5mm", "f1_5mm", 3),
     Column("F1@10mm", "f1_10mm", 3),
+    Column("F1@.05", "f1_005", 3),
     Column("CD mm", "chamfer_mm", 1),
     Column("box IoU", "box_iou", 3),
     Column("scale err %", "scale_ratio", 1, scale_error_percent),
@@ -74,6 +76,20 @@ def medians_table(rows: Sequence[Row]) -> str:
         counts = [str(total), str(with_truth), str(failed[backend])]
         lines.append([backend, *(_median(rows, backend, column) for column in COLUMNS), *counts])
     return aligned(header, lines, num_left=1)
+
+
+def groups_table(groups: Mapping[str, Sequence[Row]]) -> str:
+    """Return one line per group of objects and backend: medians that compare across sizes."""
+    shown = [column for column in COLUMNS if column.metric in GROUP_METRICS]
+    header = ["median", "backend", *(column.title for column in shown), "objects", "failed"]
+    lines = []
+    for name, rows in groups.items():
+        failed = failures(rows)
+        for backend in backends_of(rows):
+            cells = [_median(rows, backend, column) for column in shown]
+            total = sum(1 for row in rows if row.backend == backend)
+            lines.append([name, backend, *cells, str(total), str(failed[backend])])
+    return aligned(header, lines, num_left=2)
 
 
 def failures_text(rows: Sequence[Row]) -> str:

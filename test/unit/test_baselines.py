@@ -19,11 +19,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.evaluation.baselines import SURFACES, OpenThreeDBaseline
+from sam3d_ros.evaluation.carving import CarvedHullBaseline
 from sam3d_ros.evaluation.solids import is_inside
 from sam3d_ros.geometry.meshes import bounds, is_watertight
-from sam3d_ros.structures import Camera, Floats, InstanceMask, Observation
+from sam3d_ros.structures import Camera, Floats, InstanceMask, ObjectReconstruction, Observation
 
 SIZE_PX = 80
 
@@ -76,6 +78,29 @@ def test_a_baseline_stands_where_its_points_are(
     np.testing.assert_allclose(bounds(made.mesh_object).mean(axis=0), 0.0, atol=1e-6)
     assert made.provenance.backend == name
     assert made.mesh_object.colors.min() == made.mesh_object.colors.max() == 128
+
+
+def test_the_carved_hull_is_the_hull_without_what_was_seen_to_be_free(
+    observation_of: Callable[[Floats], Observation],
+) -> None:
+    depth_m = ball_depth_m()
+    depth_m[36:44, 36:44] = 0.81  # a hole down to the rim, seen to be empty
+    observation = observation_of(depth_m)
+
+    hull = OpenThreeDBaseline("hull").reconstruct(observation)
+    carved = CarvedHullBaseline(LiftConfig()).reconstruct(observation)
+
+    in_the_hole = np.array([[0.0, 0.0, 0.78]])
+    beside_it = np.array([[0.04, 0.0, 0.78]])
+    assert carved.provenance.backend == "carved"
+    assert is_watertight(carved.mesh_object)
+    assert inside_camera(hull, in_the_hole)
+    assert not inside_camera(carved, in_the_hole)
+    assert inside_camera(carved, beside_it)
+
+
+def inside_camera(made: ObjectReconstruction, point_camera: Floats) -> bool:
+    return bool(is_inside(made.mesh_object, made.camera_from_object.inverse().apply(point_camera)))
 
 
 def test_the_hull_is_closed_and_encloses_every_point(

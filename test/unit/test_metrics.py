@@ -99,6 +99,33 @@ def test_concentric_balls_are_apart_by_the_difference_of_their_radii() -> None:
     assert metrics.volume_iou(ball(0.107), ball(0.100)) == pytest.approx(1 / 1.07**3, abs=0.01)
 
 
+def test_relative_f1_is_that_of_meshes_scaled_until_the_true_one_fills_minus_one_to_one() -> (
+    None
+):
+    near = metrics.compare_shapes(ball(0.104), ball(0.100))
+    large = metrics.compare_shapes(ball(1.04), ball(1.00))  # 0.04 apart where the radius is 1
+
+    assert (near.f1_001, near.f1_002, near.f1_005) == (0.0, 0.0, 1.0)
+    assert (large.f1_001, large.f1_002, large.f1_005) == (0.0, 0.0, 1.0)
+    assert (near.f1_5mm, large.f1_5mm) == (1.0, 0.0)
+
+
+def test_what_is_convex_fills_its_hull_and_a_shell_does_not() -> None:
+    outer, inner = ball(0.1), ball(0.09)
+    inside_out = inner.triangles[:, ::-1] + len(outer.vertices)
+    shell = replace(
+        outer,
+        vertices=np.concatenate((outer.vertices, inner.vertices)),
+        triangles=np.concatenate((outer.triangles, inside_out)),
+        colors=np.concatenate((outer.colors, inner.colors)),
+        observed=np.concatenate((outer.observed, inner.observed)),
+    )
+
+    assert metrics.solidity(outer) == pytest.approx(1.0, abs=1e-3)
+    assert metrics.solidity(shell) == pytest.approx(1 - 0.9**3, abs=1e-3)
+    assert np.isnan(metrics.solidity(without_triangles_above(outer, 0.0)))
+
+
 def test_half_of_a_surface_has_full_precision_and_half_recall() -> None:
     to_truth_m, to_predicted_m = np.zeros(100), np.repeat((0.0, 1.0), 50)
 

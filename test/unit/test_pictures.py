@@ -131,13 +131,14 @@ def test_a_comparison_shows_backends_that_failed_and_objects_without_truth(
     assert box.mesh_camera is not None
     known = Compared(
         pictured=box,
+        rgb=rgb,
         truth_camera=box.mesh_camera,
         meshes_camera={"hull": box.mesh_camera},
         captions={"hull": "vIoU 1.00", "lift": "no surface"},
     )
     unknown = replace(known, truth_camera=None, meshes_camera={})
 
-    sheet = comparison_sheet(rgb, [known, unknown], "two")
+    sheet = comparison_sheet([known, unknown], "two")
 
     assert sheet.dtype == np.uint8
 

@@ -20,23 +20,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sam3d_ros.completion.hypotheses import Hypothesis, hull_of
-from sam3d_ros.completion.pose import object_from_work
 from sam3d_ros.completion.prism import best_prism
 from sam3d_ros.completion.reflection import best_half_turn, best_mirror, reflected
-from sam3d_ros.completion.remainder import remainders_of
 from sam3d_ros.completion.revolution import best_lying, best_standing, revolved
-from sam3d_ros.completion.surface import dressed
 from sam3d_ros.completion.symmetry import Judge, judge_of
-from sam3d_ros.completion.views import Views, views_of
-from sam3d_ros.completion.volume import Carving, filled, surface
+from sam3d_ros.completion.views import views_of
 from sam3d_ros.completion.workspace import workspaces_of
 from sam3d_ros.errors import Sam3dError
+from sam3d_ros.evaluation.carving import closed_by
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import (
     Floats,
     ObjectReconstruction,
     Observation,
-    Provenance,
     Similarity,
 )
 
@@ -72,7 +68,7 @@ def closed(observation: Observation) -> list[ObjectReconstruction]:
     found = []
     for family in _families(judge):
         try:
-            found.append(_closed_by(family(judge), judge, views))
+            found.append(closed_by(family(judge), judge.workspace, views, GRID))
         except Sam3dError:
             continue
     return found
@@ -114,21 +110,6 @@ def _families(judge: Judge) -> Sequence[Family]:
         lambda judge: best_prism(judge)[0],
     ]
     return upright + level if judge.workspace.has_support else upright
-
-
-def _closed_by(hypothesis: Hypothesis, judge: Judge, views: Views) -> ObjectReconstruction:
-    workspace = judge.workspace
-    remainders = remainders_of(hypothesis, workspace)
-    carving = Carving(hypothesis=hypothesis, remainders=remainders, workspace=workspace)
-    vertices, triangles = surface(filled(carving, GRID))
-    mesh, quality = dressed(vertices, triangles, hypothesis, workspace, views)
-    mesh, work_from_object = object_from_work(mesh)
-    return ObjectReconstruction(
-        mesh_object=mesh,
-        camera_from_object=workspace.camera_from_work @ work_from_object,
-        quality=quality,
-        provenance=Provenance(backend="lift", hypothesis=hypothesis.name),
-    )
 
 
 def _moved(made: ObjectReconstruction, error: Similarity) -> ObjectReconstruction:
