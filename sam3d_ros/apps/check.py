@@ -21,6 +21,9 @@ from importlib import metadata, util
 from pathlib import Path
 
 from sam3d_ros.apps.processes import PROFILE_VARIABLES
+from sam3d_ros.errors import WeightsMissingError
+from sam3d_ros.objects.files import NANO_FILE, nano_folder
+from sam3d_ros.objects.provenance import why_not_trusted
 
 REQUIRED = ("numpy", "scipy", "open3d", "trimesh", "cv2", "skimage", "rosbags", "tqdm")
 ROS_REQUIRED = ("rclpy", "sensor_msgs", "visualization_msgs", "tf2_msgs", "sam3d_ros.msg")
@@ -69,6 +72,7 @@ def _check_modules() -> int:
     print("\nmodels (sam3d check --weights DIR)")
     for name, consequence in MODELS.items():
         _report(name, consequence)
+    print(f"  {'nano':20} {nano_state()}")
     print("\nROS (sam3d_node, sam3d replay, sam3d demo)")
     ros = all([_report(name, "missing: the node does not run") for name in ROS_REQUIRED])
     for name, consequence in OPTIONAL.items():
@@ -84,6 +88,18 @@ def _report(name: str, otherwise: str) -> bool:
     found = is_installed(name)
     print(f"  {name:20} {_version(name) if found else otherwise}")
     return found
+
+
+def nano_state() -> str:
+    """Say whether weights of nano come with this installation, and whether auto takes them."""
+    try:
+        folder = nano_folder("")
+    except WeightsMissingError:
+        return "no weights come with this installation; sam3d train makes some"
+    size_mb = (folder / NANO_FILE).stat().st_size / 1e6
+    reason = why_not_trusted(folder)
+    taken = f"auto does not take it: {reason}" if reason else "auto takes it beside lift"
+    return f"weights of {size_mb:.1f} MB, {taken}"
 
 
 def is_installed(name: str) -> bool:

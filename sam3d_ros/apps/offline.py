@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("input", type=Path, help="scene folder, folder of scenes, or rosbag2")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--backend", help="what reconstructs objects (auto, sam3d, lift)")
+    parser.add_argument("--backend", help="what reconstructs objects (auto, sam3d, nano, lift)")
     parser.add_argument("--weights", metavar="DIR", help="weights of SAM 3D Objects")
     parser.add_argument(
         "--splats", action="store_const", const=True, help="write splats, too (backend sam3d)"

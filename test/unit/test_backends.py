@@ -18,12 +18,15 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from configparser import ConfigParser
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from three_boxes import made, three_boxes
 
+from sam3d_ros.apps.check import nano_state
 from sam3d_ros.config import GaussiansConfig, ObjectsConfig, SceneConfig, WeightsConfig
 from sam3d_ros.errors import ConfigError, WeightsError, WeightsMissingError
 from sam3d_ros.objects import files
@@ -197,6 +200,22 @@ def test_weights_of_nano_that_are_named_and_not_there_are_a_warning(
 def test_nano_without_weights_says_how_to_get_some(shipped: Path) -> None:
     with pytest.raises(WeightsMissingError, match=f"{shipped}, which has no .* sam3d train"):
         make_object_backend(config_of("nano", ""))
+
+
+def test_check_says_whether_auto_takes_the_weights_that_are_there(shipped: Path) -> None:
+    assert nano_state().startswith("no weights come with this installation")
+    ship(shipped, medians(0.71, 0.91), medians(0.72, 0.92))
+    assert nano_state() == "weights of 0.0 MB, auto takes it beside lift"
+    ship(shipped, medians(0.69, 0.91), medians(0.72, 0.92))
+    assert "auto does not take it: nano is no better than lift in viou" in nano_state()
+
+
+def test_the_weights_of_nano_are_data_of_the_package() -> None:
+    setup = ConfigParser()
+    setup.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    patterns = setup["options.package_data"]["sam3d_ros"].split()
+    for name in (files.NANO_FILE, files.PROVENANCE_FILE, files.ARCHITECTURE_FILE):
+        assert any(fnmatch(f"weights/nano/{name}", pattern) for pattern in patterns)
 
 
 def test_frames_say_what_made_their_meshes_and_why_nothing_better_did() -> None:
