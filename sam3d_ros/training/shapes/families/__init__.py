@@ -14,8 +14,7 @@
 
 """The families: what each makes of a seed, and how often it is drawn."""
 
-from collections.abc import Callable
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 
 from sam3d_ros.training.shapes.drawing import Draw
 from sam3d_ros.training.shapes.families import abstract, boxes, grown, tools, turned, vessels
@@ -23,8 +22,7 @@ from sam3d_ros.training.shapes.language import Program
 
 Builder = Callable[[Draw], Program]
 
-BUILDERS = MappingProxyType[str, Builder](
-    {
+BUILDERS: Mapping[str, Builder] = {
         "can": turned.can,
         "bottle": turned.bottle,
         "bowl": turned.bowl,
@@ -51,12 +49,10 @@ BUILDERS = MappingProxyType[str, Builder](
         "basket": vessels.basket,
         "animal": grown.animal,
         "shoe": grown.shoe,
-    }
-)
+}
 
 # How often each is drawn. Household things foremost; shells, which are hard, more often.
-TRAINING_FAMILIES = MappingProxyType[str, float](
-    {
+TRAINING_FAMILIES: Mapping[str, float] = {
         "can": 1.0,
         "bottle": 1.2,
         "bowl": 1.5,
@@ -78,9 +74,7 @@ TRAINING_FAMILIES = MappingProxyType[str, float](
         "prism": 0.8,
         "csg": 1.2,
         "rods": 0.4,
-    }
-)
+}
 # Never trained on: what a model makes of these says what it makes of the unknown.
-HELD_OUT_FAMILIES = MappingProxyType[str, float](
-    {"stone": 1.0, "bracket": 1.0, "basket": 1.0, "animal": 1.0, "shoe": 1.0}
+HELD_OUT_FAMILIES: Mapping[str, float] = {"stone": 1.0, "bracket": 1.0, "basket": 1.0, "animal": 1.0, "shoe": 1.0}
 )
