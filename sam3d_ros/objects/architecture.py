@@ -16,6 +16,7 @@
 
 from dataclasses import dataclass, field
 
+from sam3d_ros.errors import ConfigError
 from sam3d_ros.nn.vit import VitConfig
 
 # fmt: off
@@ -91,7 +92,14 @@ class ConditionConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeometryConfig:
-    """The two-stream transformer that makes shape and layout."""
+    """The two-stream transformer that makes shape and layout.
+
+    With ``token_condition`` the condition is of the very cells of the shape latent. Then it is
+    added to the shape tokens before the first block, in place of all cross-attention, and has a
+    first guess of the shape latent beside it: ``dim`` channels, then ``shape_channels``. The
+    velocity is what the network adds to the way from the latents to the guess: so at time 0 the
+    network's own answer is the data, and one of zeros is the guess.
+    """
 
     dim: int = 1024
     num_blocks: int = 24
@@ -100,6 +108,15 @@ class GeometryConfig:
     condition_dim: int = 1024
     resolution: int = 16  # of the shape latent
     shape_channels: int = 8
+    token_condition: bool = False
+
+    def __post_init__(self) -> None:
+        expected = self.dim + self.shape_channels
+        if self.token_condition and self.condition_dim != expected:
+            raise ConfigError(
+                f"condition_dim must be {expected} with token_condition, dim and shape_channels "
+                f"together, got {self.condition_dim}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

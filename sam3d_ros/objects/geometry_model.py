@@ -23,10 +23,12 @@ modulation depends on time alone, the context on the condition alone, the veloci
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sam3d_ros.nn.attention import (
     CrossAttention,
@@ -40,10 +42,28 @@ from sam3d_ros.nn.linear import FeedForward, Linear, modulation_layer
 from sam3d_ros.nn.norms import Float32LayerNorm, HeadRmsNorm, modulated_norm
 from sam3d_ros.objects.architecture import GeometryConfig
 from sam3d_ros.objects.latents import GeometryLatents
-from sam3d_ros.objects.streams import LatentMapping, PerStream, Streams
+from sam3d_ros.objects.streams import LatentMapping, PerStream, Streams, latent_sizes
 
-# What the cross-attention of each block and each stream needs of a condition.
-GeometryContext = tuple[Streams[CrossContext], ...]
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GeometryContext:
+    """All that a model needs of the condition of the first R samples; the same at every step."""
+
+    crosses: tuple[Streams[CrossContext], ...] = ()  # for the cross-attention of each block
+    # Of models with ``token_condition``, see ``GeometryConfig``.
+    added: Tensor | None = None  # (R, tokens, D), to the shape tokens
+    guess: Tensor | None = None  # (R, tokens, C), of the shape latent
+
+    def expanded(self, num_samples: int) -> "GeometryContext":
+        """Let ``num_samples`` samples share the only one's condition, without a copy."""
+        shape = (num_samples, -1, -1)
+        return GeometryContext(
+            crosses=tuple(
+                each.map(lambda only: only.expanded(num_samples)) for each in self.crosses
+            ),
+            added=None if self.added is None else self.added.expand(shape),
+            guess=None if self.guess is None else self.guess.expand(shape),
+        )
 
 
 class TwoStreamSelfAttention(nn.Module):
@@ -66,25 +86,32 @@ class TwoStreamSelfAttention(nn.Module):
 
 
 class GeometryBlock(nn.Module):
-    """Self-attention, cross-attention and feed-forward layers, each added to the streams."""
+    """Self-attention, cross-attention and feed-forward layers, each added to the streams.
+
+    With ``token_condition`` there is no cross-attention.
+    """
 
     def __init__(self, config: GeometryConfig) -> None:
         super().__init__()
         dim, num_heads = config.dim, config.num_heads
         self.adaLN_modulation = modulation_layer(dim)
         self.self_attn = TwoStreamSelfAttention(dim, num_heads)
-        self.norm2 = PerStream(lambda: Float32LayerNorm(dim, eps=1e-6))
-        self.cross_attn = PerStream(lambda: CrossAttention(dim, config.condition_dim, num_heads))
+        if not config.token_condition:
+            self.norm2 = PerStream(lambda: Float32LayerNorm(dim, eps=1e-6))
+            self.cross_attn = PerStream(
+                lambda: CrossAttention(dim, config.condition_dim, num_heads)
+            )
         self.mlp = PerStream(lambda: FeedForward(dim, int(dim * config.mlp_ratio)))
 
     def forward(
-        self, x: Streams[Tensor], modulation: Tensor, context: Streams[CrossContext]
+        self, x: Streams[Tensor], modulation: Tensor, context: Streams[CrossContext] | None
     ) -> Streams[Tensor]:
         """Map tokens, float32, to tokens; ``modulation`` is ``(B or 1, 6, D)``."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation[:, :, None].unbind(1)
         h = self.self_attn(x.map(lambda tokens: modulated_norm(tokens, shift_a, scale_a)))
         x = _add_gated(x, h, gate_a)
-        x = self._add_condition(x, context)
+        if context is not None:
+            x = self._add_condition(x, context)
         h = self.mlp(x.map(lambda tokens: modulated_norm(tokens, shift_m, scale_m)))
         return _add_gated(x, h, gate_m)
 
@@ -143,9 +170,16 @@ class GeometryModel(nn.Module):
             context: Of the first samples; those beyond are unconditional.
         """
         streams = self.latent_mapping.tokens(x)
+        if context.added is not None:
+            streams = Streams(_added(streams.shape, context.added), streams.layout)
         for index, block in enumerate(self.blocks):
-            streams = block(streams, modulation[:, index], context[index])
-        return self.latent_mapping.latents(streams)
+            cross = context.crosses[index] if context.crosses else None
+            streams = block(streams, modulation[:, index], cross)
+        velocity = self.latent_mapping.latents(streams)
+        if context.guess is None:
+            return velocity
+        velocity = velocity + x * -1.0
+        return replace(velocity, shape=_added(velocity.shape, context.guess))
 
     def modulation(self, time: Tensor, step_size: Tensor | None = None) -> Tensor:
         """Return the modulation of all blocks ``(T, blocks, 6, D)`` at times ``(T,)``."""
@@ -156,12 +190,20 @@ class GeometryModel(nn.Module):
         return modulations.reshape(*modulations.shape[:2], 6, -1)
 
     def context(self, condition: Tensor) -> GeometryContext:
-        """Return keys and values of condition tokens ``(R, N, C)`` for every cross-attention."""
-        return tuple(block.context(condition) for block in self._blocks())
+        """Prepare condition tokens ``(R, N, C)``: keys and values of every cross-attention."""
+        if self.config.token_condition:
+            channels = [self.config.dim, self.config.shape_channels]
+            added, guess = torch.split(condition.float(), channels, dim=-1)
+            return GeometryContext(added=added, guess=guess)
+        return GeometryContext(crosses=tuple(block.context(condition) for block in self._blocks()))
 
     def unconditional_context(self) -> GeometryContext:
         """Return the context of a batch without any condition."""
-        return tuple(block.unconditional_context() for block in self._blocks())
+        if self.config.token_condition:
+            num_tokens, channels = latent_sizes(self.config)["shape"]
+            zeros = next(self.parameters()).new_zeros(0, num_tokens, self.config.dim + channels)
+            return self.context(zeros)
+        return GeometryContext(crosses=tuple(b.unconditional_context() for b in self._blocks()))
 
     def _blocks(self) -> Iterable[GeometryBlock]:
         return cast(Iterable[GeometryBlock], self.blocks)
@@ -170,3 +212,8 @@ class GeometryModel(nn.Module):
 def _add_gated(x: Streams[Tensor], h: Streams[Tensor], gate: Tensor) -> Streams[Tensor]:
     """Return ``x + gate * h``, in the precision of ``x``."""
     return Streams(torch.addcmul(x.shape, gate, h.shape), torch.addcmul(x.layout, gate, h.layout))
+
+
+def _added(values: Tensor, of_first: Tensor) -> Tensor:
+    """Add to the first samples ``(B, L, D)`` what is known of them, ``(R, L, D)``."""
+    return values + F.pad(of_first, (0, 0, 0, 0, 0, len(values) - len(of_first)))

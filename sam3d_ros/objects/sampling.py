@@ -31,7 +31,7 @@ from sam3d_ros.nn.flow import (
     unheard,
 )
 from sam3d_ros.objects.architecture import GeometryConfig
-from sam3d_ros.objects.geometry_model import GeometryContext, GeometryModel
+from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.streams import LATENT_NAMES, latent_sizes
 from sam3d_ros.protocols import Cancelled, never
@@ -121,7 +121,7 @@ class CachedVelocity:
         self._modulation = model.modulation(times, torch.full_like(times[:1], flow.step_size))
         self._context = model.context(condition)
         if len(condition) < num_samples:
-            self._context = _expanded(self._context, num_samples)
+            self._context = self._context.expanded(num_samples)
         self._unconditional = model.unconditional_context()
         num_values = num_samples * model.config.resolution**3 * model.config.dim
         self._in_one = one_pass_pays(condition.device, num_values)
@@ -153,11 +153,6 @@ def one_pass_pays(device: torch.device, num_values: int) -> bool:
         num_values: In the shape tokens of a batch.
     """
     return device.type != "cpu" or num_values <= MANY_VALUES
-
-
-def _expanded(context: GeometryContext, num_samples: int) -> GeometryContext:
-    """Let all samples share one object's condition."""
-    return tuple(block.map(lambda only: only.expanded(num_samples)) for block in context)
 
 
 def concatenated(batches: Sequence[GeometryLatents]) -> GeometryLatents:
