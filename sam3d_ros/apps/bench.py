@@ -17,6 +17,7 @@
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from sam3d_ros.apps import bench_node
@@ -28,16 +29,18 @@ BENCHMARKS = "sam3d_ros.evaluation.benchmarks."
 # Modules of evaluation.benchmarks. On a machine with a GPU they measure the released sizes there.
 MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline")
 SCENES = ("registration", TRACKING, "multiview", "choosing")
-PARTS = (NODE, *SCENES, *MODELS)
+NANO = "nano"
+PARTS = (NODE, *SCENES, NANO, *MODELS)
 DESCRIPTION = """\
 Measure the node under a camera's load and the backend on one core beside Open3D (part node), poses
 fitted to half hidden objects beside Open3D (part registration; minutes), objects followed through
 rendered sequences whose truth is known and through a bag (part tracking; minutes), what further
 views do for a mesh (part multiview; minutes), how often the best of several reconstructions is
-chosen (part choosing; minutes), and the models with random weights beside their arithmetic, plain
-alternatives and limits (the other parts; reduced sizes on a CPU, the released ones on a GPU). A
-busy machine breaks the limits that are printed beside the figures. Exit code 1: something could not
-be measured.
+chosen (part choosing; minutes), nano beside lift, what the stages of its training did and what its
+steps cost (part nano; minutes; needs its weights), and the models with random weights beside their
+arithmetic, plain alternatives and limits (the other parts; reduced sizes on a CPU, the released
+ones on a GPU). A busy machine breaks the limits that are printed beside the figures. Exit code 1:
+something could not be measured.
 """
 
 
@@ -48,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; else all")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/bench"), help="results")
     bench_node.add_options(parser)
+    group = parser.add_argument_group("part nano")
+    group.add_argument("--nano", default="", metavar="DIR", help="its weights, else those shipped")
+    group.add_argument("--ladder", default="", metavar="DIR", help="folder of exports, by stage")
+    group.add_argument("--families", default="200", metavar="N", help="objects (%(default)s)")
+    group.add_argument(
+        "--record", action="store_true", help="write the figures into the weights' provenance"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,14 +72,22 @@ def run(arguments: argparse.Namespace) -> int:
         if part == NODE:
             codes.append(bench_node.run(arguments))
         else:
-            codes.append(_measure(part, arguments.output))
+            options = _nano_options(arguments) if part == NANO else []
+            codes.append(_measure(part, arguments.output, options))
         print(flush=True)
     return max(codes)
 
 
-def _measure(part: str, output: Path) -> int:
+def _nano_options(arguments: argparse.Namespace) -> list[str]:
+    options = [f"--nano={arguments.nano}", f"--families={arguments.families}"]
+    if arguments.ladder:
+        options.append(f"--ladder={arguments.ladder}")
+    return [*options, "--record"] if arguments.record else options
+
+
+def _measure(part: str, output: Path, options: Sequence[str]) -> int:
     """Run a benchmark in a process of its own, so that its peak of memory is its own."""
     # Pictures of what was followed are drawn in apps.
     module = BENCHMARKS + part if part != TRACKING else "sam3d_ros.apps.bench_tracking"
-    command = [sys.executable, "-m", module, "-o", str(output)]
+    command = [sys.executable, "-m", module, "-o", str(output), *options]
     return subprocess.run(command, check=False).returncode

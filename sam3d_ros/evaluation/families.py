@@ -49,6 +49,7 @@ from sam3d_ros.training.shapes.grids import SIDE
 
 RECIPE = "full_sensor"  # the hardest: noise, errors of masks and planes, neighbours, occluders
 BATCH = 8
+SIZE = SampleSize(pool=PoolSize(group=BATCH, window=3, views=1))  # hardly any object comes twice
 TRUTH_CELLS = 128  # along each axis of the true mesh's grid
 GREY = 150
 
@@ -67,25 +68,32 @@ def family_objects(
     seed: int,
     recipe: str = RECIPE,
     families: Mapping[str, float] = HELD_OUT_FAMILIES,
+    size: SampleSize = SIZE,
 ) -> Iterator[FamilyObject]:
-    """Yield ``num`` objects, family by family; a function of its arguments."""
-    for index, family in enumerate(families):
-        share = num // len(families) + (index < num % len(families))
-        yield from _of_family(family, share, seed, recipe)
+    """Yield ``num`` objects, of each family equally many; a function of its arguments.
 
-
-def _of_family(family: str, num: int, seed: int, recipe: str) -> Iterator[FamilyObject]:
-    pool = PoolSize(group=BATCH, window=2, views=1)
-    source = ProceduralSource(RECIPES[recipe], seed, "cpu", {family: 1.0}, SampleSize(pool=pool))
-    known: set[int] = set()
+    Args:
+        num: Of objects.
+        seed: Of objects, scenes, cameras and their errors.
+        recipe: Name of the recipe of the scenes.
+        families: Of objects, of their neighbours and occluders.
+        size: Of the samples; more shapes at hand take longer to begin.
+    """
+    left = {
+        family: num // len(families) + (index < num % len(families))
+        for index, family in enumerate(families)
+    }
+    source = ProceduralSource(RECIPES[recipe], seed, "cpu", dict.fromkeys(families, 1.0), size)
+    known: set[tuple[str, int]] = set()
     for step in count():
+        if not any(left.values()):
+            return
         batch = source.batch(step, BATCH)
-        for index, shape_seed in enumerate(batch.seeds):
-            if len(known) == num:
-                return
-            if shape_seed not in known:
-                known.add(shape_seed)
-                yield _family_object(family, shape_seed, batch, index)
+        for index, name in enumerate(zip(batch.families, batch.seeds, strict=True)):
+            if name not in known and left[name[0]]:
+                known.add(name)
+                left[name[0]] -= 1
+                yield _family_object(*name, batch, index)
 
 
 def _family_object(family: str, shape_seed: int, batch: TrainingBatch, index: int) -> FamilyObject:
