@@ -171,6 +171,21 @@ class TfConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerConfig(Checked):
+    """When objects are reconstructed."""
+
+    mode: str = setting(
+        "on_new_object",
+        "on_demand: only what ~/reconstruct asks for; on_new_object: what a mask shows that is not "
+        "known, or not from that side; continuous: what every mask shows, anew",
+        choices=("on_demand", "on_new_object", "continuous"),
+    )
+    max_rate: float = setting(
+        0.0, "Masks looked at per second of their stamps at most; 0 is no limit", 0.0, 60.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueConfig(Checked):
     """What happens when masks come faster than objects are reconstructed."""
 
@@ -179,7 +194,9 @@ class QueueConfig(Checked):
         "latest drops the waiting frames, oldest drops the new one, none drops nothing",
         choices=("latest", "oldest", "none"),
     )
-    depth: int = setting(1, "Frames that may wait", 1, 100)
+    depth: int = setting(
+        1, "Frames that may wait; beside them as many calls of ~/reconstruct", 1, 100
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -386,7 +403,13 @@ class NodeConfig(SceneConfig, Checked):
     gravity_frame: str = setting(
         "", "Frame whose z axis points up, to find the support plane; empty asks the image alone"
     )
+    output_directory: str = setting(
+        "",
+        "Folder below which ~/export and ~/reconstruct write; empty: a temporary one, which is "
+        "removed at cleanup",
+    )
     sync: SyncConfig = field(default_factory=SyncConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     tf: TfConfig = field(default_factory=TfConfig)
+    trigger: TriggerConfig = field(default_factory=TriggerConfig)
     queue: QueueConfig = field(default_factory=QueueConfig)

@@ -26,7 +26,9 @@ from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
-from sam3d_ros.structures import NS_PER_S, BackendInUse
+from sam3d_ros.ros.session import Session
+from sam3d_ros.ros.triggers import Fate
+from sam3d_ros.structures import NS_PER_S
 
 PATIENCE_S = 5.0
 Problem = tuple[bytes, str]  # level and sentence
@@ -83,15 +85,15 @@ def inputs_status(
     )
 
 
-def processing_status(
-    name: str, reports: Reports, num_objects: int, backend: BackendInUse | None
-) -> DiagnosticStatus:
+def processing_status(name: str, session: Session) -> DiagnosticStatus:
     """Describe what became of the masks; they may come faster than they can be handled.
 
     What makes meshes is known once the first frame came back from it.
     """
+    reports, backend = session.reports, session.backend
     values = {code.name: str(num) for code, num in sorted(reports.counts.items())}
-    values["objects"] = str(num_objects)
+    values["objects"] = str(session.num_objects)
+    values.update(_flow(session))
     if backend is not None:
         values["backend"] = f"{backend.name} ({backend.why})" if backend.why else backend.name
     last = reports.last
@@ -102,6 +104,20 @@ def processing_status(
     if code == ReportCode.OK:
         return status_of(name, [], values)
     return status_of(name, [(DiagnosticStatus.WARN, f"{code.name}: {last.message}")], values)
+
+
+def _flow(session: Session) -> dict[str, str]:
+    """Say which masks are looked at, how many wait, and how many were not, and why."""
+    counts, config = session.trigger.counts, session.config
+    mode = config.trigger.mode if session.trigger.is_enabled else "paused by ~/enable"
+    return {
+        "trigger": mode,
+        "waiting": f"{session.num_waiting}, queue.depth {config.queue.depth}",
+        f"dropped by queue.policy {config.queue.policy}": str(session.num_overtaken),
+        f"dropped by trigger.max_rate {config.trigger.max_rate:g}": str(counts[Fate.DROP]),
+        "kept for ~/reconstruct": str(counts[Fate.KEEP]),
+        "ignored by ~/enable": str(counts[Fate.IGNORE]),
+    }
 
 
 def tracking_status(

@@ -167,7 +167,7 @@ def cloud_points(mesh: Mesh, frame_from_object: Similarity, track_id: int) -> ND
     points = np.zeros(num_points, dtype=CLOUD_POINT)
     placed = frame_from_object.apply(mesh.vertices[chosen].astype(np.float64))
     points["x"], points["y"], points["z"] = placed.T
-    points["rgb"] = _packed_colors(mesh.colors[chosen])
+    points["rgb"] = packed_colors(mesh.colors[chosen])
     points["label"] = track_id
     points["observed"] = mesh.observed[chosen]
     return points
@@ -217,5 +217,6 @@ def _quaternion(rotation: Floats) -> Quaternion:
     return Quaternion(x=x, y=y, z=z, w=w)
 
 
-def _packed_colors(colors: Bytes) -> NDArray[np.uint32]:
+def packed_colors(colors: Bytes) -> NDArray[np.uint32]:
+    """Return colours ``(N, 3)`` as 0x00RRGGBB."""
     return colors.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)

@@ -48,6 +48,7 @@ from sam3d_ros.ros.encode import header_of
 from sam3d_ros.ros.framing import Input
 from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.publishers import Outputs
+from sam3d_ros.ros.services import Services
 from sam3d_ros.ros.session import Pipeline, Session
 from sam3d_ros.scene.follower_process import FollowerProcess
 from sam3d_ros.scene.pipeline import ScenePipeline
@@ -110,6 +111,7 @@ class Sam3dNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_second, clock=steady)
+        self._served = Services(self, lambda: self._session, self.crash)
 
     @property
     def session(self) -> Session | None:
@@ -180,6 +182,7 @@ class Sam3dNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Release everything; nothing of the node is left then, not even in /dev/shm."""
         self._release()
+        self._served.close()
         super().destroy_node()
 
     def _end_session(self) -> None:
@@ -210,9 +213,7 @@ class Sam3dNode(LifecycleNode):
             session.advance()
             statuses += [
                 inputs_status(f"{name}: inputs", session.receiver, session.reports, self._rates),
-                processing_status(
-                    f"{name}: processing", session.reports, session.num_objects, session.backend
-                ),
+                processing_status(f"{name}: processing", session),
                 tracking_status(
                     f"{name}: tracking",
                     session.receiver,

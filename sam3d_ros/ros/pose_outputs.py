@@ -29,7 +29,7 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from sam3d_ros.config import NodeConfig
-from sam3d_ros.msg import ObjectArray
+from sam3d_ros.msg import Object, ObjectArray
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.ros import markers
 from sam3d_ros.ros.compat import tf_message_type, vision_messages
@@ -94,6 +94,11 @@ class PoseOutputs:
         """Return the frame and file name of each object by track id."""
         return {known.track_id: self._name(known) for known in snapshot.objects}
 
+    def messages(self, snapshot: SceneSnapshot, objects: Iterable[SceneObject]) -> list[Object]:
+        """Return objects of a snapshot as messages, without their geometry."""
+        frame = self.frame(snapshot)
+        return [object_msg(known, self._name(known), frame, self.pose(known)) for known in objects]
+
     def frame(self, snapshot: SceneSnapshot) -> str:
         """Return the frame in which poses are sent."""
         return self._config.output_frame or snapshot.frame_id
@@ -153,12 +158,8 @@ class PoseOutputs:
         if snapshot.number < self._number:
             return
         self._number, self._stamp_ns = snapshot.number, stamp_ns
-        frame = self.frame(snapshot)
-        objects = [
-            object_msg(known, self._name(known), frame, self.pose(known))
-            for known in snapshot.objects
-        ]
-        header = header_of(frame, stamp_ns)
+        objects = self.messages(snapshot, snapshot.objects)
+        header = header_of(self.frame(snapshot), stamp_ns)
         self._objects.publish(ObjectArray(header=header, objects=objects))
 
     def _send_labels(self, seen: Iterable[SceneObject], snapshot: SceneSnapshot) -> None:

@@ -30,13 +30,14 @@ from sam3d_ros.ros.gaussians import GaussianClouds
 from sam3d_ros.ros.latch import Latch
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
+from sam3d_ros.scene.output_folder import OutputFolder
 from sam3d_ros.structures import SceneObject, SceneSnapshot
 
 MarkerMsg: TypeAlias = MarkerArray | bytes  # rclpy sends bytes as they are
 
 
 class Outputs:
-    """The publishers of one configuration.
+    """The publishers of one configuration, and its folder of files.
 
     ``poses`` belongs to all threads, ``send_report`` to that of the reports, the rest to the one
     that reconstructs.
@@ -56,6 +57,7 @@ class Outputs:
             topic = self._publisher(PointCloud2, "~/gaussians", latched(num_latched))
             self._gaussians = GaussianClouds(topic.publish, num_latched)
         self.poses = PoseOutputs(self._publisher, config)
+        self.folder = OutputFolder(config.output_directory)
         self._revisions: dict[int, int] = {}  # what was sent, by track id
         self._marker_latch: Latch[MarkerMsg] = Latch(self._markers.publish, num_latched)
         self._mesh_latch: Latch[ObjectMesh] = Latch(self._meshes.publish, num_latched)
@@ -79,6 +81,11 @@ class Outputs:
         self.forget(snapshot.removed)
         self._send_geometry(snapshot)
 
+    def publish_again(self, snapshot: SceneSnapshot) -> None:
+        """Send everything again that is sent only when it changes."""
+        self._revisions.clear()
+        self.publish_change(snapshot)
+
     def forget(self, track_ids: tuple[int, ...]) -> None:
         """Remove objects that the registry has dropped."""
         for track_id in track_ids:
@@ -97,6 +104,7 @@ class Outputs:
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
+        self.folder.close()
 
     def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:
         publisher = self._node.create_lifecycle_publisher(message_type, topic, qos)

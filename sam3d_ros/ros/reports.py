@@ -30,6 +30,7 @@ from sam3d_ros.scene.verdict import Verdict
 from sam3d_ros.structures import NS_PER_S
 
 LOG_PERIOD_S = 5.0
+NO_NEWS = (ReportCode.DROPPED, ReportCode.CANCELLED)  # of whether masks can be handled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class Reports:
         self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
         self._logged_s: dict[ReportCode, float] = {}
         self.counts: Counter[ReportCode] = Counter()
-        self.last: FrameReport | None = None  # of those that were not DROPPED
+        self.last: FrameReport | None = None  # of those that are news
         self._thread.start()
 
     def of_bundle(self, bundle: Bundle, verdict: Verdict) -> None:
@@ -109,7 +110,7 @@ class Reports:
         try:
             while (entry := self._queue.get()) is not None:
                 message = entry.message()
-                if entry.verdict.code != ReportCode.DROPPED:
+                if entry.verdict.code not in NO_NEWS:
                     self.last = message
                 self._publish(message)
                 self._log(entry.verdict)

@@ -16,14 +16,15 @@
 """The active node: what is heard goes to the worker, what comes out goes to the topics."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from rclpy.node import Node
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
-from sam3d_ros.protocols import Cancelled
+from sam3d_ros.protocols import Cancelled, Step, tell
 from sam3d_ros.ros.assembler import Outcome, Refusal, TimeJump
 from sam3d_ros.ros.following import Following, FollowingPipeline
 from sam3d_ros.ros.framing import (
@@ -33,10 +34,14 @@ from sam3d_ros.ros.framing import (
     depth_frame_from_bundle,
     frame_from_bundle,
 )
+from sam3d_ros.ros.jobs import BusyError, Job, NotActiveError, Progress
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
+from sam3d_ros.ros.triggers import Fate, Trigger
 from sam3d_ros.ros.worker import Cancellation, Worker
+from sam3d_ros.scene.reconstructor import RememberedView
+from sam3d_ros.scene.selecting import selected
 from sam3d_ros.scene.verdict import Verdict, verdict_of
 from sam3d_ros.structures import (
     NS_PER_S,
@@ -47,6 +52,7 @@ from sam3d_ros.structures import (
     SceneSnapshot,
 )
 
+AS_EXPECTED = (ObjectState.TRACKED, ObjectState.LOCKED)
 JOIN_S = 0.5  # for the worker to notice that its work was called off
 
 
@@ -57,8 +63,24 @@ class Pipeline(FollowingPipeline, Protocol):
         """Get ready for the first frame; returns at once."""
         ...
 
-    def process(self, frame: Frame, cancelled: Cancelled) -> SceneSnapshot:
+    def process(self, frame: Frame, cancelled: Cancelled, *, anew: bool) -> SceneSnapshot:
         """Reconstruct the objects of a frame."""
+        ...
+
+    def snapshot(self, frame_id: str) -> SceneSnapshot:
+        """Return all objects as they are known now."""
+        ...
+
+    def views(self, track_id: int) -> tuple[RememberedView, ...]:
+        """Return the views of an object that are remembered."""
+        ...
+
+    def lock(self, track_id: int, locked: bool) -> bool:
+        """Keep the mesh of an object as it is, or no longer."""
+        ...
+
+    def remove(self, track_id: int) -> bool:
+        """Forget an object."""
         ...
 
     def advance(self, stamp_ns: int, frame_id: str) -> SceneSnapshot:
@@ -72,6 +94,20 @@ class Pipeline(FollowingPipeline, Protocol):
     def close(self) -> None:
         """Release what reconstructs; the next frame may start it again."""
         ...
+
+
+def active(session: "Session | None") -> "Session":
+    """Return the session that there is.
+
+    Raises:
+        NotActiveError: There is none.
+    """
+    if session is None:
+        raise NotActiveError(
+            "the node is not active; activate it (ros2 lifecycle set NODE activate, after "
+            "configure), or start it with autostart"
+        )
+    return session
 
 
 class Session:
@@ -92,18 +128,21 @@ class Session:
         crashed: Callable[[], None],
     ) -> None:
         self._node = node
-        self._config = config
+        self.config = config
         self._pipeline = pipeline
-        self._outputs = outputs
-        self._frame_id = ""  # of the last frame
+        self.outputs = outputs
+        self.frame_id = ""  # of the last frame
+        self.stamp_ns: int | None = None  # of the same
         self._states: dict[int, ObjectState] = {}  # as they were published
         self.num_objects = 0
+        self.num_overtaken = 0  # masks that another one in the queue made way for
         self.backend: BackendInUse | None = None  # unknown until a frame came back from it
-        self._worker = Worker("reconstruction", self._process, config.queue, crashed)
+        self.trigger = Trigger(config.trigger)
+        self._worker = Worker[Job]("reconstruction", self._process, config.queue, crashed)
         self.following = Following(
             pipeline, self._depth_frame, self._publish_followed, self._warn, crashed
         )
-        self.receiver = Receiver(node, config, self._on_outcome, self.following.submit)
+        self.receiver = Receiver(node, config, self._on_outcome, self._follow)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
 
     def advance(self) -> None:
@@ -112,9 +151,9 @@ class Session:
         Only up to where no mask can come any more: a mask that is late must find its objects.
         """
         newest_ns = self.receiver.assembler.caches[Input.IMAGE].last_ns
-        if newest_ns is None or not self._frame_id or not self._worker.is_idle:
+        if newest_ns is None or not self.frame_id or not self._worker.is_idle:
             return
-        stamp_ns = newest_ns - int(self._config.masks.max_age * NS_PER_S)
+        stamp_ns = newest_ns - int(self.config.masks.max_age * NS_PER_S)
         self._worker.run(lambda: self._advance(stamp_ns))
 
     def stop(self) -> None:
@@ -123,7 +162,7 @@ class Session:
         reason = "the node was deactivated"
         for outcome in self.receiver.assembler.flush(self.receiver.now()):
             if isinstance(outcome, Bundle):
-                self._drop([outcome], ReportCode.DROPPED, reason)
+                self._drop([Job(bundle=outcome)], ReportCode.DROPPED, reason)
             else:
                 self._on_outcome(outcome)
         self.following.stop(reason)
@@ -134,6 +173,67 @@ class Session:
             self._join()
         self.reports.close()
 
+    @property
+    def num_waiting(self) -> int:
+        """How many frames wait for their turn."""
+        return self._worker.num_waiting
+
+    def ask(self, job: Job) -> None:
+        """Let a frame be looked at that a call asks for.
+
+        Raises:
+            BusyError: As many wait as may.
+        """
+        if not self._worker.ask(job):
+            raise BusyError(
+                f"{self.config.queue.depth} calls wait already while a frame is looked at; wait "
+                "for the result of one, cancel it, or raise queue.depth"
+            )
+
+    def call_off(self, job: Job) -> None:
+        """Stop the work that a call asked for: at once, or after the present stage or object."""
+        reason = "the call was cancelled"
+        if self._worker.call_off(job, ReportCode.CANCELLED, reason):
+            self._drop([job], ReportCode.CANCELLED, reason)
+
+    def snapshot(self) -> SceneSnapshot:
+        """Return all objects as they are known now."""
+        return self._pipeline.snapshot(self.frame_id)
+
+    def views(self, track_id: int) -> tuple[RememberedView, ...]:
+        """Return the views of an object that are remembered."""
+        return self._pipeline.views(track_id)
+
+    def clear(self) -> int:
+        """Forget all objects, also those that a frame in work would show; return how many."""
+        removed = self._pipeline.reset()
+        self._worker.run(lambda: self._show_change(removed))
+        return len(removed)
+
+    def remove(self, track_id: int) -> bool:
+        """Forget an object; return whether it was known."""
+        is_known = self._pipeline.remove(track_id)
+        if is_known:
+            self._worker.run(lambda: self._show_change((track_id,)))
+        return is_known
+
+    def lock(self, track_id: int, locked: bool) -> bool:
+        """Keep the mesh of an object as it is, or no longer; return whether it is known."""
+        is_known = self._pipeline.lock(track_id, locked)
+        if is_known:
+            self._worker.run(self._show_change)
+        return is_known
+
+    def publish_again(self) -> None:
+        """Send everything again that is sent only when it changes, after the frame in work."""
+        self._worker.run(lambda: self.outputs.publish_again(self.snapshot()))
+
+    def _show_change(self, removed: tuple[int, ...] = ()) -> None:
+        """Publish what a call has changed."""
+        snapshot = replace(self.snapshot(), removed=removed)
+        self._note(snapshot)
+        self.outputs.publish_change(snapshot)
+
     def _join(self) -> bool:
         """Wait for the end of both workers; return whether it came."""
         deadline_s = time.monotonic() + JOIN_S
@@ -141,7 +241,11 @@ class Session:
         return self.following.join(max(deadline_s - time.monotonic(), 0.0)) and has_ended
 
     def _depth_frame(self, bundle: DepthBundle) -> DepthFrame:
-        return depth_frame_from_bundle(bundle, self._config, self.receiver.topics)
+        return depth_frame_from_bundle(bundle, self.config, self.receiver.topics)
+
+    def _follow(self, bundle: DepthBundle) -> None:
+        if self.trigger.is_enabled:
+            self.following.submit(bundle)
 
     def _on_outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, Refusal):
@@ -150,11 +254,22 @@ class Session:
         elif isinstance(outcome, TimeJump):
             self._start_over(outcome)
         else:
-            dropped = self._worker.submit(outcome)
+            self._on_bundle(outcome)
+
+    def _on_bundle(self, bundle: Bundle) -> None:
+        """Do with a mask what the trigger decides; one that is kept or ignored has no report."""
+        job = Job(bundle=bundle, anew=self.trigger.anew)
+        fate = self.trigger.decide(bundle)
+        if fate is Fate.DROP:
+            reason = f"masks come faster than trigger.max_rate ({self.config.trigger.max_rate:g})"
+            self._drop([job], ReportCode.DROPPED, reason)
+        elif fate is Fate.LOOK:
+            dropped = self._worker.submit(job)
+            self.num_overtaken += len(dropped)
             reason = (
                 "another mask came while all of the queue waited; lower its rate, or see "
-                f"queue.policy ({self._config.queue.policy}), queue.depth and "
-                f"tracking.max_mask_rate ({self._config.tracking.max_mask_rate:g} per s)"
+                f"queue.policy ({self.config.queue.policy}), queue.depth and "
+                f"tracking.max_mask_rate ({self.config.tracking.max_mask_rate:g} per s)"
             )
             self._drop(dropped, ReportCode.DROPPED, reason)
 
@@ -164,6 +279,7 @@ class Session:
         self._node.get_logger().warning(
             f"TIME_JUMP: time went back by {jump.back_s:.3f} s; caches are cleared"
         )
+        self.trigger.start_over()
         self.following.pause(reason)
         waiting = self._worker.interrupt(ReportCode.TIME_JUMP, reason)
         self._drop(waiting, ReportCode.TIME_JUMP, reason)
@@ -172,54 +288,65 @@ class Session:
     def _warn(self, text: str) -> None:
         self._node.get_logger().warning(text)
 
-    def _drop(self, bundles: list[Bundle], code: ReportCode, reason: str) -> None:
-        for bundle in bundles:
-            self.reports.of_bundle(bundle, Verdict(code=code, message=reason))
+    def _drop(self, jobs: Iterable[Job], code: ReportCode, reason: str) -> None:
+        for job in jobs:
+            self._end(job, Verdict(code=code, message=reason))
 
-    def _process(self, bundle: Bundle, cancellation: Cancellation) -> None:
+    def _end(self, job: Job, verdict: Verdict, snapshot: SceneSnapshot | None = None) -> None:
+        """Report on a frame, and tell who asked for it."""
+        self.reports.of_bundle(job.bundle, verdict)
+        if job.caller is not None:
+            job.caller.finish(verdict, snapshot)
+
+    def _process(self, job: Job, cancellation: Cancellation) -> None:
         """Make a frame of a bundle and a snapshot of the frame; report on it."""
+        asking = Progress(cancellation, job.caller) if job.caller else cancellation
+        snapshot: SceneSnapshot | None = None
         try:
-            frame = frame_from_bundle(bundle, self._config, self.receiver.topics)
-            snapshot = self._pipeline.process(frame, cancellation)
+            tell(asking, Step(stage="decode"))
+            frame = frame_from_bundle(job.bundle, self.config, self.receiver.topics)
+            frame = selected(frame, job.selection, self.snapshot().objects)
+            snapshot = self._pipeline.process(frame, asking, anew=job.anew)
         except CancelledError as error:
             verdict = Verdict(code=cancellation.code, message=cancellation.reason or str(error))
         except Sam3dError as error:
             verdict = Verdict(code=error.code, message=str(error))
         else:
-            self._frame_id = frame.frame_id
+            self.frame_id, self.stamp_ns = frame.frame_id, frame.stamp_ns
             self.backend = snapshot.backend or self.backend
             self._note(snapshot)
-            self._outputs.publish(snapshot)
+            tell(asking, Step(stage="publish"))
+            self.outputs.publish(snapshot)
             self._rest_after(snapshot)
-            verdict = verdict_of(snapshot, self._outputs.poses.names(snapshot))
-        self.reports.of_bundle(bundle, verdict)
+            verdict = verdict_of(snapshot, self.outputs.poses.names(snapshot))
+        self._end(job, verdict, snapshot)
 
     def _rest_after(self, snapshot: SceneSnapshot) -> None:
         """Leave the processor to following while masks show nothing new.
 
         Never where each mask is to be looked at, nor where poses come with masks alone.
         """
-        rate = self._config.tracking.max_mask_rate
-        if not rate or self._config.queue.policy == "none" or not self.following.is_up_to_date:
+        rate = self.config.tracking.max_mask_rate
+        if not rate or self.config.queue.policy == "none" or not self.following.is_up_to_date:
             return
-        is_known = all(known.state == ObjectState.TRACKED for known in snapshot.objects)
+        is_known = all(known.state in AS_EXPECTED for known in snapshot.objects)
         if is_known and snapshot.objects and not snapshot.failures:
             self._worker.rest(1.0 / rate)
 
     def _advance(self, stamp_ns: int) -> None:
         """Let objects age; what that changes is news of the last frame, at its stamp."""
-        snapshot = self._pipeline.advance(stamp_ns, self._frame_id)
+        snapshot = self._pipeline.advance(stamp_ns, self.frame_id)
         if snapshot.removed or _states(snapshot) != self._states:
             self._note(snapshot)
-            self._outputs.publish_change(snapshot)
+            self.outputs.publish_change(snapshot)
 
     def _publish_followed(self, snapshot: SceneSnapshot, cancelled: Cancelled) -> bool:
         """Send what an image between masks has shown; geometry is the other worker's."""
-        if not self._outputs.poses.send_followed(snapshot, cancelled):
+        if not self.outputs.poses.send_followed(snapshot, cancelled):
             return False
         self._note(snapshot)
         if snapshot.removed:
-            self._worker.run(lambda: self._outputs.forget(snapshot.removed))
+            self._worker.run(lambda: self.outputs.forget(snapshot.removed))
         return True
 
     def _note(self, snapshot: SceneSnapshot) -> None:
@@ -230,10 +357,10 @@ class Session:
 
     def _reset(self, stamp_ns: int) -> None:
         """Begin again at a stamp, without objects unless they are to be kept."""
-        if not self._config.registry.keep_on_time_jump:
-            self._outputs.forget(self._pipeline.reset())
+        if not self.config.registry.keep_on_time_jump:
+            self.outputs.forget(self._pipeline.reset())
             self.num_objects = 0
-        self._outputs.poses.start_over(stamp_ns)
+        self.outputs.poses.start_over(stamp_ns)
         self.following.resume()
 
 

@@ -111,7 +111,7 @@ class Worker(Generic[ItemT]):
         return True
 
     def call_off(self, item: ItemT, code: ReportCode, reason: str) -> bool:
-        """Call off an item that was asked for; return whether it waited, so that it never begins."""
+        """Call off an item that was asked for; return whether it waited, and never begins."""
         with self._changed:
             if item in self._asked:
                 self._asked.remove(item)

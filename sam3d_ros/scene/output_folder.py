@@ -18,9 +18,10 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from sam3d_ros.errors import OutputFileError
 
@@ -28,6 +29,7 @@ from sam3d_ros.errors import OutputFileError
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 MAX_DEPTH = 16
+Content: TypeAlias = Callable[[], bytes]
 
 
 class OutputFolder:
@@ -45,12 +47,12 @@ class OutputFolder:
         self._given = path
         self._temporary: Path | None = None
 
-    def write(self, folder: str, files: Mapping[str, bytes], *, overwrite: bool) -> list[Path]:
+    def write(self, folder: str, files: Mapping[str, Content], *, overwrite: bool) -> list[Path]:
         """Write files into a folder below; return where they are.
 
         Args:
             folder: Relative; empty is the output folder itself.
-            files: Content by name; no name has a slash.
+            files: What makes the content, by name; no name has a slash.
             overwrite: Whether to replace files; otherwise none is written if one exists.
 
         Raises:
@@ -63,7 +65,7 @@ class OutputFolder:
                 if not overwrite:
                     _refuse_existing(directory, files, folder)
                 for name, content in files.items():
-                    _put(directory, name, content)
+                    _put(directory, name, content())
         except OSError as error:
             if isinstance(error, OutputFileError):
                 raise
@@ -119,8 +121,8 @@ def _opened(root: Path, parts: tuple[str, ...]) -> Iterator[int]:
         os.close(directory)
 
 
-def _refuse_existing(directory: int, files: Mapping[str, bytes], folder: str) -> None:
-    there = sorted(set(os.listdir(directory)).intersection(files))
+def _refuse_existing(directory: int, names: Iterable[str], folder: str) -> None:
+    there = sorted(set(os.listdir(directory)).intersection(names))
     if there:
         raise OutputFileError(
             f"{', '.join(there[:5])} exists in {folder or 'output_directory'}; set overwrite, or "

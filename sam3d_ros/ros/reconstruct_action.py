@@ -1,0 +1,163 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+
+"""The action ``~/reconstruct``: one frame, some or all of its masks, now."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.action.server import ActionServer, CancelResponse
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+
+from sam3d_ros.action import Reconstruct
+from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
+from sam3d_ros.protocols import Step
+from sam3d_ros.ros.desk import Desk, Waiting
+from sam3d_ros.ros.encode import stage_msgs
+from sam3d_ros.ros.exports import ExportOrder, check_formats, exported
+from sam3d_ros.ros.goals import job_of
+from sam3d_ros.ros.jobs import Job
+from sam3d_ros.ros.session import Session, active
+from sam3d_ros.scene.verdict import Verdict
+from sam3d_ros.structures import SceneSnapshot
+
+# Of each stage the share of the whole at its begin and end, as the models of SAM 3D Objects take
+# their time; a backend of another kind only has "reconstruct".
+SPANS = {
+    "decode": (0.01, 0.02),
+    "observe": (0.02, 0.06),
+    "measure": (0.06, 0.12),
+    "reconstruct": (0.12, 0.85),
+    "prepare": (0.12, 0.14),
+    "condition": (0.14, 0.18),
+    "geometry": (0.18, 0.48),
+    "occupancy": (0.48, 0.50),
+    "pose": (0.50, 0.51),
+    "fine condition": (0.51, 0.53),
+    "noise": (0.53, 0.54),
+    "refinement": (0.54, 0.72),
+    "splats": (0.72, 0.75),
+    "mesh": (0.75, 0.80),
+    "finish": (0.80, 0.83),
+    "dress": (0.83, 0.85),
+    "fit": (0.85, 0.96),
+    "publish": (0.96, 1.0),
+}
+
+
+class Call:
+    """One goal from its acceptance to its result; a ``jobs.Caller``."""
+
+    def __init__(self, node: Node, goal_handle: Any) -> None:
+        self._goal_handle = goal_handle
+        self._waiting = Waiting(node)
+        self._fraction = 0.0
+
+    def hear(self, step: Step) -> None:
+        """Send how far the work is; a fraction never falls."""
+        begin, end = SPANS.get(step.stage, (self._fraction, self._fraction))
+        here = begin + (end - begin) * step.done / max(step.total, 1)
+        self._fraction = max(self._fraction, here)
+        feedback = Reconstruct.Feedback(
+            stage=step.stage,
+            fraction=self._fraction,
+            object_index=step.done,
+            num_objects=step.total,
+        )
+        self._goal_handle.publish_feedback(feedback)
+
+    def finish(self, verdict: Verdict, snapshot: SceneSnapshot | None) -> None:
+        """Take in the result."""
+        self._waiting.finish((verdict, snapshot))
+
+    async def outcome(self) -> tuple[Verdict, SceneSnapshot | None]:
+        """Wait for the result."""
+        verdict, snapshot = await self._waiting.value()
+        return verdict, snapshot
+
+
+class ReconstructAction:
+    """The server of the action; refusals are results, too, because only these have a code."""
+
+    def __init__(
+        self,
+        node: Node,
+        session: Callable[[], Session | None],
+        desk: Desk,
+        group: CallbackGroup,
+    ) -> None:
+        self._node = node
+        self._session = session
+        self._desk = desk
+        self._jobs: dict[bytes, tuple[Session, Job]] = {}
+        self._server: Any = ActionServer(
+            node,
+            Reconstruct,
+            "~/reconstruct",
+            self._execute,
+            callback_group=group,
+            cancel_callback=self._on_cancel,
+        )
+
+    def destroy(self) -> None:
+        """Give the server back."""
+        self._server.destroy()
+
+    async def _execute(self, goal_handle: Any) -> Any:
+        """Have a goal worked on, and return its result."""
+        try:
+            result = await self._result(goal_handle)
+        except Sam3dError as error:
+            code = ReportCode.CANCELLED if isinstance(error, CancelledError) else error.code
+            result = Reconstruct.Result(code=int(code), message=str(error))
+        result.success = result.code == ReportCode.OK
+        if result.success:
+            goal_handle.succeed()
+        elif goal_handle.is_cancel_requested:
+            goal_handle.canceled()
+        else:
+            goal_handle.abort()
+        return result
+
+    async def _result(self, goal_handle: Any) -> Any:
+        goal, call = goal_handle.request, Call(self._node, goal_handle)
+        formats = check_formats(goal.formats)
+        session = active(self._session())
+        if goal_handle.is_cancel_requested:
+            raise CancelledError("the call was cancelled")
+        job = job_of(goal, session, call)
+        call.hear(Step(stage="waiting"))
+        session.ask(job)
+        key = bytes(goal_handle.goal_id.uuid)
+        self._jobs[key] = session, job
+        verdict, snapshot = await call.outcome()
+        del self._jobs[key]
+        result = Reconstruct.Result(code=int(verdict.code), message=verdict.message)
+        result.stages = stage_msgs(verdict.stage_s)
+        if snapshot is None:
+            return result
+        seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
+        result.objects = session.outputs.poses.messages(snapshot, seen)
+        if formats and seen:
+            order = ExportOrder(objects=tuple(seen), formats=formats, overwrite=True)
+            result.files = await self._desk.run(lambda: exported(order, session))
+        return result
+
+    def _on_cancel(self, goal_handle: Any) -> CancelResponse:
+        if (found := self._jobs.get(bytes(goal_handle.goal_id.uuid))) is not None:
+            session, job = found
+            session.call_off(job)
+        return CancelResponse.ACCEPT
