@@ -25,6 +25,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from sam3d_ros.apps.demo_beside import PICTURE, beside_lift, why_no_nano
 from sam3d_ros.apps.demo_truth import Heard, Limits, Row, compare, table, write_result
 from sam3d_ros.apps.processes import Ended, RosProcesses
 from sam3d_ros.errors import Sam3dError
@@ -148,6 +149,11 @@ def _judge(
     print(f"\n{table(rows)}\n")
     print(limits.text)
     print(heard.text)
+    if reason := why_no_nano():
+        print(f"the node made all with lift: {reason}")
+    else:
+        print(f"\n{beside_lift(heard, scenes, scene, output)}\n")
+        print(f"beside lift: {output / PICTURE}")
     problems = [*_problems_of_rows(rows), *heard.problems(), *_problems_of_processes(ended, left)]
     for one in ended:
         print(f"{one.name}: exit code {one.exit_code}, {one.seconds:.1f} s after SIGINT")

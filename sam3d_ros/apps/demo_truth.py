@@ -149,9 +149,9 @@ class Row:
 
 def compare(heard: Heard, scene: Scene, limits: Limits) -> list[Row]:
     """Find each true object among those heard and measure it in the camera frame of ``scene``."""
-    camera_from_world = _camera_from_world(scene)
+    camera_from_world = camera_from_world_of(scene)
     heard_camera = {n: m.transformed(camera_from_world) for n, m in heard.meshes_world.items()}
-    matches = _match(heard_camera, scene.truth)
+    matches = matched(heard_camera, scene.truth)
     return [
         _row(truth, matches.get(truth.instance_id, ""), heard, heard_camera, limits)
         for truth in scene.truth
@@ -171,7 +171,7 @@ def table(rows: Sequence[Row]) -> str:
 def write_result(output: Path, heard: Heard, scene: Scene, rows: Sequence[Row]) -> Path:
     """Write ``report.json`` and the picture of input, masks and result; return the picture."""
     write_json({"objects": [_row_json(row) for row in rows]}, output / "report.json")
-    camera_from_world = _camera_from_world(scene)
+    camera_from_world = camera_from_world_of(scene)
     pictured = [
         _pictured(row, truth, heard, camera_from_world)
         for row, truth in zip(rows, scene.truth, strict=True)
@@ -191,9 +191,9 @@ def _row(
     limits: Limits,
 ) -> Row:
     assert truth.mesh is not None
-    true_mesh = _true_mesh(truth)
+    true_camera = true_mesh(truth)
     found = object_id in heard_camera
-    metrics = compare_shapes(heard_camera[object_id], true_mesh) if found else None
+    metrics = compare_shapes(heard_camera[object_id], true_camera) if found else None
     size = tuple(heard.objects[object_id]["size_m"]) if found else ()
     return Row(
         name=truth.name,
@@ -218,13 +218,13 @@ def _comparable(true_size_m: tuple[float, ...], size_m: tuple[float, ...]) -> tu
     return true_size_m
 
 
-def _match(heard_camera: Mapping[str, Mesh], truth: Sequence[TruthObject]) -> dict[int, str]:
+def matched(heard_camera: Mapping[str, Mesh], truth: Sequence[TruthObject]) -> dict[int, str]:
     """Pair true objects with heard ones so that the sum of distances is least."""
     names = list(heard_camera)
     if not names:
         return {}
     heard_centres = np.stack([bounds(heard_camera[name]).mean(axis=0) for name in names])
-    true_centres = np.stack([bounds(_true_mesh(each)).mean(axis=0) for each in truth])
+    true_centres = np.stack([bounds(true_mesh(each)).mean(axis=0) for each in truth])
     distance_m = np.linalg.norm(true_centres[:, None] - heard_centres[None], axis=-1)
     pairs = zip(*linear_sum_assignment(distance_m), strict=True)
     return {
@@ -234,13 +234,15 @@ def _match(heard_camera: Mapping[str, Mesh], truth: Sequence[TruthObject]) -> di
     }
 
 
-def _true_mesh(truth: TruthObject) -> Mesh:
+def true_mesh(truth: TruthObject) -> Mesh:
+    """Return the true mesh in the camera frame, which rendered scenes always know."""
     mesh = truth.mesh_camera
     assert mesh is not None
     return mesh
 
 
-def _camera_from_world(scene: Scene) -> Similarity:
+def camera_from_world_of(scene: Scene) -> Similarity:
+    """Return where the world is in the camera's frame, which rendered scenes always know."""
     assert scene.frame.fixed_from_camera is not None
     return scene.frame.fixed_from_camera.inverse()
 

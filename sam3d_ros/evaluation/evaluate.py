@@ -130,6 +130,11 @@ def measure(
     """Return all metrics that can be measured; without a true mesh those of the view alone."""
     metrics: dict[str, float] = asdict(compare_to_view(mesh_camera, observation))
     if truth_camera is not None:
-        metrics |= asdict(compare_shapes(mesh_camera, truth_camera))
-        metrics["solidity"] = solidity(truth_camera)
+        metrics |= shape_metrics(mesh_camera, truth_camera)
     return metrics
+
+
+def shape_metrics(mesh_camera: Mesh, truth_camera: Mesh) -> dict[str, float]:
+    """Return the metrics of a shape that need no view."""
+    metrics: dict[str, float] = asdict(compare_shapes(mesh_camera, truth_camera))
+    return {**metrics, "solidity": solidity(truth_camera)}

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sam3d_ros.apps.demo_beside import PICTURE, beside_lift
 from sam3d_ros.apps.demo_truth import Heard, Limits, compare, table, write_result
 from sam3d_ros.apps.node_figures import (
     INPUTS,
@@ -94,6 +95,21 @@ def test_the_truth_itself_keeps_all_limits(scene: Scene, tmp_path: Path) -> None
         assert row.metrics.centre_error_mm == pytest.approx(0.0, abs=0.01)
         assert row.metrics.viou == pytest.approx(1.0, abs=0.01)
     assert heard.problems() == []
+
+
+def test_what_the_node_made_stands_beside_what_lift_alone_makes(
+    scene: Scene, tmp_path: Path
+) -> None:
+    heard = heard_truth(scene, tmp_path, lambda values: values["objects"].pop())
+
+    text = beside_lift(heard, [scene], scene, tmp_path).splitlines()
+
+    assert (tmp_path / PICTURE).exists()
+    rows = [line.split() for line in text[2:]]
+    assert [row[1] for row in rows] == ["box", "box", "can", "can"]
+    assert float(rows[0][5]) == pytest.approx(1.0, abs=0.01)  # vIoU of the truth itself
+    assert 0.3 < float(rows[1][4]) < 0.99
+    assert rows[2][-1] == "-"  # the node did not publish the can
 
 
 def test_objects_are_found_whatever_their_order(scene: Scene, tmp_path: Path) -> None:
