@@ -24,6 +24,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from nano_stand_in import StandIn, medians, ship
 from three_boxes import made, three_boxes
 
 from sam3d_ros.apps.check import nano_state
@@ -34,7 +35,7 @@ from sam3d_ros.objects.files import GEOMETRY_FILE
 from sam3d_ros.objects.pipeline import Reconstructor
 from sam3d_ros.objects.provenance import record_evaluation
 from sam3d_ros.objects.random_weights import write_random_weights
-from sam3d_ros.protocols import Cancelled, CandidateBackend, ObjectBackend, ObjectOutcome, never
+from sam3d_ros.protocols import CandidateBackend, ObjectBackend, ObjectOutcome, never
 from sam3d_ros.scene.backends import make_object_backend, wired_backend
 from sam3d_ros.scene.choosing import CLEAR, agreeing, likelihood
 from sam3d_ros.scene.local import local_reconstructor
@@ -43,33 +44,9 @@ from sam3d_ros.structures import (
     BackendInUse,
     ObjectReconstruction,
     Observation,
-    Provenance,
 )
 
 NOTHING_SHIPPED = "no weights come with this installation"
-
-
-class StandIn:
-    """What nano's weights would become: lift under nano's name."""
-
-    name = "nano"
-    wants_warmup = True
-
-    def __init__(self, config: SceneConfig) -> None:
-        self._lift = make_object_backend(replace(config, objects=ObjectsConfig(backend="lift")))
-
-    def reconstruct(
-        self, observations: Sequence[Observation], cancelled: Cancelled = never
-    ) -> list[ObjectOutcome]:
-        return [
-            replace(made(outcome), provenance=Provenance(backend=self.name))
-            for outcome in self._lift.reconstruct(observations, cancelled)
-        ]
-
-    def reconstruct_seeds(
-        self, observations: Sequence[Observation], seeds: Sequence[int], cancelled: Cancelled
-    ) -> list[list[ObjectOutcome]]:
-        return [[each] * len(seeds) for each in self.reconstruct(observations, cancelled)]
 
 
 @pytest.fixture(autouse=True)
@@ -80,18 +57,6 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(files, "NANO_FOLDER", folder)
     monkeypatch.setattr(Reconstructor, "load_nano", StandIn, raising=False)
     return folder
-
-
-def medians(viou: float, f1: float) -> dict[str, float]:
-    return {"viou": viou, "f1_005": f1, "f1_10mm": f1}
-
-
-def ship(folder: Path, nano: dict[str, float], both: dict[str, float]) -> None:
-    """Put weights into a folder that were measured beside a lift of 0.7 and 0.9."""
-    measured = {"lift": medians(0.7, 0.9), "nano": nano, "nano+lift": both}
-    (folder / files.NANO_FILE).write_bytes(b"weights")
-    (folder / files.PROVENANCE_FILE).write_text(json.dumps({"commit": "abc"}))
-    record_evaluation(folder, {"families": measured, "captures": measured})
 
 
 @pytest.fixture(scope="module")
