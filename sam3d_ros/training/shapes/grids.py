@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sam3d_ros.errors import ConfigError
-from sam3d_ros.training.shapes.marching import marched, neighbours_most, stretch
+from sam3d_ros.training.shapes.marching import halved, neighbours_most, spread, stretch
 from sam3d_ros.training.shapes.nodes import Points
 from sam3d_ros.training.shapes.shape import Shape
 
@@ -99,8 +99,9 @@ def _measured(field: Tensor, near: Tensor) -> Tensor:
     local = field / stretch(field, voxel)
     close = near & (local.abs() < 2.0 * voxel)
     known = F.avg_pool3d(close.float(), 2) == 1.0
-    seeds = torch.where(known, F.avg_pool3d(local, 2), F.avg_pool3d(field, 2))
-    coarse = marched(seeds, known, 2.0 * voxel, FAR)
+    distances = halved(local, voxel)
+    distances[:, 0] = torch.where(known, distances[:, 0], F.avg_pool3d(field, 2))
+    coarse = spread(distances, known, 2.0 * voxel, FAR)
     wide = F.interpolate(coarse[:, None], scale_factor=2, mode="trilinear")[:, 0]
     share = ((2.0 * voxel - local.abs()) / voxel).clamp(0.0, 1.0) * close
     return torch.lerp(wide, local, share)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Distances from a surface on a grid: the eikonal equation, batched."""
+"""Distances from a surface on a grid: each voxel learns of the nearest point from its neighbours."""
 
 import math
 
@@ -38,16 +38,44 @@ def stretch(field: Tensor, voxel: float) -> Tensor:
     return (squared.sqrt() / (2.0 * voxel)).clamp(min=MIN_STRETCH)
 
 
-def marched(seeds: Tensor, known: Tensor, voxel: float, far: float) -> Tensor:
-    """Continue distances ``(B, n, n, n)`` from where they are known to at most ``far``.
+def spread(values: Tensor, known: Tensor, voxel: float, far: float) -> Tensor:
+    """Continue distances from where they are known, to at most ``far``.
 
-    Only the sign of the other seeds counts. Each step reaches one voxel further along the axes.
+    Args:
+        values: ``(B, 4, n, n, n)`` distances and their gradients; the latter, and the amount of the
+            former, count where they are known.
+        known: ``(B, n, n, n)`` where that is.
+        voxel: Edge of a voxel.
+        far: Where to stop.
+
+    Returns:
+        Distances ``(B, n, n, n)``.
     """
-    distance = torch.where(known, seeds.abs(), math.inf)
-    steps = math.ceil(math.sqrt(3.0) * far / voxel)
-    for _ in range(steps):
-        distance = torch.where(known, distance, torch.minimum(distance, _upwind(distance, voxel)))
-    return torch.copysign(distance.clamp(max=far), seeds)
+    distance, gradient = values[:, 0], values[:, 1:]
+    length = gradient.norm(dim=1, keepdim=True).clamp(min=1e-6)
+    # To the nearest point of the surface, from each voxel.
+    offset = torch.where(known[:, None], -distance[:, None] / length * gradient, 0.0)
+    squared = torch.where(known, distance * distance, math.inf)
+    longest = math.ceil(math.log2(far / voxel))
+    strides = [2**power for power in range(longest, -1, -1)]
+    for axis in range(3):
+        for stride in strides:
+            _hear(squared, offset, axis, stride * voxel, stride)
+    for axis in range(3):
+        _hear(squared, offset, axis, voxel, 1)
+    spread_far = torch.where(known, distance.abs(), squared.sqrt())
+    return torch.copysign(spread_far.clamp(max=far), distance)
+
+
+def halved(field: Tensor, voxel: float) -> Tensor:
+    """Return means and gradients ``(B, 4, n, n, n)`` over the 2^3 voxels of fields of twice n."""
+    parts = field[:, None]
+    for dim in (4, 3, 2):
+        low, high = parts.unfold(dim, 2, 2).unbind(-1)
+        # The gradient along this axis, beside the means of what is already there.
+        slope = (high[:, :1] - low[:, :1]) / voxel
+        parts = torch.cat([(low + high) / 2, slope], dim=1)
+    return parts[:, (0, 3, 2, 1)]
 
 
 def neighbours_most(values: Tensor, dim: int) -> Tensor:
@@ -61,27 +89,17 @@ def neighbours_most(values: Tensor, dim: int) -> Tensor:
     return result
 
 
-def _upwind(distance: Tensor, voxel: float) -> Tensor:
-    """Return the solution of ``|grad d| = 1`` at each voxel from the nearer neighbours."""
-    x, y, z = (_nearer(distance, dim) for dim in (1, 2, 3))
-    low, high = torch.minimum(x, y), torch.maximum(x, y)
-    least, most = torch.minimum(low, z), torch.maximum(high, z)
-    middle = torch.maximum(low, torch.minimum(high, z))
-    # Differences to the least neighbour, so that infinities do not spoil the sums.
-    b = (middle - least).nan_to_num(nan=2.0 * voxel, posinf=2.0 * voxel)
-    c = (most - least).nan_to_num(nan=2.0 * voxel, posinf=2.0 * voxel)
-    two = 0.5 * (b + (2.0 * voxel**2 - b * b).clamp(min=0.0).sqrt())
-    step = torch.where(b < voxel, two, voxel)
-    total = b + c
-    three = (total + (total * total - 3.0 * (b * b + c * c - voxel**2)).clamp(min=0.0).sqrt()) / 3.0
-    return least + torch.where(step > c, three, step)
-
-
-def _nearer(distance: Tensor, dim: int) -> Tensor:
-    """Return the smaller distance of both neighbours along a dimension."""
-    count = distance.shape[dim] - 1
-    result = torch.full_like(distance, math.inf)
-    result.narrow(dim, 0, count).copy_(distance.narrow(dim, 1, count))
-    later = result.narrow(dim, 1, count)
-    later.copy_(torch.minimum(later, distance.narrow(dim, 0, count)))
-    return result
+def _hear(squared: Tensor, offset: Tensor, axis: int, step: float, stride: int) -> None:
+    """Let voxels take over the nearest point of those ``stride`` before and behind, if nearer."""
+    count = squared.shape[axis + 1] - stride
+    if count <= 0:
+        return
+    for start, other, shift in ((0, stride, step), (stride, 0, -step)):
+        here, there = (squared.narrow(axis + 1, place, count) for place in (start, other))
+        mine, theirs = (offset.narrow(axis + 2, place, count) for place in (start, other))
+        # |offset + shift|^2
+        heard = torch.add(there, theirs[:, axis], alpha=2.0 * shift).add_(shift * shift)
+        nearer = heard < here
+        here.copy_(torch.where(nearer, heard, here))
+        mine.copy_(torch.where(nearer[:, None], theirs, mine))
+        mine[:, axis].add_(nearer, alpha=shift)
