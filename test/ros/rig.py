@@ -57,6 +57,7 @@ from sam3d_ros.structures import (
 )
 
 WIDTH, HEIGHT, FOCAL_PX = 160, 120, 150.0
+PLATE_M = (0.266, 0.266, 0.01)  # a box that fills what the camera sees of each thing
 CAMERA = "camera_optical_frame"
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 33_000_000

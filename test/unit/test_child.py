@@ -23,7 +23,7 @@ import pytest
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, MaskEmptyError, ReconstructionError
-from sam3d_ros.protocols import Cancelled
+from sam3d_ros.protocols import Cancelled, Step, tell
 from sam3d_ros.scene.child import Answering, ChildProcess, ProcessCrashError, Role
 from sam3d_ros.structures import Mesh
 
@@ -37,6 +37,10 @@ def make(config: SceneConfig) -> Answering:
             raise MaskEmptyError("told to refuse")
         if question == "crash":
             raise KeyError("a bug")
+        if question == "count":
+            for number in range(3):
+                tell(cancelled, Step(stage="count", done=number, total=3))
+            return "counted"
         is_known = id(question) in seen
         seen.append(id(question))
         return os.getpid(), os.nice(0), is_known
@@ -89,3 +93,26 @@ def test_an_answer_nobody_wants_any_more_is_thrown_away(child: ChildProcess) -> 
     with pytest.raises(CancelledError):
         child.ask("first", cancelled=lambda: True)
     child.ask("second")
+
+
+class Asking:
+    """Who asks, and hears how far the answer is."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def __call__(self) -> bool:
+        return False
+
+    def hear(self, step: Step) -> None:
+        self.steps.append(step)
+
+
+def test_who_asks_hears_how_far_the_answer_is(child: ChildProcess) -> None:
+    asking = Asking()
+    assert child.ask("count", cancelled=asking) == "counted"
+    assert asking.steps == [Step(stage="count", done=number, total=3) for number in range(3)]
+
+
+def test_who_does_not_listen_gets_the_answer_alone(child: ChildProcess) -> None:
+    assert child.ask("count") == "counted"

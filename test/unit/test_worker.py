@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import pytest
 
 from sam3d_ros.config import QueueConfig
+from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.worker import Cancellation, Worker
 
 WAIT_S = 5.0
@@ -96,3 +97,56 @@ def test_a_worker_that_rests_ends_at_once(log: Log) -> None:
     worker.stop()
     assert worker.join(WAIT_S)
     assert log.items == []
+
+
+def test_what_is_asked_for_goes_before_what_came_and_waits_for_no_rest(
+    worker: Worker[str], log: Log
+) -> None:
+    worker.rest(60.0)
+    worker.submit("came")
+    assert worker.ask("asked for")
+    assert log.wait_for(1)
+    assert log.items == ["asked for"]
+    assert worker.num_waiting == 1
+
+
+def test_no_more_is_asked_for_than_may_wait_and_nothing_that_comes_takes_its_place() -> None:
+    gate, log = threading.Event(), Log()
+
+    def handle(item: str, cancellation: Cancellation) -> None:
+        log.take(item, cancellation)
+        assert gate.wait(WAIT_S)
+
+    worker = Worker("test", handle, QueueConfig(depth=2), _nothing)
+    assert worker.ask("first")
+    assert log.wait_for(1)
+    assert [worker.ask(item) for item in ("second", "third", "fourth")] == [True, True, False]
+    assert [worker.submit(item) for item in ("a", "b", "c")] == [[], [], ["a"]]
+    gate.set()
+    assert log.wait_for(5)
+    assert log.items == ["first", "second", "third", "b", "c"]
+    worker.stop()
+    assert worker.join(WAIT_S)
+
+
+def test_an_item_that_waits_is_called_off_at_once_and_one_in_work_is_told() -> None:
+    told, begun = threading.Event(), threading.Event()
+
+    def handle(item: str, cancellation: Cancellation) -> None:
+        begun.set()
+        while not cancellation():
+            time.sleep(0.01)
+        assert (cancellation.code, cancellation.reason) == (ReportCode.CANCELLED, "not wanted")
+        told.set()
+
+    worker = Worker("test", handle, QueueConfig(), _nothing)
+    worker.ask("first")
+    assert begun.wait(WAIT_S)
+    worker.ask("second")
+    assert worker.call_off("second", ReportCode.CANCELLED, "not wanted")
+    assert not told.is_set()
+    assert not worker.call_off("first", ReportCode.CANCELLED, "not wanted")
+    assert told.wait(WAIT_S)
+    assert not worker.call_off("never asked for", ReportCode.CANCELLED, "not wanted")
+    worker.stop()
+    assert worker.join(WAIT_S)
