@@ -33,6 +33,7 @@ from sam3d_ros.evaluation.report import Row, report_json
 from sam3d_ros.evaluation.table import failures_text, medians_table, objects_table
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.export import write_json
+from sam3d_ros.training.scenes.recipes import FULL_SENSOR, RECIPES
 
 SCENE_ROW = "(whole scene)"
 
@@ -54,8 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of those objects and their views")
     parser.add_argument(
         "--recipe",
-        default="full_sensor",
-        help="of those views: isolated, pasted, full_sensor (default: %(default)s)",
+        default=FULL_SENSOR.name,
+        choices=RECIPES,
+        help="of those views (default: %(default)s)",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the report")
     parser.add_argument(

@@ -32,7 +32,6 @@ from sam3d_ros.training.scenes.recipes import RECIPES
 from sam3d_ros.training.scenes.source import ProceduralSource, SampleSize
 from sam3d_ros.training.shapes import HELD_OUT_FAMILIES, shape_of
 
-RECIPE = "full_sensor"  # the hardest: noise, errors of masks and planes, neighbours, occluders
 BATCH = 8
 SIZE = SampleSize(pool=PoolSize(group=BATCH, window=3, views=1))  # hardly any object comes twice
 
@@ -49,7 +48,7 @@ class FamilyObject:
 def family_objects(
     num: int,
     seed: int,
-    recipe: str = RECIPE,
+    recipe: str,
     families: Mapping[str, float] = HELD_OUT_FAMILIES,
     size: SampleSize = SIZE,
 ) -> Iterator[FamilyObject]:

@@ -45,6 +45,7 @@ from sam3d_ros.objects.files import NANO_FILE, nano_folder
 from sam3d_ros.objects.provenance import record_evaluation, why_not_trusted
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.structures import Observation
+from sam3d_ros.training.scenes.recipes import FULL_SENSOR, RECIPES
 
 DESCRIPTION = """\
 Compare nano with lift and with the carved hull on objects of generator families that it never saw
@@ -73,7 +74,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nano", default="", metavar="DIR", help="weights, else those shipped")
     parser.add_argument("--ladder", type=Path, metavar="DIR", help="folder of exports, by stage")
     parser.add_argument("--families", type=int, default=200, metavar="N", help="objects of these")
-    parser.add_argument("--recipe", default="full_sensor", help="of their views")
+    parser.add_argument(
+        "--recipe", default=FULL_SENSOR.name, choices=RECIPES, help="of their views"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of objects and views")
     parser.add_argument("--data", type=Path, default=DATA, help="folder with captures")
     parser.add_argument("--steps", default="25,4,1", help="numbers of steps to compare")
