@@ -29,6 +29,7 @@ from sam3d_ros.ros.tf_buffer import frame_name
 from sam3d_ros.scene.selecting import EVERYTHING, Selection, find_object
 from sam3d_ros.structures import NS_PER_S, SceneObject
 
+MAX_CHOSEN = 1000
 NEEDED = ("image", "camera_info", "depth", "masks")
 
 
@@ -67,6 +68,11 @@ def job_of(goal: Any, session: Session, caller: Caller) -> Job:
 
 def _selection_of(goal: Any, objects: Sequence[SceneObject], prefix: str) -> Selection:
     """Return which masks a goal chooses."""
+    if max(len(goal.instances), len(goal.ids)) > MAX_CHOSEN:
+        raise SelectionError(
+            f"at most {MAX_CHOSEN} masks can be chosen one by one, got {len(goal.instances)} "
+            f"values and {len(goal.ids)} ids; use ALL or BOX"
+        )
     if goal.select == Reconstruct.Goal.ALL:
         return EVERYTHING
     if goal.select == Reconstruct.Goal.INSTANCES:

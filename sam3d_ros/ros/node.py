@@ -57,6 +57,7 @@ from sam3d_ros.scene.process import ReconstructorProcess
 NAME = "sam3d_node"
 DIAGNOSTICS_PERIOD_S = 1.0
 SPIN_S = 0.1  # so soon a signal is noticed
+SHUTDOWN_S = 0.5
 SWITCH_S = 0.001
 # New objects per portion, portions put together once they have lasted, and how many of those until
 # all that is not frozen is looked at again, which takes some milliseconds every few minutes.
@@ -264,7 +265,7 @@ def spin(node: Sam3dNode, stopped: threading.Event) -> None:
         while node.context.ok() and not stopped.is_set():
             executor.spin_once(timeout_sec=SPIN_S)
     finally:
-        executor.shutdown()
+        executor.shutdown(timeout_sec=SHUTDOWN_S)  # not for ever: a call may wait for its answer
 
 
 def main(args: Sequence[str] | None = None, make_node: Callable[[], Sam3dNode] = Sam3dNode) -> int:

@@ -32,7 +32,7 @@ from sam3d_ros.ros.goals import job_of
 from sam3d_ros.ros.jobs import Job
 from sam3d_ros.ros.session import Session, active
 from sam3d_ros.scene.verdict import Verdict
-from sam3d_ros.structures import SceneSnapshot
+from sam3d_ros.structures import SceneObject, SceneSnapshot
 
 # Of each stage the share of the whole at its begin and end, as the models of SAM 3D Objects take
 # their time; a backend of another kind only has "reconstruct".
@@ -152,9 +152,22 @@ class ReconstructAction:
         seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
         result.objects = session.outputs.poses.messages(snapshot, seen)
         if formats and seen:
-            order = ExportOrder(objects=tuple(seen), formats=formats, overwrite=True)
-            result.files = await self._desk.run(lambda: exported(order, session))
+            await self._write(result, session, tuple(seen), formats)
         return result
+
+    async def _write(
+        self,
+        result: Any,
+        session: Session,
+        objects: tuple[SceneObject, ...],
+        formats: tuple[str, ...],
+    ) -> None:
+        """Write files of a goal's objects; without them, the goal has failed, not the objects."""
+        order = ExportOrder(objects=objects, formats=formats, overwrite=True)
+        try:
+            result.files = await self._desk.run(lambda: exported(order, session))
+        except Sam3dError as error:
+            result.code, result.message = int(error.code), f"{result.message}; {error}"
 
     def _on_cancel(self, goal_handle: Any) -> CancelResponse:
         if (found := self._jobs.get(bytes(goal_handle.goal_id.uuid))) is not None:

@@ -126,7 +126,8 @@ def _named(session: Session, names: list[str]) -> tuple[SceneObject, ...]:
         UnknownObjectError: An id is of no object, or all are asked for and there is none.
     """
     objects = session.snapshot().objects
-    found = [find_object(name, objects, session.config.tf.prefix) for name in names] or objects
+    found = [find_object(name, objects, session.config.tf.prefix) for name in dict.fromkeys(names)]
+    found = found or list(objects)
     if not found:
         raise UnknownObjectError("no object is known, so that there is nothing to write")
     return tuple({known.track_id: known for known in found}.values())

@@ -24,6 +24,7 @@ from sam3d_ros.geometry.cameras import project
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.structures import Bools, Floats, Frame, InstanceMask, SceneObject
 
+MAX_LISTED = 20  # in the text of an error
 MIN_INSIDE = 0.5  # of a mask's pixels, or of an object's vertices
 
 
@@ -50,8 +51,9 @@ def find_object(name: str, objects: Sequence[SceneObject], prefix: str = "sam3d"
         full = object_name(known.track_id, known.class_id, prefix)
         if name in (full, str(known.track_id)):
             return known
-    names = [object_name(known.track_id, known.class_id, prefix) for known in objects]
-    there = f"there are {', '.join(names)}" if names else "no object is known"
+    names = [object_name(known.track_id, known.class_id, prefix) for known in objects[:MAX_LISTED]]
+    more = ", ..." if len(objects) > MAX_LISTED else ""
+    there = f"there are {', '.join(names)}{more}" if names else "no object is known"
     raise UnknownObjectError(f"no object has the id {name[:80]!r}: {there}")
 
 
@@ -163,5 +165,5 @@ def _at_pixel(frame: Frame, pixel_px: Sequence[float]) -> list[int]:
 
 
 def _listed(values: Sequence[float]) -> str:
-    shown = [f"{value:g}" for value in values[:20]]
-    return ", ".join(shown) + (", ..." if len(values) > 20 else "") or "none"
+    shown = [f"{value:g}" for value in values[:MAX_LISTED]]
+    return ", ".join(shown) + (", ..." if len(values) > MAX_LISTED else "") or "none"
