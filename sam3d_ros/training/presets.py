@@ -1,0 +1,110 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The two training runs with a name: nano, which ships, and smoke, which shows that it works."""
+
+from sam3d_ros.errors import ConfigError
+from sam3d_ros.objects.architecture import GeometryConfig
+from sam3d_ros.objects.volume.architecture import NUM_CHANNELS, StemConfig, VolumeArchitecture
+from sam3d_ros.training.recipe import (
+    DataConfig,
+    OptimiserConfig,
+    StageConfig,
+    TimesConfig,
+    TrainingConfig,
+    ValidationConfig,
+)
+
+PRESETS = ("nano", "smoke")
+MOSTLY_NOISE = TimesConfig(at_noise=0.75)
+SMOKE_DIM = 48
+
+
+def preset(name: str) -> TrainingConfig:
+    """Return the settings of a training run by its name.
+
+    Raises:
+        ConfigError: There is no such run.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+    return _nano() if name == "nano" else _smoke()
+
+
+def _nano() -> TrainingConfig:
+    """Two CPU cores for some hours; a GPU with more steps and larger batches goes further."""
+    later = OptimiserConfig(learning_rate=5e-4, warmup_steps=30)
+    return TrainingConfig(
+        preset="nano",
+        pre=StageConfig(steps=2000, times=MOSTLY_NOISE),
+        mid=StageConfig(steps=800, times=MOSTLY_NOISE, optimiser=later),
+        sft=StageConfig(steps=1000, optimiser=later),
+        dpo=StageConfig(steps=200, optimiser=OptimiserConfig(learning_rate=1e-5, warmup_steps=20)),
+        shortcut=StageConfig(
+            steps=400,
+            consistency_share=0.25,
+            optimiser=OptimiserConfig(learning_rate=2e-4, warmup_steps=20),
+        ),
+    )
+
+
+def _smoke() -> TrainingConfig:
+    """Return minutes of work on two cores: every stage, at sizes that learn a little."""
+    dim, steps = SMOKE_DIM, 60
+    stage = StageConfig(
+        steps=steps,
+        batch_size=4,
+        times=MOSTLY_NOISE,
+        optimiser=OptimiserConfig(learning_rate=2e-3, warmup_steps=5, average_decay=0.9),
+    )
+    short = StageConfig(
+        steps=steps // 2,
+        batch_size=4,
+        optimiser=OptimiserConfig(learning_rate=5e-4, warmup_steps=5, average_decay=0.9),
+        consistency_share=0.25,
+    )
+    return TrainingConfig(
+        preset="smoke",
+        architecture=VolumeArchitecture(
+            resolution=32,
+            stem=StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1)),
+            geometry=GeometryConfig(
+                dim=dim,
+                num_blocks=2,
+                num_heads=2,
+                condition_dim=dim + NUM_CHANNELS,
+                resolution=4,
+                shape_channels=NUM_CHANNELS,
+                token_condition=True,
+            ),
+        ),
+        data=DataConfig(crop_px=64, shape_resolution=40, shape_groups=2, codec_samples=32),
+        pre=stage,
+        mid=stage,
+        sft=stage,
+        dpo=StageConfig(
+            steps=steps // 6,
+            batch_size=4,
+            optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=2),
+        ),
+        shortcut=short,
+        validation=ValidationConfig(every=steps // 2, size=8, batch_size=4),
+        log_every=5,
+        checkpoint_every=20,
+        export_every=0,
+        # oneDNN's gradients of 3D convolutions in bf16 are wrong where sides are 2 voxels long, as
+        # they are here at the coarsest level (torch 2.13; from 4 on, as in nano, they are right).
+        precision="fp32",
+        prefetch=2,
+    )

@@ -1,0 +1,102 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Where weights come from: what was run, on what, for how long, and how it went."""
+
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sam3d_ros.training.recipe import TrainingConfig
+
+FORMAT = 1
+UNKNOWN = "unknown"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecord:
+    """What one stage has done."""
+
+    name: str
+    steps: int
+    planned_steps: int
+    samples: int
+    hours: float
+    recipe: str  # of the scenes
+    validation: dict[str, float]  # the last figures, empty if there were none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """A training run so far."""
+
+    preset: str
+    seed: int
+    commit: str
+    stages: tuple[StageRecord, ...]
+    hardware: str
+    versions: dict[str, str]
+    config: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``provenance.json`` holds."""
+        hours = sum(stage.hours for stage in self.stages)
+        samples = sum(stage.samples for stage in self.stages)
+        return {"format": FORMAT, "hours": hours, "samples": samples, **asdict(self)}
+
+
+def training_record(
+    config: TrainingConfig, stages: tuple[StageRecord, ...], device: torch.device
+) -> TrainingRecord:
+    """Describe a run by its stages so far."""
+    return TrainingRecord(
+        preset=config.preset,
+        seed=config.seed,
+        commit=commit(),
+        stages=stages,
+        hardware=hardware(device),
+        versions={"torch": torch.__version__, "python": platform.python_version()},
+        config=asdict(config),
+    )
+
+
+def commit() -> str:
+    """Return the commit of the sources, with ``-dirty`` where they were changed since."""
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN
+    return found.stdout.strip() or UNKNOWN
+
+
+def hardware(device: torch.device) -> str:
+    """Name the processor that trains, and how much of it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or UNKNOWN
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
