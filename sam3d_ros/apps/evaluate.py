@@ -137,7 +137,7 @@ def _captures(
 def _say_what_auto_takes(backends: Sequence[Named]) -> None:
     for backend in backends:
         if backend.name == "auto":
-            print(f"auto takes {backend.is_really}\n")
+            print(f"auto takes {backend.is_really}: {backend.why or 'there is none better'}\n")
 
 
 def evaluate_folders(

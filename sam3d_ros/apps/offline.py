@@ -35,7 +35,7 @@ from sam3d_ros.evaluation.datasets import scene_folders
 from sam3d_ros.objects.texture import check_textures
 from sam3d_ros.protocols import ObjectBackend, PointEstimator
 from sam3d_ros.ros.assembler import Refusal, TimeJump
-from sam3d_ros.scene.backends import make_object_backend
+from sam3d_ros.scene.backends import wired_backend
 from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.export import scene_json, write_json, write_meshes, write_splat_files
 from sam3d_ros.scene.local import local_pipeline
@@ -94,7 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     if config.objects.texture == "baked":
         check_textures()  # before anything is reconstructed
-    models = _Models(make_object_backend(config), make_point_estimator(config))
+    wired = wired_backend(config)
+    if wired.why:
+        print(f"backend {wired.backend.name}: {wired.why}")
+    models = _Models(wired.backend, make_point_estimator(config))
     if is_bag(arguments.input):
         with Bag(arguments.input) as bag:
             topics = _topics(bag, arguments)

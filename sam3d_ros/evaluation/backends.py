@@ -24,7 +24,7 @@ from sam3d_ros.evaluation.baselines import SURFACES, OpenThreeDBaseline
 from sam3d_ros.evaluation.carving import CarvedHullBaseline
 from sam3d_ros.protocols import Cancelled, ObjectBackend, ObjectOutcome, OneByOne, never
 from sam3d_ros.scene.around import Around
-from sam3d_ros.scene.backends import make_object_backend, nano_beside_lift
+from sam3d_ros.scene.backends import WiredBackend, nano_beside_lift, wired_backend
 from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.structures import Observation
 
@@ -40,9 +40,10 @@ _PATTERN = re.compile(rf"({'|'.join(MODELS)})(?::([0-9]+))?({re.escape(BOTH)})?"
 class Named(Around[ObjectBackend]):
     """A backend under the name by which it was asked for."""
 
-    def __init__(self, backend: ObjectBackend, name: str) -> None:
+    def __init__(self, backend: ObjectBackend, name: str, why: str = "") -> None:
         super().__init__(backend)
         self._name = name
+        self.why = why  # no better one was taken
 
     @property
     def name(self) -> str:
@@ -83,5 +84,5 @@ def make_backend(name: str, config: SceneConfig) -> Named:
     if seeds:
         objects = replace(objects, candidates=int(seeds))
     asked = replace(config, objects=objects)
-    backend = nano_beside_lift(asked) if both else make_object_backend(asked)
-    return Named(agreeing(backend, config.refine), name)
+    wired = WiredBackend(nano_beside_lift(asked)) if both else wired_backend(asked)
+    return Named(agreeing(wired.backend, config.refine), name, wired.why)
