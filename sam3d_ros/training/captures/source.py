@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from sam3d_ros.objects.volume.box import box_of, with_sure_plane
-from sam3d_ros.objects.volume.prepare import PreparedVolume, prepare
+from sam3d_ros.objects.volume.prepare import CROP_PX, PreparedVolume, prepare
 from sam3d_ros.objects.volume.view import VolumeView
 from sam3d_ros.structures import Mesh, Similarity
 from sam3d_ros.training.batch import TrainingBatch
@@ -30,8 +30,7 @@ from sam3d_ros.training.captures.reading import Capture, captures_in
 from sam3d_ros.training.captures.solids import SolidGrids, check_closed, solid_grids
 from sam3d_ros.training.captures.truth import PosedObjects, box_truth, mirrored
 from sam3d_ros.training.captures.variation import Variation, mirrored_view, varied
-
-RESOLUTION = 64  # voxels along a side of a box
+from sam3d_ros.training.recipe import TrainingConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -55,12 +54,17 @@ class CaptureSet:
         )
 
 
-def read_capture_set(path: Path) -> CaptureSet:
-    """Read all captures at or below a folder; see ``captures_in`` for what may be wrong."""
-    return capture_set(captures_in(path))
+def capture_source(path: Path, config: TrainingConfig, device: torch.device) -> "CaptureSource":
+    """Return the captures at or below a folder as training data for nano.
+
+    Raises:
+        DatasetError: See ``captures_in``, or a mesh is not closed.
+    """
+    captures = capture_set(captures_in(path), config.data.crop_px).to(device)
+    return CaptureSource(captures, Variation(), config.seed, config.architecture.resolution)
 
 
-def capture_set(captures: Iterable[Capture]) -> CaptureSet:
+def capture_set(captures: Iterable[Capture], crop_px: int = CROP_PX) -> CaptureSet:
     """Prepare captures, of which there is one at least; meshes are measured once each.
 
     Raises:
@@ -75,7 +79,7 @@ def capture_set(captures: Iterable[Capture]) -> CaptureSet:
         if path not in meshes:
             check_closed(capture.mesh_object, capture.mesh_path)
             meshes[path] = capture.mesh_object
-        prepared.append(prepare(capture.observation))
+        prepared.append(prepare(capture.observation, crop_px))
         poses.append((list(meshes).index(path), capture.camera_from_object))
         names.append(capture.name)
     grids = solid_grids(list(meshes.values()))
@@ -95,10 +99,13 @@ class CaptureSource:
     seed alone.
     """
 
-    def __init__(self, captures: CaptureSet, variation: Variation, seed: int = 0) -> None:
+    def __init__(
+        self, captures: CaptureSet, variation: Variation, seed: int = 0, resolution: int = 64
+    ) -> None:
         self._captures = captures
         self._variation = variation
         self._seed = seed
+        self._resolution = resolution
 
     def __len__(self) -> int:
         """Return how many captures there are."""
@@ -116,7 +123,7 @@ class CaptureSource:
         rgb = self._captures.rgb[index]
         box = box_of(view)
         objects = mirrored(self._captures.objects[index], flipped)
-        truth = box_truth(objects, self._captures.grids, box, RESOLUTION)
+        truth = box_truth(objects, self._captures.grids, box, self._resolution)
         return TrainingBatch(
             view=view,
             box=box,

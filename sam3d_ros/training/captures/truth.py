@@ -83,7 +83,7 @@ def box_truth(
     from_box = box.rotation.mT
     offset = from_box @ (objects.middle_m - box.centre_m)[..., None]
     return BoxTruth(
-        distance=in_units.clamp(-1.0, 1.0).unflatten(1, (resolution,) * 3),
+        distance=in_units.clamp(-1.0, 1.0).reshape(-1, *(resolution,) * 3),
         box_rotation_object=from_box @ objects.rotation,
         box_centre_object=offset[..., 0] / box.side_m[:, None],
         extent=grids.extent_m[objects.solid] / box.side_m[:, None],
