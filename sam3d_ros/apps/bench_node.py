@@ -160,15 +160,17 @@ def _read(path: Path) -> dict[str, list[tuple[int, ...]]]:
 def _node_text(node: NodeFigures) -> str:
     """Lay out the node's figures."""
     head = f"{'topic':18} {'sent':>6} {'lost':>5} {'transport p50, p99 ms':>22}"
-    head += f" {'callback p50, max ms':>21}"
+    head += f" {'callback p50, max, own max ms':>30}"
     lines = [head, "-" * len(head)]
     lines += [
         f"{name:18} {each.published:6} {each.lost:5} {each.transport_p50_ms:14.2f} "
-        f"{each.transport_p99_ms:7.2f} {each.callback_p50_ms:13.2f} {each.callback_max_ms:7.2f}"
+        f"{each.transport_p99_ms:7.2f} {each.callback_p50_ms:13.2f} {each.callback_max_ms:7.2f} "
+        f"{each.own_max_ms:8.2f}"
         for name, each in node.topics.items()
     ]
     every = node.topics.values()
     longest = max(each.callback_max_ms for each in every)
+    own = max(each.own_max_ms for each in every)
     slowest = max(each.transport_p50_ms for each in every)
     lost = sum(each.lost for each in every)
     rate = node.frames_done / node.seconds
@@ -178,9 +180,11 @@ def _node_text(node: NodeFigures) -> str:
             *lines,
             "",
             _verdict("longest input callback", longest, 5.0, "ms"),
+            f"most that one had a processor: {own:.2f} ms; meanwhile others had it, and its lock",
             _verdict("transport, p50 of the slowest topic", slowest, 8.0, "ms"),
             _verdict("messages lost", lost, 0, ""),
             _verdict("first result after the first mask", node.first_result_s, 2.0, "s"),
+            f"all objects of the first frame: {node.first_frame_s:.2f} s",
             f"frames done: {node.frames_done} ({rate:.2f} per s, {node.frame_s:.2f} s each), newer "
             f"ones preferred to {node.frames_dropped}",
             f"frames refused: {refused or 'none'}",

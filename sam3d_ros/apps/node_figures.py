@@ -38,6 +38,7 @@ class TopicFigures:
     transport_p99_ms: float
     callback_p50_ms: float
     callback_max_ms: float
+    own_max_ms: float  # of a processor, by one callback; the rest of its time others had it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class NodeFigures:
     seconds: float
     topics: Mapping[str, TopicFigures]
     first_result_s: float  # from the first mask to the first object heard by another process
+    first_frame_s: float  # from the last message of the first frame to its report: all objects
     frames_done: int
     frames_dropped: int  # for newer ones
     refusals: Mapping[str, int]  # of other frames, by the name of the code
@@ -79,7 +81,7 @@ def node_figures(
 
     Args:
         sent: (stamp, moment of publish) of each message in ns, by topic.
-        calls: (stamp, begin, end) of each callback in ns, by topic.
+        calls: (stamp, begin, end, own time) of each callback in ns, by topic.
         heard: ``heard.json`` of the listener.
 
     Raises:
@@ -99,6 +101,7 @@ def node_figures(
         seconds=(times[-1] - times[0]) / 1e9,
         topics={name: topic_figures(sent[topic], calls[topic]) for topic, name in names.items()},
         first_result_s=(first_object_ns - first_mask_ns) / 1e9,
+        first_frame_s=next(r["latency_s"] for r in heard["reports"] if not r["code"]),
         frames_done=counts.pop(ReportCode.OK, 0),
         frames_dropped=counts.pop(ReportCode.DROPPED, 0),
         refusals={code.name: num for code, num in sorted(counts.items())},
@@ -150,16 +153,16 @@ def topic_figures(
 
     Args:
         sent: (stamp, moment of publish) of each message, ns.
-        calls: (stamp, begin, end) of each callback, ns.
+        calls: (stamp, begin, end, own time) of each callback, ns.
 
     Messages from before the first one that arrived do not count: the two sides had not found each
     other yet.
     """
-    begins = {stamp: begin for stamp, begin, _ in calls}
+    begins = {stamp: begin for stamp, begin, _, _ in calls}
     first = next(index for index, (stamp, _) in enumerate(sent) if stamp in begins)
     counted = sent[first:]
     transport = [begins[stamp] - moment for stamp, moment in counted if stamp in begins]
-    durations = [end - begin for _, begin, end in calls]
+    durations = [end - begin for _, begin, end, _ in calls]
     return TopicFigures(
         published=len(counted),
         lost=len(counted) - len(transport),
@@ -167,4 +170,5 @@ def topic_figures(
         transport_p99_ms=float(np.percentile(transport, 99)) / NS_PER_MS,
         callback_p50_ms=float(np.percentile(durations, 50)) / NS_PER_MS,
         callback_max_ms=max(durations) / NS_PER_MS,
+        own_max_ms=max(own for _, _, _, own in calls) / NS_PER_MS,
     )

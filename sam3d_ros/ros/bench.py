@@ -25,7 +25,7 @@ from sam3d_ros.ros.start import settle
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT, then write what was measured."""
     parser = argparse.ArgumentParser(prog="python -m sam3d_ros.ros.bench", description=__doc__)
-    parser.add_argument("log", type=Path, help="file for topic, stamp, begin and end of each call")
+    parser.add_argument("log", type=Path, help="topic, stamp, begin, end and own time of each call")
     arguments, ros_arguments = parser.parse_known_args(argv)
     settle()
     from sam3d_ros.ros.node import main as run_node  # noqa: PLC0415

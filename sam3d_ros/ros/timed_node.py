@@ -14,7 +14,7 @@
 
 """``sam3d_node`` as it is, with a stopwatch around each of its subscription callbacks.
 
-Only ``create_subscription`` is wrapped: what is measured is the code that users run, plus two
+Only ``create_subscription`` is wrapped: what is measured is the code that users run, plus four
 clock readings and one list append per message.
 """
 
@@ -30,11 +30,11 @@ from sam3d_ros.structures import NS_PER_S
 
 
 class TimedNode(Sam3dNode):
-    """Notes when each callback began and ended, by the monotonic clock."""
+    """Notes when each callback began and ended, and how long it had a processor meanwhile."""
 
     def __init__(self, log: Path) -> None:
         self._log = log
-        self._calls: list[tuple[str, int, int, int]] = []
+        self._calls: list[tuple[str, int, int, int, int]] = []
         super().__init__()
 
     def create_subscription(
@@ -51,14 +51,15 @@ class TimedNode(Sam3dNode):
 
     def _timed(self, topic: str, callback: Callable[..., None]) -> Callable[[Any], None]:
         def on_message(message: Any) -> None:
-            began_ns = time.monotonic_ns()
+            began_ns, before_ns = time.monotonic_ns(), time.thread_time_ns()
             callback(message)
-            self._calls.append((topic, _stamp_ns(message), began_ns, time.monotonic_ns()))
+            own_ns, ended_ns = time.thread_time_ns() - before_ns, time.monotonic_ns()
+            self._calls.append((topic, _stamp_ns(message), began_ns, ended_ns, own_ns))
 
         return on_message
 
     def destroy_node(self) -> None:
-        """Write one line per call: topic, stamp, begin and end in ns."""
+        """Write one line per call: topic, stamp, begin, end and own time in ns."""
         lines = [",".join(map(str, call)) + "\n" for call in self._calls]
         self._log.write_text("".join(lines), encoding="utf-8")
         super().destroy_node()

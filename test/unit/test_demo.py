@@ -186,7 +186,7 @@ def test_a_mesh_that_came_back_still_knows_what_was_observed(scene: Scene, tmp_p
 def test_messages_count_from_the_first_that_arrived_and_missing_ones_are_lost() -> None:
     sent = [(stamp, 1_000_000 * stamp) for stamp in range(10)]
     calls = [
-        (stamp, 1_000_000 * stamp + 2_000_000, 1_000_000 * stamp + 3_000_000)
+        (stamp, 1_000_000 * stamp + 2_000_000, 1_000_000 * stamp + 3_000_000, 400_000)
         for stamp in (3, 4, 6, 7, 8, 9)
     ]
 
@@ -195,11 +195,12 @@ def test_messages_count_from_the_first_that_arrived_and_missing_ones_are_lost() 
     assert (figures.published, figures.lost) == (7, 1)
     assert figures.transport_p50_ms == pytest.approx(2.0)
     assert figures.callback_max_ms == pytest.approx(1.0)
+    assert figures.own_max_ms == pytest.approx(0.4)
 
 
 def test_frames_left_for_newer_ones_are_dropped_and_all_others_refused() -> None:
     sent = {f"/sam3d/{name}": [(1, 10), (2, 20)] for name in INPUTS}
-    calls = {f"/sam3d/{name}": [(1, 11, 12), (2, 21, 22)] for name in INPUTS}
+    calls = {f"/sam3d/{name}": [(1, 11, 12, 1), (2, 21, 22, 1)] for name in INPUTS}
     codes = [ReportCode.OK, ReportCode.DROPPED, ReportCode.DROPPED, ReportCode.NOT_SYNCED]
     reports = [{"code": int(code), "latency_s": 0.1} for code in codes]
 
