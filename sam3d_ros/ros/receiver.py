@@ -149,7 +149,8 @@ class Receiver:
             callback_group=self._group,
             qos_overriding_options=overrides,
             event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=partial(self._on_incompatible, topic)
+                incompatible_qos=partial(self._on_incompatible, topic),
+                use_default_callbacks=False,  # the executor looks at each before every message
             ),
         )
 
