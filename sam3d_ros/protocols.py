@@ -91,6 +91,21 @@ class ObjectBackend(Protocol):
         ...
 
 
+@runtime_checkable
+class PortionedBackend(ObjectBackend, Protocol):
+    """A backend that is asked for some objects of a frame after the other."""
+
+    @property
+    def portion(self) -> int:
+        """How many are best reconstructed at once; 0 where all of them are."""
+        ...
+
+
+def portion_of(backend: ObjectBackend) -> int:
+    """Return how many objects a backend best reconstructs at once; 0 where all of a frame."""
+    return backend.portion if isinstance(backend, PortionedBackend) else 0
+
+
 class SeededBackend(ObjectBackend, Protocol):
     """A backend whose results differ from seed to seed and that makes several at once."""
 
@@ -171,6 +186,7 @@ class OneByOne:
     """An ``ObjectBackend`` that asks a ``SingleObjectBackend`` about one object after the other."""
 
     wants_warmup = True
+    portion = 1
 
     def __init__(self, backend: SingleObjectBackend) -> None:
         self._backend = backend

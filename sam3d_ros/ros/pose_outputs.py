@@ -69,6 +69,14 @@ class PoseOutputs:
             shown = self._send_poses(snapshot)
             self._send_labels(shown, snapshot)
 
+    def send_found(self, snapshot: SceneSnapshot) -> None:
+        """Send where some objects of a frame are, while others are not finished.
+
+        Labels and detections, which tell what all of an image shows, come with the last of them.
+        """
+        with self._lock:
+            self._send_seen(snapshot)
+
     def send_followed(self, snapshot: SceneSnapshot, cancelled: Cancelled = never) -> bool:
         """Send what an image between masks has shown, unless that was called off; say so."""
         with self._lock:
@@ -115,12 +123,17 @@ class PoseOutputs:
 
     def _send_poses(self, snapshot: SceneSnapshot) -> list[SceneObject]:
         """Send transforms, objects and detections; return the objects seen."""
+        seen = self._send_seen(snapshot)
+        self._send_detections(seen, snapshot)
+        return seen
+
+    def _send_seen(self, snapshot: SceneSnapshot) -> list[SceneObject]:
+        """Send transforms and objects; return the objects seen."""
         seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
         # Transforms go first, so that a viewer knows the frames in which the rest hangs.
         is_newest = snapshot.number >= self._number
         self._send_transforms(self._shown(snapshot) if is_newest else seen, snapshot)
         self._send_objects(snapshot, snapshot.stamp_ns)
-        self._send_detections(seen, snapshot)
         return seen
 
     def _shown(self, snapshot: SceneSnapshot) -> list[SceneObject]:

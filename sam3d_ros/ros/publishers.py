@@ -17,6 +17,7 @@
 from typing import Any, TypeAlias
 
 import numpy as np
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -33,6 +34,9 @@ from sam3d_ros.ros.qos import latched, reliable
 from sam3d_ros.scene.output_folder import OutputFolder
 from sam3d_ros.structures import SceneObject, SceneSnapshot
 
+# By default each publisher has two that only log what its subscribers log too, and before every
+# message that comes in the executor looks at all of them.
+NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
 MarkerMsg: TypeAlias = MarkerArray | bytes  # rclpy sends bytes as they are
 
 
@@ -75,6 +79,12 @@ class Outputs:
         self._send_points(snapshot)
         self._send_geometry(snapshot)
 
+    def publish_found(self, snapshot: SceneSnapshot) -> None:
+        """Send objects of a frame with masks that are finished before others."""
+        self.poses.send_found(snapshot)
+        self.forget(snapshot.removed)
+        self._send_geometry(snapshot)
+
     def publish_change(self, snapshot: SceneSnapshot) -> None:
         """Send what became of objects while no frame came."""
         self.poses.send_change(snapshot)
@@ -107,7 +117,9 @@ class Outputs:
         self.folder.close()
 
     def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:
-        publisher = self._node.create_lifecycle_publisher(message_type, topic, qos)
+        publisher = self._node.create_lifecycle_publisher(
+            message_type, topic, qos, event_callbacks=NO_EVENTS
+        )
         self._publishers.append(publisher)
         return publisher
 

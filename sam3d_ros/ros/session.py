@@ -40,8 +40,9 @@ from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.triggers import Fate, Trigger
 from sam3d_ros.ros.worker import Cancellation, Worker
+from sam3d_ros.scene.pipeline import Show
 from sam3d_ros.scene.reconstructor import RememberedView
-from sam3d_ros.scene.selecting import selected
+from sam3d_ros.scene.selecting import EVERYTHING, selected
 from sam3d_ros.scene.verdict import Verdict, verdict_of
 from sam3d_ros.structures import (
     NS_PER_S,
@@ -63,8 +64,10 @@ class Pipeline(FollowingPipeline, Protocol):
         """Get ready for the first frame; returns at once."""
         ...
 
-    def process(self, frame: Frame, cancelled: Cancelled, *, anew: bool) -> SceneSnapshot:
-        """Reconstruct the objects of a frame."""
+    def process(
+        self, frame: Frame, cancelled: Cancelled, *, anew: bool, show: Show | None
+    ) -> SceneSnapshot:
+        """Reconstruct the objects of a frame; ``show`` gets those that are finished first."""
         ...
 
     def snapshot(self, frame_id: str) -> SceneSnapshot:
@@ -132,7 +135,7 @@ class Session:
         self._pipeline = pipeline
         self.outputs = outputs
         self.frame_id = ""  # of the last frame
-        self.stamp_ns: int | None = None  # of the same
+        self.stamp_ns: int | None = None  # of the same, unless time began anew since
         self._states: dict[int, ObjectState] = {}  # as they were published
         self.num_objects = 0
         self.num_overtaken = 0  # masks that another one in the queue made way for
@@ -207,6 +210,7 @@ class Session:
     def clear(self) -> int:
         """Forget all objects, also those that a frame in work would show; return how many."""
         removed = self._pipeline.reset()
+        self.stamp_ns = None
         self._worker.run(lambda: self._show_change(removed))
         return len(removed)
 
@@ -305,8 +309,11 @@ class Session:
         try:
             tell(asking, Step(stage="decode"))
             frame = frame_from_bundle(job.bundle, self.config, self.receiver.topics)
-            frame = selected(frame, job.selection, self.snapshot().objects)
-            snapshot = self._pipeline.process(frame, asking, anew=job.anew)
+            if job.selection is not EVERYTHING:
+                frame = selected(frame, job.selection, self.snapshot().objects)
+            # Calls are answered, or called off, as a whole.
+            show = None if job.caller else self._publish_found
+            snapshot = self._pipeline.process(frame, asking, anew=job.anew, show=show)
         except CancelledError as error:
             verdict = Verdict(code=cancellation.code, message=cancellation.reason or str(error))
         except Sam3dError as error:
@@ -327,7 +334,8 @@ class Session:
         Never where each mask is to be looked at, nor where poses come with masks alone.
         """
         rate = self.config.tracking.max_mask_rate
-        if not rate or self.config.queue.policy == "none" or not self.following.is_up_to_date:
+        wants_all = self.config.queue.policy == "none" or self.trigger.anew
+        if not rate or wants_all or not self.following.is_up_to_date:
             return
         is_known = all(known.state in AS_EXPECTED for known in snapshot.objects)
         if is_known and snapshot.objects and not snapshot.failures:
@@ -339,6 +347,12 @@ class Session:
         if snapshot.removed or _states(snapshot) != self._states:
             self._note(snapshot)
             self.outputs.publish_change(snapshot)
+
+    def _publish_found(self, snapshot: SceneSnapshot) -> None:
+        """Send objects of a frame that are finished before others."""
+        self.frame_id = snapshot.frame_id
+        self._note(snapshot)
+        self.outputs.publish_found(snapshot)
 
     def _publish_followed(self, snapshot: SceneSnapshot, cancelled: Cancelled) -> bool:
         """Send what an image between masks has shown; geometry is the other worker's."""
@@ -361,6 +375,7 @@ class Session:
             self.outputs.forget(self._pipeline.reset())
             self.num_objects = 0
         self.outputs.poses.start_over(stamp_ns)
+        self.stamp_ns = None
         self.following.resume()
 
 

@@ -16,13 +16,13 @@
 
 from typing import Generic, TypeVar
 
-from sam3d_ros.protocols import ObjectBackend
+from sam3d_ros.protocols import ObjectBackend, portion_of
 
 BackendT = TypeVar("BackendT", bound=ObjectBackend)
 
 
 class Around(Generic[BackendT]):
-    """Bears the name of another backend, and is warmed up where that one wants it."""
+    """Bears the name of another backend, and is asked as that one wants it."""
 
     def __init__(self, backend: BackendT) -> None:
         self._backend = backend
@@ -36,3 +36,8 @@ class Around(Generic[BackendT]):
     def wants_warmup(self) -> bool:
         """Whether the other backend wants it."""
         return self._backend.wants_warmup
+
+    @property
+    def portion(self) -> int:
+        """How many objects the other backend best reconstructs at once; 0 where all are."""
+        return portion_of(self._backend)

@@ -38,6 +38,7 @@ from sam3d_ros.protocols import (
     ObjectOutcome,
     SeededBackend,
     never,
+    portion_of,
 )
 from sam3d_ros.scene.around import Around
 from sam3d_ros.scene.refining import refined, refining
@@ -111,6 +112,12 @@ class BackendCandidates:
     def wants_warmup(self) -> bool:
         """Whether all of them want it: one alone may take minutes."""
         return all(backend.wants_warmup for backend in self._backends)
+
+    @property
+    def portion(self) -> int:
+        """How many objects suit all of them at once; 0 where one wants all of a frame."""
+        portions = [portion_of(backend) for backend in self._backends]
+        return max(portions) if all(portions) else 0
 
     def candidates(
         self, observations: Sequence[Observation], cancelled: Cancelled

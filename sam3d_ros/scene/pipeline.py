@@ -14,17 +14,24 @@
 
 """From a frame to a scene: reconstruct its objects, keep their identities, follow them."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from threading import Lock
+from typing import TypeAlias
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.following import Follower
+from sam3d_ros.scene.portions import Portion, TakingPortions
 from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor, RememberedView
 from sam3d_ros.scene.registry import Registry
 from sam3d_ros.scene.tracks import Detection
 from sam3d_ros.structures import DepthFrame, Frame, SceneSnapshot
+
+Show: TypeAlias = Callable[[SceneSnapshot], None]
 
 
 class ScenePipeline:
@@ -106,7 +113,12 @@ class ScenePipeline:
             return self._registry.lock(track_id, locked)
 
     def process(
-        self, frame: Frame, cancelled: Cancelled = never, *, anew: bool = False
+        self,
+        frame: Frame,
+        cancelled: Cancelled = never,
+        *,
+        anew: bool = False,
+        show: Show | None = None,
     ) -> SceneSnapshot:
         """Reconstruct or measure what every mask shows and return all objects known then.
 
@@ -122,37 +134,68 @@ class ScenePipeline:
             cancelled: Whether the answer is still wanted.
             anew: Make meshes also of what is known, and fits; which object is which is found out
                 afterwards, and a mesh that is locked or better stays.
+            show: Gets a snapshot as often as new objects are finished before others of the frame;
+                ``updated`` are all that are. Called in this thread.
 
         Raises:
             CancelledError: When ``cancelled`` answered true, or all was forgotten meanwhile;
-                nothing has changed then.
+                nothing has changed then but for what was shown.
             Sam3dError: When nothing of the frame can be used.
         """
         if not frame.masks:
             return self.advance(frame.stamp_ns, frame.frame_id)
         with self._lock:
             known = self._registry.known(frame) if self.config.tracking.enabled else []
-            num_resets = self._num_resets
-        result = self._reconstructor.reconstruct(frame, cancelled, [] if anew else known)
+            shown = _Shown(frame=frame, num_resets=self._num_resets)
+        asking = cancelled
+        if show is not None:
+            asking = TakingPortions(cancelled, partial(self._take_portion, shown, show))
+        result = self._reconstructor.reconstruct(frame, asking, [] if anew else known)
         with self._lock:
-            if num_resets != self._num_resets:
+            if shown.num_resets != self._num_resets:
                 raise CancelledError("all objects were forgotten while the frame was looked at")
-            detections = _detections(frame, result)
-            change = self._registry.update(frame, detections, result.measured, result.standing)
-            stamp_ns, objects = self._registry.stamp_ns, self._registry.objects
-            number = next(self._numbers)
-        return SceneSnapshot(
-            number=number,
-            stamp_ns=stamp_ns,
-            frame_id=frame.frame_id,
-            objects=objects,
-            updated=change.updated,
-            removed=change.removed,
+            snapshot = self._update(shown, result)
+        return replace(
+            snapshot,
             failures=tuple(result.failures),
             support=result.support,
             stage_s=result.stage_s,
             gpu_peak_mb=result.gpu_peak_mb,
             backend=result.backend,
+        )
+
+    def _take_portion(self, shown: "_Shown", show: Show, portion: Portion) -> None:
+        """Take in and show what is finished of a frame, unless it may be what else is known.
+
+        Which of several objects something is, only the whole frame can tell.
+        """
+        with self._lock:
+            is_new = self._registry.knows_only({*portion.standing, *shown.track_ids})
+            if shown.num_resets != self._num_resets or not (is_new and portion.instances):
+                return
+            result = ReconstructedFrame(
+                instances=list(portion.instances), standing=list(portion.standing)
+            )
+            snapshot = self._update(shown, result)
+        show(snapshot)
+
+    def _update(self, shown: "_Shown", result: ReconstructedFrame) -> SceneSnapshot:
+        """Take in what of a frame was not yet; the lock is held."""
+        detections = _detections(shown.frame, result, shown.instance_ids)
+        change = self._registry.update(
+            shown.frame, detections, result.measured, [*result.standing, *shown.track_ids]
+        )
+        shown.instance_ids += [detection.instance.instance_id for detection in detections]
+        shown.track_ids += change.updated
+        objects = self._registry.objects
+        known = {each.track_id for each in objects}
+        return SceneSnapshot(
+            number=next(self._numbers),
+            stamp_ns=self._registry.stamp_ns,
+            frame_id=shown.frame.frame_id,
+            objects=objects,
+            updated=tuple(key for key in dict.fromkeys(shown.track_ids) if key in known),
+            removed=change.removed,
         )
 
     def advance(self, stamp_ns: int, frame_id: str = "") -> SceneSnapshot:
@@ -177,7 +220,19 @@ class ScenePipeline:
             self._follower.close()
 
 
-def _detections(frame: Frame, result: ReconstructedFrame) -> list[Detection]:
+@dataclass(slots=True, kw_only=True)
+class _Shown:
+    """What of a frame was taken in already."""
+
+    frame: Frame
+    num_resets: int  # when it began
+    instance_ids: list[int] = field(default_factory=list)
+    track_ids: list[int] = field(default_factory=list)
+
+
+def _detections(
+    frame: Frame, result: ReconstructedFrame, without: Sequence[int]
+) -> list[Detection]:
     """Join reconstructions with the masks they come from."""
     masks = {mask.instance_id: mask for mask in frame.masks}
     return [
@@ -190,4 +245,5 @@ def _detections(frame: Frame, result: ReconstructedFrame) -> list[Detection]:
             view=instance.view,
         )
         for instance in result.instances
+        if instance.instance_id not in without
     ]

@@ -21,12 +21,21 @@ from functools import partial
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError
-from sam3d_ros.protocols import Cancelled, ObjectBackend, PointEstimator, Step, never, tell
+from sam3d_ros.protocols import (
+    Cancelled,
+    ObjectBackend,
+    PointEstimator,
+    Step,
+    never,
+    portion_of,
+    tell,
+)
 from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.scene.estimated import Estimate
 from sam3d_ros.scene.finishing import add_known, add_made
 from sam3d_ros.scene.knowing import Finding, KnownMeshes
 from sam3d_ros.scene.observe import observe
+from sam3d_ros.scene.portions import PartOf, Portion, portions
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
 from sam3d_ros.scene.settling import settle_frame
 from sam3d_ros.scene.warmup import ball_on_table
@@ -97,7 +106,7 @@ class FrameReconstructor:
         cancelled: Cancelled,
         result: ReconstructedFrame,
     ) -> None:
-        """Let the backend make meshes, of all masks at once.
+        """Let the backend make meshes.
 
         Where nothing better came of all views and the known mesh does not fit, this view alone may
         give one that agrees better with all of them.
@@ -120,14 +129,19 @@ class FrameReconstructor:
         result: ReconstructedFrame,
     ) -> list[tuple[Finding, str]]:
         """Add what the backend makes of observations; return where a known mesh stays, and why."""
-        outcomes = self._backend.reconstruct(observations, cancelled) if findings else []
-        refused = []
-        for number, (finding, outcome) in enumerate(zip(findings, outcomes, strict=True)):
-            if cancelled():
-                raise CancelledError(f"finished {number} of {len(outcomes)} objects")
-            tell(cancelled, Step(stage="fit", done=number, total=len(outcomes)))
-            if note := add_made(finding, outcome, frame, self._config, result):
-                refused.append((finding, note))
+        total, refused = len(findings), []
+        for part in portions(total, portion_of(self._backend)):
+            asking, before = PartOf(cancelled, part.start, total), len(result.instances)
+            outcomes = self._backend.reconstruct(observations[part], asking)
+            pairs = zip(findings[part], outcomes, strict=True)
+            for number, (finding, outcome) in enumerate(pairs, start=part.start):
+                if cancelled():
+                    raise CancelledError(f"finished {number} of {total} objects")
+                tell(cancelled, Step(stage="fit", done=number, total=total))
+                if note := add_made(finding, outcome, frame, self._config, result):
+                    refused.append((finding, note))
+            if part.stop < total and not self._config.settle.enabled:  # that would move them again
+                tell(cancelled, _portion(result, before, part.stop, total))
         return refused
 
     def _estimate(self, cancelled: Cancelled) -> Estimate | None:
@@ -137,3 +151,14 @@ class FrameReconstructor:
 
     def close(self) -> None:
         """Hold nothing, release nothing."""
+
+
+def _portion(result: ReconstructedFrame, before: int, done: int, total: int) -> Portion:
+    """Return the instances of a frame after those that were there before."""
+    return Portion(
+        stage="fit",
+        done=done,
+        total=total,
+        instances=tuple(result.instances[before:]),
+        standing=tuple(result.standing),
+    )

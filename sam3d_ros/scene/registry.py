@@ -15,7 +15,7 @@
 
 """Objects over time: identity, state, revision. The only state of the core."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,10 @@ class Registry:
     def objects(self) -> tuple[SceneObject, ...]:
         """All known objects by track id."""
         return tuple(self._tracks[key].known for key in sorted(self._tracks))
+
+    def knows_only(self, track_ids: Collection[int]) -> bool:
+        """Tell whether nothing is known but some objects."""
+        return all(key in track_ids for key in self._tracks)
 
     def clear(self) -> tuple[int, ...]:
         """Forget all objects and return their ids; later ids go on counting."""

@@ -115,12 +115,14 @@ class Rig:
         parameters: dict[str, Any],
         backend: Any = None,
         make_follower: Callable[[SceneConfig], Follower | None] = lambda _: None,
+        portion: int = 0,
         **options: Any,
     ) -> None:
         self.context = Context()
         rclpy.init(context=self.context)
         self.backend = backend or BoxBackend(mesh)
         self._make_follower = make_follower
+        self._portion = portion  # of the objects of a frame, that is shown before the others
         overrides = [Parameter(name, value=value) for name, value in parameters.items()]
         self.node = Sam3dNode(
             self._pipeline, context=self.context, parameter_overrides=overrides, **options
@@ -133,7 +135,9 @@ class Rig:
         self.heard: dict[str, list[Any]] = {}
 
     def _pipeline(self, config: SceneConfig) -> ScenePipeline:
-        reconstructor = FrameReconstructor(config, OneByOne(self.backend))
+        backend = OneByOne(self.backend)
+        backend.portion = self._portion
+        reconstructor = FrameReconstructor(config, backend)
         return ScenePipeline(config, reconstructor, self._make_follower(config))
 
     def close(self) -> None:

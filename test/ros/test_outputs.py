@@ -15,13 +15,26 @@
 
 """One frame in, everything out: what the node publishes, over real DDS."""
 
+import threading
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from rig import CAMERA, HEIGHT, WIDTH, Rig, empty_masks, frame, stamp_ns, tf
+from rig import (
+    CAMERA,
+    HEIGHT,
+    PATIENCE_S,
+    WIDTH,
+    BoxBackend,
+    Rig,
+    empty_masks,
+    frame,
+    stamp_ns,
+    tf,
+)
 from sensor_msgs.msg import CompressedImage, PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -29,6 +42,7 @@ from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.compat import optional_module
 from sam3d_ros.ros.decode import cloud_from_msg, stamp_ns_from_msg
 from sam3d_ros.ros.qos import best_effort, latched, reliable
+from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation
 
 pytestmark = pytest.mark.ros
 
@@ -61,6 +75,35 @@ def test_each_object_has_a_frame_at_the_stamp_of_the_image(ran: Rig) -> None:
     assert stamp_ns_from_msg(first.header.stamp) == stamp_ns(0)
     assert first.transform.translation.z == pytest.approx(1.0, abs=0.01)
     assert first.transform.translation.x == pytest.approx(-0.267, abs=0.01)
+
+
+def test_an_object_is_shown_while_the_others_of_its_frame_are_made(
+    make_rig: Callable[..., Rig], make_box: Callable[..., Mesh]
+) -> None:
+    backend = SecondWaits(make_box(0.1, 0.1, 0.1))
+    rig = make_rig(backend=backend, portion=1)
+    rig.start()
+    rig.send_frame()
+    topics = ("/tf", "/objects", "/meshes")
+    rig.until(lambda: all(rig.heard[topic] for topic in topics), "the first object")
+    assert [known.id for known in rig.heard["/objects"][-1].objects] == ["sam3d_object_1"]
+    assert [each.child_frame_id for each in rig.heard["/tf"][0].transforms] == ["sam3d_object_1"]
+    assert rig.heard["/report"] == rig.heard["/object_points"] == []
+    backend.second.set()
+    assert list(rig.report().object_ids) == ["sam3d_object_1", "sam3d_object_2"]
+
+
+class SecondWaits(BoxBackend):
+    """Makes the first object at once, and the second when a test lets it."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        super().__init__(mesh)
+        self.second = threading.Event()
+
+    def reconstruct(self, observation: Observation) -> ObjectReconstruction:
+        if observation.instance.instance_id != 1:
+            assert self.second.wait(PATIENCE_S)
+        return super().reconstruct(observation)
 
 
 def test_objects_name_state_pose_and_quality(ran: Rig) -> None:

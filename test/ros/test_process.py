@@ -46,7 +46,7 @@ from sam3d_ros.ros import node
 class Slow:
     can_follow = False
     def start(self): ...
-    def process(self, frame, cancelled):
+    def process(self, frame, cancelled, *, anew, show):
         print("started", flush=True)
         ends_s = time.monotonic() + 60
         while time.monotonic() < ends_s and not cancelled():

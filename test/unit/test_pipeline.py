@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sam3d_ros.config import RefineConfig, SceneConfig
+from sam3d_ros.config import RefineConfig, SceneConfig, SettleConfig, TrackingConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, ReportCode
 from sam3d_ros.protocols import OneByOne
 from sam3d_ros.scene.local import local_pipeline
@@ -118,11 +118,55 @@ def test_the_same_frame_again_gives_the_same_ids_and_no_new_revision(
     assert [known.revision for known in second.objects] == [1, 1]
 
 
-def test_cancelling_changes_nothing(frame: Frame, backend_mesh: Mesh) -> None:
+@pytest.mark.parametrize("num_asked", [0, 1, 2])
+def test_cancelling_changes_nothing(frame: Frame, backend_mesh: Mesh, num_asked: int) -> None:
     pipeline = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh)))
-    answers = iter([False, True])
-    with pytest.raises(CancelledError, match="stopped after 1 of 2 objects"):
+    answers = iter([False] * num_asked + [True])
+    with pytest.raises(CancelledError, match=r"of \d objects"):
         pipeline.process(frame, lambda: next(answers))
+    assert pipeline.advance(0).objects == ()
+
+
+def test_objects_are_shown_as_they_are_finished_and_end_as_they_would_without(
+    frame: Frame, backend_mesh: Mesh
+) -> None:
+    backend, shown = OneByOne(BoxBackend(backend_mesh)), []
+    silent = local_pipeline(AS_MADE, backend).process(frame)
+    snapshot = local_pipeline(AS_MADE, backend).process(frame, show=shown.append)
+    assert [each.updated for each in shown] == [(1,)]  # the second one comes with the whole
+    assert [known.track_id for known in shown[0].objects] == [1]
+    assert snapshot.updated == silent.updated == (1, 2)
+    places = [each.reconstruction.camera_from_object.translation_m for each in snapshot.objects]
+    assert places[0][0] < places[1][0]  # in the order of the masks
+    assert snapshot.failures == silent.failures
+    assert shown[0].number < snapshot.number
+
+
+def test_what_may_be_a_known_object_is_not_shown_before_all_of_its_frame_is_there(
+    frame: Frame, backend_mesh: Mesh
+) -> None:
+    config = replace(AS_MADE, tracking=TrackingConfig(enabled=False))  # all is made anew
+    pipeline, shown = local_pipeline(config, OneByOne(BoxBackend(backend_mesh))), []
+    swapped = replace(frame, masks=(*frame.masks[1::-1], frame.masks[2]))
+    first = pipeline.process(frame).updated
+    assert sorted(pipeline.process(swapped, show=shown.append).updated) == sorted(first)
+    assert shown == []
+
+
+def test_what_is_to_be_settled_is_not_shown_before_it_stands(
+    frame: Frame, backend_mesh: Mesh
+) -> None:
+    config, shown = replace(AS_MADE, settle=SettleConfig(enabled=True)), []
+    local_pipeline(config, OneByOne(BoxBackend(backend_mesh))).process(frame, show=shown.append)
+    assert shown == []
+
+
+def test_nothing_comes_back_of_a_frame_of_which_all_was_forgotten(
+    frame: Frame, backend_mesh: Mesh
+) -> None:
+    pipeline = local_pipeline(AS_MADE, OneByOne(BoxBackend(backend_mesh)))
+    with pytest.raises(CancelledError, match="forgotten"):
+        pipeline.process(frame, show=lambda _: pipeline.reset())
     assert pipeline.advance(0).objects == ()
 
 
