@@ -24,7 +24,9 @@ from sam3d_ros.scene.child import Answering, ChildProcess, Role
 from sam3d_ros.scene.following import Expected, Followed
 from sam3d_ros.structures import DepthFrame
 
-NICENESS = 0  # images do not wait: what it does for each is short, as callbacks are
+# Before the process that reconstructs, but after the callbacks of our own node: they bring the
+# image that it waits for, and on two busy cores it would keep taking the processor from them.
+NICENESS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
