@@ -30,7 +30,8 @@ from sam3d_ros.errors import Sam3dError
 from sam3d_ros.ros.jobs import BusyError
 from sam3d_ros.ros.worker import Worker
 
-MAX_WAITING = 16  # calls
+# Calls; fewer than the ten answers that DDS keeps for a client that does not take them at once.
+MAX_WAITING = 8
 JOIN_S = 1.0
 T = TypeVar("T")
 

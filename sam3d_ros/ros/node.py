@@ -105,6 +105,7 @@ class Sam3dNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
+        self._served: Services | None = None
         self._rates = Rates()
         super().__init__(NAME, **options)
         declare_parameters(self)
@@ -183,7 +184,8 @@ class Sam3dNode(LifecycleNode):
     def destroy_node(self) -> None:
         """Release everything; nothing of the node is left then, not even in /dev/shm."""
         self._release()
-        self._served.close()
+        if self._served is not None:  # a wrong parameter ends the node before it is made
+            self._served.close()
         super().destroy_node()
 
     def _end_session(self) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.ros
 # Up to Jazzy these classes take no type arguments; to subscript them is a TypeError.
 IMPORT_AS_ON_JAZZY = """
 import importlib, pkgutil
-import rclpy.executors, rclpy.lifecycle  # which may subscript their own
+import rclpy.action, rclpy.executors, rclpy.lifecycle  # which may subscript their own
 from rclpy import client, parameter, publisher, service, subscription, task
 def refuse(cls, arguments):
     raise TypeError(f"type {cls.__name__!r} is not subscriptable")

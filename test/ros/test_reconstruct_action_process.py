@@ -18,16 +18,20 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
 from calls import Goal, supplied
 from rig import Rig
-from test_process import Process, start  # noqa: F401  # a fixture
+from test_process import REAL, Process, start  # noqa: F401  # a fixture
 
 from sam3d_ros.errors import ReportCode
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
+START_S = 90.0  # of the process that reconstructs, on a loaded machine
+BACKEND = "objects.backend:=lift"
+ASKED = ["observe", "measure", "reconstruct", "fit", "publish"]
 # A node whose pipeline takes a minute, and looks up now and then.
 SLOW = """
 import sys, time
@@ -82,6 +86,22 @@ def test_ctrl_c_ends_a_node_that_works_on_a_goal(
     code, seconds = process.end(signal.SIGINT)
     assert code == 0, process.output
     assert seconds < 5.0
+    goal.close()
+
+
+def test_feedback_comes_from_the_process_that_reconstructs(
+    start: Callable[..., Process],  # noqa: F811
+    outsider: Rig,
+) -> None:
+    process = start(REAL, "--ros-args", "-p", "trigger.mode:=on_demand", "-p", BACKEND)
+    goal = Goal(outsider, **supplied(0))
+    began_s = time.monotonic()
+    while not goal.is_done and time.monotonic() - began_s < START_S:
+        outsider.settle(0.2)
+    assert goal.result().success, process.output
+    outsider.until(lambda: "publish" in goal.stages, "the last feedback")
+    assert [each for each in goal.stages if each in ASKED] == ASKED
+    assert process.end(signal.SIGINT)[0] == 0
     goal.close()
 
 
