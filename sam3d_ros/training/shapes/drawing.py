@@ -68,7 +68,7 @@ class Draw:
 
     def color(self) -> Vector:
         """Return a colour: any hue, from grey to strong, from dark to light."""
-        hue, value = self.between(0.0, 6.0), self.between(0.12, 0.95)
+        hue, value = self.between(0.0, 6.0), self.between(0.2, 1.0)
         strength = self.between(0.0, 1.0) ** 1.5
         parts = [(5.0 + hue) % 6.0, (3.0 + hue) % 6.0, (1.0 + hue) % 6.0]
         red, green, blue = (

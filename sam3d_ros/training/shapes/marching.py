@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Distances from a surface on a grid: each voxel learns of the nearest point from its neighbours."""
+"""Distances from a surface on a grid: voxels learn of its nearest point from their neighbours."""
 
 import math
 

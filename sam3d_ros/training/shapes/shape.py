@@ -15,8 +15,11 @@
 """An object of a family: the program that a seed gives, and its bounds."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from sam3d_ros.errors import ShapeProgramError
@@ -25,7 +28,8 @@ from sam3d_ros.training.shapes.families import BUILDERS
 from sam3d_ros.training.shapes.language import Program, described, parsed
 from sam3d_ros.training.shapes.nodes import Points, Solid, Vector
 
-BOUNDS_CELLS = 40  # along each axis, to find where the surface ends
+PROBE_CELLS = 40  # along each axis, to find where the surface ends
+ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +62,45 @@ def shape_of(family: str, seed: int) -> Shape:
     """
     if family not in BUILDERS:
         raise ShapeProgramError(f"family must be one of {', '.join(BUILDERS)}, got {family!r}")
-    program = BUILDERS[family](Draw(family, seed))
-    program = parsed(described(program))  # the text is the whole truth
-    return Shape(program=program, family=family, seed=seed, bounds_m=measured(program.solid))
+    for attempt in range(ATTEMPTS):
+        program = BUILDERS[family](Draw(family, seed, attempt))
+        program = parsed(described(program))  # the text is the whole truth
+        probe = _probed(program.solid)
+        if _in_one_piece(probe.field):
+            return Shape(program=program, family=family, seed=seed, bounds_m=_bounds(probe))
+    raise ShapeProgramError(f"{family} {seed} must be in one piece, is not in {ATTEMPTS} attempts")
 
 
 def measured(solid: Solid) -> tuple[Vector, Vector]:
     """Return the lowest and the highest corner around the surface of a solid."""
-    low, high = solid.reach()
+    return _bounds(_probed(solid))
+
+
+class _Probe(NamedTuple):
+    """A solid's field on a small grid that goes one cell beyond its reach."""
+
+    field: Tensor  # (N, N, N)
+    axes: list[Tensor]  # of x, y and z: (N, 1, 1), (1, N, 1) and (1, 1, N)
+
+
+def _probed(solid: Solid) -> _Probe:
     axes = []
-    for axis, (start, end) in enumerate(zip(low, high, strict=True)):
-        step = (end - start) / BOUNDS_CELLS
-        places = start + step * (torch.arange(-1, BOUNDS_CELLS + 1) + 0.5)
+    for axis, (start, end) in enumerate(zip(*solid.reach(), strict=True)):
+        step = (end - start) / PROBE_CELLS
+        places = start + step * (torch.arange(-1, PROBE_CELLS + 1) + 0.5)
         axes.append(places.view(*(-1 if each == axis else 1 for each in range(3))))
-    field = solid.distance(Points(*axes)).expand([BOUNDS_CELLS + 2] * 3)
-    ends = [_ends(field, axes[axis].flatten(), axis) for axis in range(3)]
+    field = solid.distance(Points(*axes)).expand([PROBE_CELLS + 2] * 3)
+    return _Probe(field, axes)
+
+
+def _in_one_piece(field: Tensor) -> bool:
+    """Tell whether what is inside hangs together, if only by corners of cells."""
+    _, count = ndimage.label(field.numpy() < 0.0, structure=np.ones((3, 3, 3)))
+    return bool(count == 1)
+
+
+def _bounds(probe: _Probe) -> tuple[Vector, Vector]:
+    ends = [_ends(probe.field, places.flatten(), axis) for axis, places in enumerate(probe.axes)]
     return (ends[0][0], ends[1][0], ends[2][0]), (ends[0][1], ends[1][1], ends[2][1])
 
 

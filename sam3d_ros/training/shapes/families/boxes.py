@@ -35,7 +35,7 @@ from sam3d_ros.training.shapes.primitives import Ball, Box, Extruded
 
 def carton(draw: Draw) -> Program:
     """Return a box, a book, a brick, a bar of soap: straight, tapering, or with a gable."""
-    size = draw.ratio(0.04, 0.28)
+    size = draw.ratio(0.055, 0.28)
     half = (
         size * draw.ratio(0.07, 0.5),
         size * draw.ratio(0.12, 0.5),
@@ -84,7 +84,7 @@ def gadget(draw: Draw) -> Program:
 
 def stand(draw: Draw) -> Program:
     """Return a stool, a table, a tripod, a chair for dolls: a plate on legs."""
-    height = draw.ratio(0.06, 0.25)
+    height = draw.ratio(0.06, 0.2)
     half = (height * draw.between(0.35, 0.7), height * draw.between(0.3, 0.7))
     thick = height * draw.between(0.03, 0.08)
     if draw.chance(0.5):

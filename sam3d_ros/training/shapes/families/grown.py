@@ -30,18 +30,9 @@ from sam3d_ros.training.shapes.primitives import Ball, Box, Revolved, Tube
 def fruit(draw: Draw) -> Program:
     """Return an apple, a pear, a lemon, a potato, a pumpkin, a banana, a carrot, bread."""
     size = draw.ratio(0.035, 0.2)
-    if draw.chance(0.4):
+    if draw.chance(0.35):
         return Program(_long(draw, size), _skin(draw, size))
-    knots: list[Pair] = [
-        (0.0, 0.0),
-        (size * draw.between(0.2, 0.42), size * draw.between(0.05, 0.25)),
-        (size * draw.between(0.15, 0.5), size * draw.between(0.4, 0.7)),
-        (size * draw.between(0.1, 0.3), size * draw.between(0.8, 0.95)),
-        (0.0, size),
-    ]
-    body: Solid = Revolved(Polygon(tuple(curve(knots, 3)), 0.03 * size))
-    if draw.chance(0.3):
-        body = Stretched(body, (draw.between(0.75, 1.1), draw.between(0.75, 1.1), 1.0))
+    body = _round(draw, size)
     if draw.chance(0.5):
         body = Embossed(body, noise(draw, size, 4), draw.between(0.01, 0.05) * size)
     elif draw.chance(0.4):
@@ -52,12 +43,31 @@ def fruit(draw: Draw) -> Program:
     return Program(body, _skin(draw, size))
 
 
+def _round(draw: Draw, size: float) -> Solid:
+    """Return something like an apple, a pear or an egg, standing at the origin."""
+    middle = draw.between(0.3, 0.55)
+    widest = size * draw.between(0.32, 0.58)
+    knots: list[Pair] = [(0.0, size * draw.between(0.0, 0.1))]  # a dimple below
+    for step in range(1, 8):
+        height = step / 8
+        share = height / middle if height < middle else (1.0 - height) / (1.0 - middle)
+        knots.append((widest * math.sqrt(share * (2.0 - share)), size * height))
+    if draw.chance(0.3):  # a neck, as of a pear
+        waist = draw.between(0.45, 0.85)
+        knots = [(u * (waist if v > 0.65 * size else 1.0), v) for u, v in knots]
+    knots.append((0.0, size * draw.between(0.88, 1.0)))  # a dimple above
+    body: Solid = Revolved(Polygon(tuple(curve(knots, 2)), 0.01 * size))
+    if draw.chance(0.3):
+        body = Stretched(body, (draw.between(0.75, 1.1), draw.between(0.75, 1.1), 1.0))
+    return body
+
+
 def _long(draw: Draw, size: float) -> Solid:
     """Return something like a banana or a carrot, lying along x."""
     thick = size * draw.between(0.08, 0.24)
     knots = [(0.0, -0.5), (draw.between(0.3, 0.9), -0.42), (1.0, draw.between(-0.2, 0.2))]
     knots += [(draw.between(0.3, 0.9), 0.4), (0.1, 0.5), (0.0, 0.51)]
-    profile = curve([(u * thick, v * size) for u, v in knots], 2)
+    profile = curve([(u * thick, v * size) for u, v in knots], 3)
     body: Solid = Revolved(Polygon(tuple(profile), 0.02 * size))
     if draw.chance(0.5):
         body = Embossed(body, Around(draw.whole(3, 6)), 0.08 * thick)

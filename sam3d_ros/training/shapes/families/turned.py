@@ -85,10 +85,10 @@ def bottle(draw: Draw) -> Program:
 def bowl(draw: Draw) -> Program:
     """Return a bowl, a dish or a plate: a wide turned shell, often with a foot."""
     radius = draw.ratio(0.035, 0.14)
-    height = radius * draw.ratio(0.16, 1.1)
+    height = radius * draw.ratio(0.2, 1.3)
     wall = 2 * radius * draw.between(WALL, 0.07)
     foot = radius * draw.between(0.3, 0.65)
-    power = draw.ratio(0.4, 2.0)
+    power = draw.ratio(0.35, 1.4)
     side = [(foot + (radius - foot) * (k / 6) ** power, height * k / 6) for k in range(7)]
     lean = (side[-1][0] - side[-2][0]) / (side[-1][1] - side[-2][1])
     over = 3 * wall  # the side goes on above the rim

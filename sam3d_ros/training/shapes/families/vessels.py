@@ -14,6 +14,8 @@
 
 """Vessels with handles: mugs, jugs and teapots, pans, trays; and baskets, which are held out."""
 
+import math
+
 from sam3d_ros.training.shapes.combining import Cut, Mirrored, Moved, Union
 from sam3d_ros.training.shapes.deforming import Tapered
 from sam3d_ros.training.shapes.drawing import Draw
@@ -87,7 +89,7 @@ def jug(draw: Draw) -> Program:
         lip = rod((-0.5 * neck, 0.0, 0.8 * height), (-1.2 * neck, 0.0, 1.03 * height), 0.4 * neck)
         return Program(vessel(Union((body, lip), wall), wall, height, (handle,)), paint)
     lid = Moved(disc(neck, 0.03 * height, 0.02 * height), up(height))
-    knob = Moved(Ball((0.12 * radius,) * 3), up(1.08 * height))
+    knob = Moved(Ball((0.12 * radius,) * 3), up(1.03 * height + 0.08 * radius))
     bar = 0.03 * size
     spout = Tube(
         (
@@ -104,7 +106,7 @@ def jug(draw: Draw) -> Program:
 
 def pan(draw: Draw) -> Program:
     """Return a pan with a long handle, or a pot with two ears and perhaps a lid."""
-    radius = draw.ratio(0.04, 0.11)
+    radius = draw.ratio(0.035, 0.09)
     height = radius * draw.between(0.3, 1.6)
     top = disc(radius, height, draw.between(0.05, 0.4) * min(radius, height))
     two = draw.chance(0.45)
@@ -163,14 +165,14 @@ def basket(draw: Draw) -> Program:
     size = draw.ratio(0.1, 0.28)
     height = size * draw.between(0.3, 0.6)
     wall = size * draw.between(WALL + 0.004, 0.06)
-    waves = tuple(
-        (draw.between(-0.1, 0.1) / (k + 1), draw.angle()) for k in range(draw.whole(1, 4))
-    )
+    oval, corners = ((draw.between(-0.15, 0.15), draw.angle()) for _ in range(2))
+    waves = (oval, (0.0, 0.0), (0.3 * corners[0], corners[1]))
     over = height / 2 + 2 * wall
     radius = 0.4 * size
     rate = draw.between(0.05, 0.3) / (2 * over)
     body = Moved(Tapered(Extruded(Petals(radius, waves), over), (rate, rate)), up(over))
-    reach = radius * (1.0 - sum(abs(a) for a, _ in waves)) * (1.0 + rate * (height - over)) - wall
+    half = radius * (1.0 + sum(a * math.cos(phase) for a, phase in waves))
+    reach = half * (1.0 + rate * (0.85 * height - over)) - 0.6 * wall
     bar = 0.5 * size * draw.between(0.05, 0.07)
     arch = Hoop((reach, 0.9 * height), reach * draw.between(0.5, 1.0) * 0.9, (bar, 1.6 * bar))
     inside = Moved(Box((1.0, 1.0, 1.0)), up(0.8 * height - 1.0))
