@@ -17,7 +17,6 @@
 import time
 from dataclasses import dataclass, field
 
-from sam3d_ros.completion.pose import object_from_work
 from sam3d_ros.completion.remainder import remainders_of
 from sam3d_ros.completion.score import best_hypothesis
 from sam3d_ros.completion.surface import dressed
@@ -26,6 +25,7 @@ from sam3d_ros.completion.volume import Carving, filled, surface
 from sam3d_ros.completion.workspace import Workspace, workspaces_of
 from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import DepthSparseError
+from sam3d_ros.geometry.upright import object_from_work
 from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
 
 MIN_POINTS = 30

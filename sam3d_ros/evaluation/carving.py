@@ -21,7 +21,6 @@ from dataclasses import replace
 
 from sam3d_ros.completion.hypotheses import Hypothesis, hull_around
 from sam3d_ros.completion.lift import MIN_POINTS
-from sam3d_ros.completion.pose import object_from_work
 from sam3d_ros.completion.remainder import remainders_of
 from sam3d_ros.completion.surface import dressed
 from sam3d_ros.completion.views import Views, views_of
@@ -29,6 +28,7 @@ from sam3d_ros.completion.volume import Carving, filled, surface
 from sam3d_ros.completion.workspace import Workspace, workspaces_of
 from sam3d_ros.config import LiftConfig
 from sam3d_ros.errors import DepthSparseError
+from sam3d_ros.geometry.upright import object_from_work
 from sam3d_ros.structures import ObjectReconstruction, Observation, Provenance
 
 

@@ -34,15 +34,24 @@ def read_architecture(folder: Path) -> ObjectsArchitecture:
     Raises:
         WeightsError: The file cannot be read, or states what is no size of this model.
     """
+    return stated_sizes(folder, ObjectsArchitecture())
+
+
+def stated_sizes(folder: Path, default: ConfigT) -> ConfigT:
+    """Return the sizes that a folder states of a model; ``default`` has what it does not state.
+
+    Raises:
+        WeightsError: The file cannot be read, or states what is no size of this model.
+    """
     path = folder / ARCHITECTURE_FILE
     if not path.exists():
-        return ObjectsArchitecture()
+        return default
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path} cannot be read: {error}") from error
     try:
-        return _changed(ObjectsArchitecture(), stated, "architecture")
+        return _changed(default, stated, "architecture")
     except ConfigError as error:
         raise WeightsError(f"{path}: {error}") from error
 

@@ -41,6 +41,10 @@ class GeometryLatents:
 
     __rmul__ = __mul__
 
+    def named(self) -> "list[tuple[str, Tensor]]":
+        """Return each latent with its name."""
+        return [(f.name, getattr(self, f.name)) for f in fields(self)]
+
     def __getitem__(self, samples: slice) -> "GeometryLatents":
         """Return some of the samples."""
         return GeometryLatents(*(getattr(self, f.name)[samples] for f in fields(self)))

@@ -33,6 +33,7 @@ from sam3d_ros.nn.devices import (
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.architecture_file import read_architecture
+from sam3d_ros.objects.coarse_stage import CoarseStage
 from sam3d_ros.objects.condition import ConditionEmbedder
 from sam3d_ros.objects.files import (
     FEW_SPLATS_FILE,
@@ -41,10 +42,13 @@ from sam3d_ros.objects.files import (
     REFINEMENT_FILE,
     SPLATS_FILE,
     check_present,
+    nano_folder,
 )
 from sam3d_ros.objects.first_stage import FirstStage
 from sam3d_ros.objects.refinement_sampling import refinement_flow
 from sam3d_ros.objects.second_stage import SecondStage
+from sam3d_ros.objects.volume.loading import load_nano, nano_dtype, nano_flow
+from sam3d_ros.objects.volume.stage import VolumeStage
 from sam3d_ros.objects.weights import (
     load_few_splats_decoder,
     load_geometry_stage,
@@ -72,16 +76,14 @@ class _Source:
 class LoadedStages:
     """Everything that reconstructs, ready."""
 
-    first: FirstStage
+    first: CoarseStage
     second: SecondStage | None  # where fine meshes or splats are wanted
-    architecture: ObjectsArchitecture
     device: torch.device  # where it runs; weights may wait elsewhere
 
     @property
     def modules(self) -> list[nn.Module]:
         """All networks."""
-        first = self.first.networks
-        modules: list[nn.Module] = [first.condition, first.geometry, first.occupancy]
+        modules: list[nn.Module] = [*self.first.embedders, self.first.geometry, self.first.decoder]
         if self.second is not None:
             modules += [self.second.networks.condition, self.second.networks.refinement]
             modules += filter(None, (self.second.mesh, self.second.splats))
@@ -122,6 +124,28 @@ def load_stages(config: SceneConfig, *, splats: bool) -> LoadedStages:
     return within_memory(lambda: _loaded(config, device, files), device, "the weights")
 
 
+def load_nano_stages(config: SceneConfig) -> LoadedStages:
+    """Load nano from ``weights.nano``, or from the package.
+
+    Raises:
+        WeightsError: A file is missing, cannot be read or does not fit.
+        ConfigError: The machine has no such device.
+    """
+    device, folder = device_named(config.device), nano_folder(config.weights.nano)
+    limit_memory(device, config.gpu_memory_limit_gb)
+    dtype = nano_dtype(config.precision, device)
+    home = home_of(config, device)
+
+    def load() -> LoadedStages:
+        model = load_nano(folder, device=home, dtype=dtype)
+        flow = nano_flow(folder, config.objects.nano_steps)
+        return LoadedStages(first=VolumeStage(model, flow, device), second=None, device=device)
+
+    stages = within_memory(load, device, "the weights")
+    logger.info("nano: weights of %s, on %s in %s", folder, device, str(dtype).split(".")[1])
+    return stages
+
+
 def splat_files(objects: ObjectsConfig) -> tuple[str, ...]:
     """Return the files that splats take beside those of the first stage."""
     decoder = FEW_SPLATS_FILE if objects.splats_per_voxel == FEW_SPLATS else SPLATS_FILE
@@ -139,9 +163,10 @@ def _loaded(config: SceneConfig, device: torch.device, files: Collection[str]) -
         second = _second_stage(config, files, source, networks.condition)
     logger.info("sam3d: weights of %s, on %s in %s", folder, device, str(dtype).split(".")[1])
     return LoadedStages(
-        first=FirstStage(networks, _first_flow(config.objects), device),
+        first=FirstStage(
+            networks, _first_flow(config.objects), device, source.architecture.image_size
+        ),
         second=second,
-        architecture=source.architecture,
         device=device,
     )
 

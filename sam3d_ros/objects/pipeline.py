@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""SAM 3D Objects as a whole: observations in, posed metric meshes and splats out."""
+"""SAM 3D Objects as a whole, or nano: observations in, posed metric meshes and splats out."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,9 +23,8 @@ import torch
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.nn.devices import PeakMemory
 from sam3d_ros.objects.assembly import assembled
-from sam3d_ros.objects.fast_mesh import fast_mesh
 from sam3d_ros.objects.finishing import FinishingConfig, finished
-from sam3d_ros.objects.loading import LoadedStages, load_stages
+from sam3d_ros.objects.loading import LoadedStages, load_nano_stages, load_stages
 from sam3d_ros.objects.samples import Sample, View
 from sam3d_ros.objects.second_stage import SecondStage
 from sam3d_ros.objects.stages import StageRunner
@@ -34,9 +33,7 @@ from sam3d_ros.structures import Observation, Provenance
 
 
 class Reconstructor:
-    """SAM 3D Objects, loaded; an ``ObjectBackend``."""
-
-    name = "sam3d"
+    """SAM 3D Objects or nano, loaded; a ``SeededBackend``."""
 
     def __init__(self, stages: LoadedStages, config: SceneConfig) -> None:
         self._stages = stages
@@ -56,10 +53,25 @@ class Reconstructor:
         """
         return cls(load_stages(config, splats=splats or config.gaussians.publish), config)
 
+    @classmethod
+    def load_nano(cls, config: SceneConfig) -> "Reconstructor":
+        """Load the small model from ``weights.nano``, or from the package.
+
+        Raises:
+            WeightsError: A file is missing, cannot be read or does not fit.
+            ConfigError: The machine has no such device.
+        """
+        return cls(load_nano_stages(config), config)
+
+    @property
+    def name(self) -> str:
+        """Name under which results report this backend."""
+        return self._stages.first.name
+
     @property
     def wants_warmup(self) -> bool:
-        """Whether a first reconstruction takes seconds: on a CPU it would take minutes."""
-        return self._stages.device.type == "cuda"
+        """Whether a first reconstruction takes seconds: of SAM 3D on a CPU it takes minutes."""
+        return self._stages.device.type == "cuda" or self.name == "nano"
 
     def reconstruct(
         self, observations: Sequence[Observation], cancelled: Cancelled = never
@@ -101,7 +113,7 @@ class Reconstructor:
         if self._stages.second is not None:
             self._run_second(runner, self._stages.second, views, samples, cancelled)
         if self._stages.second is None or self._stages.second.mesh is None:
-            runner.run("mesh", samples, self._mesh_coarsely)
+            runner.run("mesh", samples, self._stages.first.mesh)
         runner.run("finish", samples, self._finish)
         runner.run("dress", samples, self._assemble)
         return [self._outcome(sample, len(seeds), peak.megabytes) for sample in samples]
@@ -113,15 +125,14 @@ class Reconstructor:
         samples: Sequence[Sample],
         cancelled: Cancelled,
     ) -> None:
-        first, networks = self._stages.first, self._stages.first.networks
-        size, side = self._config.objects.batch_size, self._stages.architecture.image_size
-        runner.run("prepare", views, partial(first.prepare, side=side))
-        runner.run("condition", views, first.embed, size, [networks.condition])
+        first, size = self._stages.first, self._config.objects.batch_size
+        runner.run("prepare", views, first.prepare)
+        runner.run("condition", views, first.embed, size, first.embedders)
         for sample in samples:
             sample.error = sample.view.error
         sampling = partial(first.sample, cancelled=cancelled)
-        runner.run("geometry", samples, sampling, size, [networks.geometry])
-        runner.run("occupancy", samples, first.decode, size, [networks.occupancy])
+        runner.run("geometry", samples, sampling, size, [first.geometry])
+        runner.run("occupancy", samples, first.decode, size, [first.decoder])
         runner.run("pose", samples, first.place)
 
     def _run_second(
@@ -146,16 +157,11 @@ class Reconstructor:
         if second.mesh is not None:
             runner.run("mesh", samples, second.decode_mesh, 1, [second.mesh])
 
-    def _mesh_coarsely(self, samples: Sequence[Sample]) -> None:
-        for sample in samples:
-            mesh = fast_mesh(sample.logits.cpu().numpy())
-            sample.mesh = mesh.transformed(sample.voxels.object_from_voxels.inverse())
-
     def _finish(self, samples: Sequence[Sample]) -> None:
         config = FinishingConfig(max_triangles=self._config.mesh.max_triangles)
         for sample in samples:
             result = finished(sample.mesh, config)
-            sample.mesh, sample.notes = result.mesh, result.notes
+            sample.mesh, sample.notes = result.mesh, sample.notes + result.notes
 
     def _assemble(self, samples: Sequence[Sample]) -> None:
         for sample in samples:

@@ -22,6 +22,7 @@ from torch import Tensor
 from sam3d_ros.objects.inputs import PreparedObjects
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.stages import Work
+from sam3d_ros.objects.volume.prepare import PreparedVolume
 from sam3d_ros.objects.voxels import SurfaceVoxels
 from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation, Similarity, Splats
 
@@ -31,7 +32,8 @@ class View(Work):
     """One observation, and what the models are told of it."""
 
     observation: Observation
-    prepared: PreparedObjects = field(init=False)
+    prepared: PreparedObjects = field(init=False)  # for SAM 3D
+    volume: PreparedVolume = field(init=False)  # for nano
     geometry_tokens: Tensor = field(init=False)  # (1, N, C)
     refinement_tokens: Tensor = field(init=False)  # (1, N, C)
 
@@ -45,6 +47,7 @@ class Sample(Work):
     generator: torch.Generator = field(init=False)  # of all its noise
     latents: GeometryLatents = field(init=False)  # of a batch of one
     logits: Tensor = field(init=False)  # (S, S, S), of occupancy
+    distance: Tensor = field(init=False)  # (S, S, S), truncated, in the box of nano
     voxels: SurfaceVoxels = field(init=False)
     camera_from_object: Similarity = field(init=False)
     noise: Tensor = field(init=False)  # (N, C), of its voxels

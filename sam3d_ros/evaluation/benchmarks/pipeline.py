@@ -101,14 +101,13 @@ def random_stages(
     mesh = loaded(MeshDecoder, architecture.mesh, weights.mesh)
     splats = loaded(SplatDecoder, architecture.splats, weights.splats)
     return LoadedStages(
-        first=FirstStage(first, FlowConfig(), device),
+        first=FirstStage(first, FlowConfig(), device, architecture.image_size),
         second=SecondStage(
             second,
             mesh.with_inner_dtype(dtype),
             splats.with_inner_dtype(dtype),
             refinement_flow(),
         ),
-        architecture=architecture,
         device=device,
     )
 
@@ -144,12 +143,12 @@ def _measured(
         for stage, seconds in outcome.stage_s.items():
             stage_s[stage] = stage_s.get(stage, 0.0) + seconds / num_objects
     splats = outcomes[0].splats
-    per_voxel = stages.architecture.splats.num_splats
+    decoder = stages.second.splats if stages.second is not None else None
     return Figures(
         way=way,
         seconds=sum(stage_s.values()),
         peak_mb=outcomes[0].gpu_peak_mb,
-        voxels=0 if splats is None else len(splats) // per_voxel,
+        voxels=0 if splats is None or decoder is None else len(splats) // decoder.config.num_splats,
         stage_s=stage_s,
     )
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.objects.architecture import GeometryConfig
 
-NUM_CHANNELS = 64  # of the codec
+NUM_CHANNELS = 80  # of the codec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

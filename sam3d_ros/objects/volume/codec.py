@@ -36,13 +36,23 @@ class LinearCodec(nn.Module):
         self.block = block
         self.components: Tensor  # (C, block^3), orthonormal
         self.deviation: Tensor  # (C,) of the blocks along them
+        self.trust: Tensor  # (C,) how much of a guess along them is to be believed
         self.register_buffer("components", torch.zeros(channels, block**3))
         self.register_buffer("deviation", torch.ones(channels))
+        self.register_buffer("trust", torch.ones(channels))
 
     def encode(self, distance: Tensor) -> Tensor:
         """Map distances ``(B, R, R, R)`` to latents ``(B, (R / block)^3, C)``."""
         blocks = blocks_of(distance, self.block).float() - EMPTY
         return blocks @ self.components.float().T / self.deviation.float()
+
+    def encode_guess(self, distance: Tensor) -> Tensor:
+        """Map guessed distances to latents that are as large as guesses like it are right.
+
+        A carved guess has creases where objects are smooth: along the components of small
+        deviation, whitened, it would be far larger than any truth.
+        """
+        return self.encode(distance) * self.trust.float()
 
     def decode(self, latent: Tensor) -> Tensor:
         """Map latents ``(B, L, C)`` to distances ``(B, R, R, R)``."""
@@ -86,3 +96,11 @@ def fit_codec(codec: LinearCodec, distance: Tensor) -> None:
     components = (vectors * torch.where(signs == 0, 1.0, signs)).T.flip(0)[:num]
     codec.components.copy_(components)
     codec.deviation.copy_(values.flip(0)[:num].clamp(min=1e-12).sqrt())
+
+
+@torch.no_grad()
+def fit_trust(codec: LinearCodec, guess: Tensor, truth: Tensor) -> None:
+    """Have a codec believe guesses ``(N, R, R, R)`` as far as least squares do, by their truth."""
+    guessed, true = codec.encode(guess), codec.encode(truth)
+    power = guessed.square().sum(dim=(0, 1)).clamp(min=1e-12)
+    codec.trust.copy_(((guessed * true).sum(dim=(0, 1)) / power).clamp(0.0, 1.0))

@@ -18,6 +18,8 @@ The shape latent is a linear code of the distances in the box. What is measured,
 back into the unseen, is coded, too: the guess that the flow starts from knowing.
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 
@@ -41,12 +43,20 @@ class NanoModel(nn.Module):
         self.geometry = GeometryModel(geometry)
         self.codec = LinearCodec(self.architecture.block, geometry.shape_channels)
 
+    def with_inner_dtype(self, dtype: torch.dtype) -> Self:
+        """Let all but the codec compute in another precision."""
+        self.stem.to(dtype)
+        self.geometry.to(dtype)
+        return self
+
     def condition(self, view: VolumeView, box: VolumeBox) -> Tensor:
         """Return the tokens ``(B, L, D + C)`` of what views show of boxes."""
-        features = volume_features(view, box, self.architecture.resolution)
-        guess = carved(features)
+        with torch.autocast(view.depth_m.device.type, enabled=False):  # geometry needs its digits
+            features = volume_features(view, box, self.architecture.resolution)
+            guess = carved(features)
+            coded = self.codec.encode_guess(guess)
         added = self.stem(torch.cat((features, guess[:, None]), dim=1))
-        return torch.cat((added.float(), self.codec.encode(guess)), dim=2)
+        return torch.cat((added.float(), coded), dim=2)
 
     def velocity(
         self,

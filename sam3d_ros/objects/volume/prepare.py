@@ -23,7 +23,7 @@ from torch import Tensor
 
 from sam3d_ros.errors import DepthSparseError
 from sam3d_ros.objects.volume.box import box_of, covering_matrix, with_sure_plane
-from sam3d_ros.objects.volume.view import VolumeView
+from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
 from sam3d_ros.structures import Bools, Floats, Observation
 
 CROP_PX = 112  # along a side
@@ -37,6 +37,7 @@ class PreparedVolume:
     """One object as the volume model sees it; a batch of one."""
 
     view: VolumeView
+    box: VolumeBox
     rgb: Tensor  # (1, 3, P, P) float32 in [0, 1]
 
 
@@ -60,8 +61,16 @@ def prepare(
     matrix = covering_matrix(box, matrix_px.float(), size)[0].double().numpy()
     pixels = _pixels(observation, matrix, size)
     rgb = _cut(observation.rgb, pixels, 0.0)
+    view = with_sure_plane(_view(observation, matrix, size)).to(device)
+    box = box_of(view)
+    if not box.centre_m.isfinite().all():
+        raise DepthSparseError(
+            f"nano needs depth on the object, the {size}^2 pixels of its crop have none; check "
+            "that depth is registered to the image"
+        )
     return PreparedVolume(
-        view=with_sure_plane(_view(observation, matrix, size)).to(device),
+        view=view,
+        box=box,
         rgb=torch.from_numpy(rgb.transpose(2, 0, 1)[None].astype(np.float32)).to(device),
     )
 

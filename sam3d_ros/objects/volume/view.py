@@ -14,6 +14,7 @@
 
 """One object as the volume model sees it: a square crop of the depth image, and a box of space."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -61,3 +62,21 @@ class VolumeBox:
     def __getitem__(self, objects: slice | Tensor) -> "VolumeBox":
         """Return some of the boxes."""
         return VolumeBox(**{each.name: getattr(self, each.name)[objects] for each in fields(self)})
+
+    def to(self, device: torch.device | str) -> "VolumeBox":
+        """Return the same on a device."""
+        return VolumeBox(
+            **{each.name: getattr(self, each.name).to(device) for each in fields(self)}
+        )
+
+
+def joined_views(views: Sequence[VolumeView]) -> VolumeView:
+    """Return one batch of all objects, whose crops are of one size."""
+    names = [each.name for each in fields(VolumeView)]
+    return VolumeView(**{name: torch.cat([getattr(v, name) for v in views]) for name in names})
+
+
+def joined_boxes(boxes: Sequence[VolumeBox]) -> VolumeBox:
+    """Return one batch of all boxes."""
+    names = [each.name for each in fields(VolumeBox)]
+    return VolumeBox(**{name: torch.cat([getattr(b, name) for b in boxes]) for name in names})

@@ -12,7 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Where the object frame stands: upright, along the footprint, x away from the camera."""
+"""Where the object frame stands: upright, along the footprint, x away from the camera.
+
+``work`` is any upright frame with x horizontally away from the camera.
+"""
 
 import numpy as np
 
