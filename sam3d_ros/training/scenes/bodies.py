@@ -25,12 +25,13 @@ from sam3d_ros.training.scenes.draws import Draws
 from sam3d_ros.training.scenes.pool import Shapes
 from sam3d_ros.training.scenes.recipes import SceneRecipe
 
-FALL_STEPS = 48
-FIRST_TURN, LAST_TURN = 0.25, 0.004  # radians, of a fall's first and last step
+FALL_STEPS = 80
+FIRST_TURN, LAST_TURN = 0.35, 0.004  # radians, of a fall's first and last step
+SOFTNESS = 0.1  # largest extents per radian of a step: what is lowest, more or less
 MAX_GAP_M = 0.06  # from an object to its neighbours
 IN_FRONT = 0.9  # radians to both sides of the line to the camera in which an occluder stands
-HANG_M = (0.05, 0.30)  # from the object towards the camera, of what hangs in front
-FLOAT_M = (0.05, 0.40)  # above the support, of what floats
+HANG_M = (0.01, 0.15)  # between an object and what hangs in front of it: a hand, a shelf
+ASIDE = (0.1, 0.5)  # of both sizes, from the line to the camera
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -95,6 +96,28 @@ def _rotations(draws: Draws, shapes: Shapes, recipe: SceneRecipe, shape: Tensor)
     return rotation_about(up.expand(*shape.shape, 3), yaw) @ chosen
 
 
+def hung(draws: Draws, bodies: Bodies, shapes: Shapes, toward: Tensor, share: float) -> Bodies:
+    """Hang the second body of some scenes before the first, towards the camera ``(B, 3)``."""
+    num, places = bodies.shape.shape
+    if places < 2 or share == 0.0:
+        return bodies
+    hanging = draws.chance((num,), share)
+    aside = F.normalize(torch.linalg.cross(toward, draws.directions((num,))), dim=1)
+    aside = aside * (draws.uniform((num,), *ASIDE) * bodies.size_m[:, :2].sum(dim=1))[:, None]
+    beside = bodies.position_m.clone()
+    beside[:, 1] = beside[:, 0]
+    around = replace(bodies, position_m=beside)
+    reach_m = _reach_m(around, shapes, toward[:, None].expand(-1, places - 1, -1))[:, 0]
+    away_m = (reach_m + draws.uniform((num,), *HANG_M))[:, None] * toward
+    moved = bodies.position_m.clone()
+    moved[:, 1] = torch.where(hanging[:, None], beside[:, 1] + away_m + aside, moved[:, 1])
+    placed = replace(bodies, position_m=moved)
+    moved[:, 1, 2] += (-placed.feet_m(shapes)[:, 1, :, 2].amin(dim=1)).clamp(min=0.0)
+    active = bodies.active.clone()
+    active[:, 1] |= hanging
+    return replace(placed, active=active)
+
+
 def fallen(rotation: Tensor, arm: Tensor) -> Tensor:
     """Turn bodies until their centre of mass is as low as rolling can bring it.
 
@@ -102,18 +125,20 @@ def fallen(rotation: Tensor, arm: Tensor) -> Tensor:
         rotation: ``(n, 3, 3)`` in which they begin.
         arm: ``(n, F, 3)`` from their centre of mass to points of their hull.
 
-    Each step rolls a body over its lowest point, the way it tips, by less every time: descent
-    along subgradients of the height of the centre of mass.
+    Each step rolls a body over what is lowest, the way it tips, by less every time: descent along
+    the gradient of the height of the centre of mass. What is lowest by less than a step could
+    change counts together, or long edges would wobble over their ends instead of tipping.
     """
     ratio = (LAST_TURN / FIRST_TURN) ** (1 / (FALL_STEPS - 1))
     for step in range(FALL_STEPS):
-        turned = arm @ rotation.mT
-        lowest = turned[..., 2].argmin(dim=1)
-        contact = turned[torch.arange(len(turned), device=turned.device), lowest]
+        turn = FIRST_TURN * ratio**step
+        height = (arm @ rotation[:, 2, :, None])[..., 0]
+        weight = torch.softmax(-height / (SOFTNESS * turn), dim=1)
+        contact = (rotation @ (weight[:, None] @ arm).mT)[..., 0]
         axis = torch.stack((contact[:, 1], -contact[:, 0], torch.zeros_like(contact[:, 0])), dim=-1)
         tips = axis.norm(dim=1)
-        turn = (FIRST_TURN * ratio**step) * (tips > 1e-6)
-        rotation = rotation_about(axis / tips.clamp(min=1e-6)[:, None], turn) @ rotation
+        angle = turn * (tips / (SOFTNESS * turn)).clamp(max=1.0)
+        rotation = rotation_about(axis / tips.clamp(min=1e-6)[:, None], angle) @ rotation
     return rotation
 
 

@@ -113,7 +113,7 @@ def feet_of(distance: Tensor) -> tuple[Tensor, Tensor]:
     near = (distance.abs() < 2 * HALF / num).nonzero()
     slope = torch.stack(torch.gradient(distance), dim=-1)[tuple(near.T)]
     surface = axis[near] - distance[tuple(near.T)][:, None] * F.normalize(slope, dim=1)
-    farthest = (surface @ fibonacci_directions(NUM_FEET, distance.device).T).argmax(dim=0)
+    farthest = (fibonacci_directions(NUM_FEET, distance.device) @ surface.T).argmax(dim=1)
     return surface[farthest], middle
 
 

@@ -74,7 +74,8 @@ class SceneRecipe:
     lying_share: float = 0.25  # the rest falls from anywhere and comes to rest
     num_others: int = 3  # places for other objects around each
     neighbour_share: float = 0.45  # of those places that are taken
-    occluder_share: float = 0.35  # of scenes in which something stands or hangs in front
+    occluder_share: float = 0.3  # of scenes in which something stands in front
+    hanging_share: float = 0.1  # of scenes in which something hangs in front
     min_visible: float = 0.35  # of the object; what hides more is taken away
     cut_share: float = 0.05  # of objects that the image border cuts
     size_px: Range = (45.0, 300.0)  # of the object in the whole image
@@ -85,12 +86,13 @@ class SceneRecipe:
 
 
 PASTED = SceneRecipe(name="pasted")
-ISOLATED = replace(PASTED, name="isolated", num_others=0, occluder_share=0.0, cut_share=0.0)
+ISOLATED = replace(PASTED, name="isolated", num_others=0, cut_share=0.0)
 FULL_SENSOR = replace(
     PASTED,
     name="full_sensor",
     neighbour_share=0.55,
-    occluder_share=0.4,
+    occluder_share=0.35,
+    hanging_share=0.12,
     cut_share=0.10,
     plane=PlaneRecipe(
         given_share=0.8, offset_sigma_m=0.003, tilt_sigma_rad=0.015, wrong_share=0.35
@@ -109,8 +111,8 @@ FULL_SENSOR = replace(
         shine_share=0.25,
     ),
     mask=MaskRecipe(
-        ragged_px=(0.0, 1.5),
-        grown_px=1.2,
+        ragged_px=(0.0, 1.0),
+        grown_px=1.0,
         gross_share=0.12,
         shift_px=1.0,
         bitten_share=0.08,

@@ -20,27 +20,30 @@ from dataclasses import dataclass, field, fields
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sam3d_ros.objects.volume.box import box_of, with_sure_plane
 from sam3d_ros.objects.volume.prepare import CROP_PX
 from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
 from sam3d_ros.training.batch import TrainingBatch
-from sam3d_ros.training.scenes.bodies import Bodies, sampled_bodies
+from sam3d_ros.training.scenes.bodies import Bodies, hung, sampled_bodies
 from sam3d_ros.training.scenes.cameras import Cameras, crops_around, sampled_cameras
 from sam3d_ros.training.scenes.draws import Draws
 from sam3d_ros.training.scenes.knowledge import known_planes
 from sam3d_ros.training.scenes.masking import masked, shifted, shifts
 from sam3d_ros.training.scenes.pool import PoolSize, ShapePool, Shapes
 from sam3d_ros.training.scenes.recipes import SceneRecipe
-from sam3d_ros.training.scenes.rendering import World, rendered
+from sam3d_ros.training.scenes.rendering import Exact, World, rendered
 from sam3d_ros.training.scenes.sensor import measured
 from sam3d_ros.training.scenes.surroundings import TABLE, sampled_surroundings
 from sam3d_ros.training.scenes.targets import distances, placed
 from sam3d_ros.training.shapes import TRAINING_FAMILIES
 
-SPARE = 0.08  # scenes that are drawn in addition, for those in which the object is not seen
+SPARE = 0.15  # scenes that are drawn in addition, for those in which too little is seen
 MIN_VISIBLE_PX = 60
 MIN_READINGS = 40
+MAX_OUTSIDE = 0.04  # sides of the box by which an object may reach out of it
+MAX_SIDE = 2.8  # of the box, in largest extents of its object: nothing else was taken for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +122,8 @@ def captured_scenes(
     """Draw scenes and take a picture of each."""
     bodies = sampled_bodies(draws, shapes, recipe, num)
     cameras = sampled_cameras(draws, bodies, recipe)
+    toward = F.normalize(cameras.position_m - bodies.position_m[:, 0], dim=1)
+    bodies = hung(draws, bodies, shapes, toward, recipe.hanging_share)
     world = World(
         shapes=shapes,
         bodies=bodies,
@@ -127,18 +132,9 @@ def captured_scenes(
         crops=crops_around(draws, cameras, bodies, shapes, crop_px),
     )
     exact = rendered(draws, world, recipe.min_visible)
-    supported = world.surroundings.exists[:, TABLE]
-    plane, up = known_planes(draws, cameras, supported, recipe.plane)
     by_px = shifts(draws, num, world.crops.step_px, recipe.mask)
     mask = masked(draws, shifted(exact.body == 0, by_px), recipe.mask) & world.crops.inside
-    view = VolumeView(
-        depth_m=measured(draws, exact, world.crops, recipe.sensor),
-        mask=mask,
-        matrix_px=world.crops.matrix_px,
-        up=up,
-        plane=plane,
-    )
-    view = with_sure_plane(view)
+    view = _view(draws, recipe, world, exact, mask)
     box = box_of(view)
     rgb = shifted(exact.rgb, by_px) * world.crops.inside[..., None]
     return Captured(
@@ -147,7 +143,22 @@ def captured_scenes(
         view=view,
         box=box,
         rgb=rgb.permute(0, 3, 1, 2),
-        good=_good((exact.body == 0) & world.crops.inside, view, box),
+        good=_good((exact.body == 0) & world.crops.inside, view, box) & _held(world, box),
+    )
+
+
+def _view(
+    draws: Draws, recipe: SceneRecipe, world: World, exact: Exact, mask: Tensor
+) -> VolumeView:
+    """Measure scenes, and say what is known of them besides."""
+    supported = world.surroundings.exists[:, TABLE]
+    plane, up = known_planes(draws, world.cameras, supported, recipe.plane)
+    # A camera that sees all depth too long or too short sees the support there, too.
+    stretch = 1.0 + draws.normal((len(mask),), recipe.sensor.bias_sigma)
+    depth_m = measured(draws, exact, world.crops, recipe.sensor) * stretch[:, None, None]
+    plane = torch.cat((plane[:, :3], plane[:, 3:] * stretch[:, None]), dim=1)
+    return with_sure_plane(
+        VolumeView(depth_m=depth_m, mask=mask, matrix_px=world.crops.matrix_px, up=up, plane=plane)
     )
 
 
@@ -157,6 +168,14 @@ def _good(seen: Tensor, view: VolumeView, box: VolumeBox) -> Tensor:
     enough = seen.sum(dim=(1, 2)) >= MIN_VISIBLE_PX
     enough &= readings.sum(dim=(1, 2)) >= MIN_READINGS
     return enough & box.side_m.isfinite() & box.centre_m.isfinite().all(dim=1)
+
+
+def _held(world: World, box: VolumeBox) -> Tensor:
+    """Tell which boxes hold their object, or almost, and fit it: what is seen may mislead."""
+    feet = world.cameras.points_camera(world.bodies.feet_m(world.shapes)[:, 0])
+    in_box = (feet - box.centre_m[:, None]) @ box.rotation / box.side_m[:, None, None]
+    fits = box.side_m <= MAX_SIDE * world.bodies.size_m[:, 0]
+    return fits & (in_box.abs().amax(dim=(1, 2)) <= 0.5 + MAX_OUTSIDE)
 
 
 def _batch(captured: Captured, shapes: Shapes, resolution: int) -> TrainingBatch:

@@ -52,6 +52,8 @@ def placed(bodies: Bodies, cameras: Cameras, box: VolumeBox) -> Placing:
 def distances(shapes: Shapes, shape: Tensor, placing: Placing, resolution: int) -> Tensor:
     """Return distances at the voxels of boxes ``(B, R, R, R)``, clipped, in ``TRUNCATION``.
 
+    Only voxels about the bounds of an object are looked up: the others are clipped anyway.
+
     Args:
         shapes: The pool.
         shape: ``(B,)`` which of it each box holds.
@@ -59,14 +61,16 @@ def distances(shapes: Shapes, shape: Tensor, placing: Placing, resolution: int) 
         resolution: R.
     """
     voxels = voxel_middles(resolution, shape.device)
-    result = voxels.new_empty(len(shape), len(voxels))
+    result = voxels.new_ones(len(shape), len(voxels))
     step = max(1, CHUNK // len(voxels))
     for start in range(0, len(shape), step):
         part = slice(start, start + step)
+        scale = placing.scale[part]
         offset = voxels - placing.centre[part, None]
-        points = offset @ placing.rotation[part] / placing.scale[part, None, None]
-        index = shape[part, None].expand(points.shape[:2]).flatten()
-        inside = shapes.distance.at(index, points.flatten(0, 1))[0].view(points.shape[:2])
-        outside = inside + outside_cube(points)
-        result[part] = outside * placing.scale[part, None] / TRUNCATION
+        points = offset @ (placing.rotation[part] / scale[:, None, None])
+        reach = shapes.extent[shape[part]] / 2 + (TRUNCATION / scale)[:, None]
+        box, voxel = (points.abs() < reach[:, None]).all(dim=-1).nonzero(as_tuple=True)
+        near = points[box, voxel]
+        outside = shapes.distance.at(shape[part][box], near)[0] + outside_cube(near)
+        result[start + box, voxel] = outside * scale[box] / TRUNCATION
     return result.clamp_(-1.0, 1.0).view(-1, resolution, resolution, resolution)
