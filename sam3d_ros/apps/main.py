@@ -28,6 +28,8 @@ COMMANDS = {
     "evaluate": "compare reconstructions with ground truth",
     "demo": "render a scene, run the node on it over DDS, compare with the truth",
     "bench": "measure the running node, and the models beside limits and plain alternatives",
+    "train": "train the small model of backend nano on procedural data",
+    "engine": "ask nano several times, judge its answers, keep them as training data",
     "check": "say what is installed and which outputs are off",
 }
 DESCRIPTION = "Camera, masks and depth in; metric object meshes with 6-DoF poses out."

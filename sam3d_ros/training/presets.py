@@ -100,6 +100,7 @@ def _smoke() -> TrainingConfig:
         ),
         shortcut=short,
         validation=ValidationConfig(every=steps // 2, size=8, batch_size=4),
+        probe_batches=8,
         log_every=5,
         checkpoint_every=20,
         export_every=0,

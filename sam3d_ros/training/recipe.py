@@ -127,6 +127,7 @@ class TrainingConfig:
     dpo: StageConfig
     shortcut: StageConfig
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+    probe_batches: int = 0  # whose loss is measured before and after a stage
     log_every: int = 20  # steps
     checkpoint_every: int = 100  # steps: what a killed run loses at most
     keep: int = 2  # checkpoints

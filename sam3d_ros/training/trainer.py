@@ -21,6 +21,7 @@ processes are one process with twice the accumulation.
 
 import hashlib
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -110,6 +111,8 @@ class Trainer(Generic[ModelT, BatchT]):
         """Train what is left of the stage; afterwards the model holds the average weights."""
         first, last = self.progress.step, self._stage.config.steps
         with self._curves() as curves, self._batches(first, last) as batches:
+            if curves is not None and first == 0:
+                self._probe(0, curves)
             meter = _Meter(self.progress)
             bar = tqdm(
                 range(first, last),
@@ -122,7 +125,7 @@ class Trainer(Generic[ModelT, BatchT]):
             for step in bar:
                 meter.take(self._step(step, batches))
                 self.progress = meter.progress(step + 1, self._samples_of_a_step())
-                if self._ranks.leads:
+                if curves is not None:
                     self._watch(step + 1, meter, curves, watching or Watching())
         self.average.exchange(self.model)
         self._ranks.wait()
@@ -154,6 +157,8 @@ class Trainer(Generic[ModelT, BatchT]):
         if last or step % config.log_every == 0:
             rate = learning_rate(self._stage.config.optimiser, step - 1, self._stage.config.steps)
             curves.add("train", step, meter.means() | {"learning_rate": rate})
+        if last:
+            self._probe(step, curves)
         validate, every = watching.validate, config.validation.every
         if validate is not None and every and (last or step % every == 0):
             curves.add("validation", step, self._averaged(validate))
@@ -162,6 +167,22 @@ class Trainer(Generic[ModelT, BatchT]):
         export, every = watching.export, config.export_every
         if export is not None and (last or (every and step % every == 0)):
             self._averaged(export)
+
+    def _probe(self, step: int, curves: Curves) -> None:
+        """Write down the loss of the stage's first batches, which noise does not hide."""
+        if num := self._config.probe_batches:
+            curves.add(
+                "probe", step, {"loss": self._averaged(lambda model: self._loss(model, num))}
+            )
+
+    @torch.no_grad()
+    def _loss(self, model: ModelT, num_batches: int) -> float:
+        stage = self._stage
+        return statistics.fmean(
+            float(stage.objective(model, batch, self._generator(index)).total)
+            for index in range(num_batches)
+            for batch in (stage.source.batch(index, stage.config.batch_size),)
+        )
 
     def _averaged(self, action: Callable[[ModelT], ResultT]) -> ResultT:
         """Do something with the average weights in the model."""
@@ -184,9 +205,9 @@ class Trainer(Generic[ModelT, BatchT]):
         self._optimiser.load(part_of(checkpoint, OPTIMISER))
         self.progress = checkpoint.progress
 
-    def _curves(self) -> AbstractContextManager[Curves]:
-        folder = self._folder if self._ranks.leads else self._folder / f"rank_{self._ranks.rank}"
-        return Curves(folder, self.progress.step)
+    def _curves(self) -> AbstractContextManager[Curves | None]:
+        """Open the curves, which only the leader writes."""
+        return Curves(self._folder, self.progress.step) if self._ranks.leads else nullcontext()
 
     def _batches(self, first: int, last: int) -> AbstractContextManager[Iterator[BatchT]]:
         """Make this process's batches of the steps to come."""

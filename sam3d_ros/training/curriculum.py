@@ -1,0 +1,174 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Runs stages one after the other in a folder, each from where the one before it ended."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from sam3d_ros.errors import TrainingError
+from sam3d_ros.nn.flow import FlowConfig
+from sam3d_ros.nn.weights import read_weights
+from sam3d_ros.objects.files import NANO_FILE
+from sam3d_ros.objects.volume.codec import fit_codec, fit_trust
+from sam3d_ros.objects.volume.features import volume_features
+from sam3d_ros.objects.volume.model import NanoModel, carved, untrained
+from sam3d_ros.training.checkpoints import Progress, checkpoint_folders, newest_checkpoint
+from sam3d_ros.training.curves import read_curves
+from sam3d_ros.training.provenance import StageRecord, TrainingRecord, training_record
+from sam3d_ros.training.ranks import Ranks
+from sam3d_ros.training.recipe import STAGES, TrainingConfig
+from sam3d_ros.training.release import export_weights
+from sam3d_ros.training.scenes.recipes import PASTED
+from sam3d_ros.training.stages import RECIPES, built, validation_sets
+from sam3d_ros.training.starts import StageStart, source_of
+from sam3d_ros.training.trainer import AVERAGE, Trainer, Watching, part_of
+from sam3d_ros.training.validation import validated
+
+EXPORT_FOLDER = "latest_export"
+CODEC_BATCH = 16
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRun:
+    """A run in a folder: settings, place, and the processes that share it."""
+
+    config: TrainingConfig
+    folder: Path
+    device: torch.device
+    ranks: Ranks
+    init: Path | None = None  # folder of weights to begin with, in place of the stage before
+    data: Path | None = None  # a user's captures to learn from, in place of procedural scenes
+
+    def train(self, name: str) -> Progress:
+        """Train one stage to its end, from its newest checkpoint if it has one.
+
+        Raises:
+            TrainingError: The stage has nothing to begin with, or cannot go on.
+        """
+        model = self._beginning_of(name).to(self.device)
+        stage = built(
+            StageStart(
+                name=name, config=self.config, model=model, device=self.device, data=self.data
+            )
+        )
+        trainer = Trainer(model, stage, self.config, self.folder / name, self.ranks)
+        return trainer.run(self._watching(name) if self.ranks.leads else None)
+
+    def record(self) -> TrainingRecord:
+        """Describe all stages so far."""
+        stages = [self._stage_record(name) for name in self._trained()]
+        return training_record(self.config, tuple(stages), self.device)
+
+    def export(self, folder: Path) -> None:
+        """Write the average weights of the last stage so far as a folder that nano loads.
+
+        Raises:
+            TrainingError: Nothing was trained yet.
+        """
+        trained = self._trained()
+        if not trained:
+            raise TrainingError(f"{self.folder} has no checkpoints; train a stage first")
+        self._export(self._averaged(trained[-1]), folder)
+
+    def _export(self, model: NanoModel, folder: Path) -> None:
+        folders = [self.folder / name for name in self._trained()]
+        export_weights(model, self.record(), folders, folder)
+
+    def _beginning_of(self, name: str) -> NanoModel:
+        """Return the model with the weights that a stage begins with."""
+        if self.init is not None:
+            return self._initial(self.init)
+        before = [each for each in self._trained() if STAGES.index(each) < STAGES.index(name)]
+        if before:
+            return self._averaged(before[-1])
+        if name != STAGES[0]:
+            raise TrainingError(
+                f"stage {name} begins with the weights of a stage before it, {self.folder} has "
+                f"none; train {STAGES[0]} first, or name weights with --init"
+            )
+        model = untrained(self.config.seed, self.config.architecture)
+        if self.ranks.leads and not checkpoint_folders(self.folder / name):
+            logger.info("fitting the latent code to %d samples", self.config.data.codec_samples)
+            self._fit(model)
+        return model
+
+    def _initial(self, folder: Path) -> NanoModel:
+        model = NanoModel(self.config.architecture)
+        stored = read_weights(folder / NANO_FILE).tensors
+        model.load_state_dict({name: value.float() for name, value in stored.items()})
+        return model
+
+    def _averaged(self, name: str) -> NanoModel:
+        """Return the model with the average weights of a stage's newest checkpoint."""
+        checkpoint = newest_checkpoint(self.folder / name)
+        if checkpoint is None:
+            raise TrainingError(f"{self.folder / name} has no checkpoints; train the stage first")
+        planned = self.config.stage(name).steps
+        if checkpoint.progress.step < planned:
+            text = "stage %s has come to step %d of %d only"
+            logger.warning(text, name, checkpoint.progress.step, planned)
+        model = NanoModel(self.config.architecture)
+        model.load_state_dict(part_of(checkpoint, AVERAGE))
+        return model
+
+    def _fit(self, model: NanoModel) -> None:
+        """Fit what is linear in the model: the latent code, and how far guesses are right."""
+        source = source_of(self.config, PASTED, "codec", self.device)
+        num = -(-self.config.data.codec_samples // CODEC_BATCH)
+        batches = [source.batch(index, CODEC_BATCH) for index in range(num)]
+        resolution = self.config.architecture.resolution
+        guesses = [carved(volume_features(b.view, b.box, resolution)) for b in batches]
+        truths = torch.cat([batch.distance for batch in batches])
+        model.to(self.device)
+        fit_codec(model.codec, truths)
+        fit_trust(model.codec, torch.cat(guesses), truths)
+
+    def _trained(self) -> list[str]:
+        """Return the stages that have checkpoints, in their order."""
+        return [name for name in STAGES if checkpoint_folders(self.folder / name)]
+
+    def _stage_record(self, name: str) -> StageRecord:
+        checkpoint = newest_checkpoint(self.folder / name)
+        progress = checkpoint.progress if checkpoint else Progress(step=0, seconds=0.0, samples=0)
+        lines = [line for line in read_curves(self.folder / name) if line["kind"] == "validation"]
+        figures = {k: v for k, v in (lines or [{}])[-1].items() if isinstance(v, float)}
+        return StageRecord(
+            name=name,
+            steps=progress.step,
+            planned_steps=self.config.stage(name).steps,
+            samples=progress.samples,
+            hours=progress.seconds / 3600.0,
+            recipe=RECIPES[name].name if name in RECIPES else name,
+            validation=figures,
+        )
+
+    def _watching(self, name: str) -> Watching[NanoModel]:
+        """Return what the leading process does beside training."""
+        sets = validation_sets(self.config, self.device) if self.config.validation.every else ()
+        one = FlowConfig(num_steps=1, strength=0.0, shortcut=name == "shortcut")
+
+        def validate(model: NanoModel) -> Mapping[str, float]:
+            return validated(model, sets, one)
+
+        def export(model: NanoModel) -> None:
+            self._export(model, self.folder / EXPORT_FOLDER)
+
+        return Watching(validate=validate if sets else None, export=export)

@@ -1,0 +1,130 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The command ``sam3d train``, and the folders that it leaves."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from sam3d_ros.apps.main import main
+from sam3d_ros.apps.train import settings
+from sam3d_ros.errors import ConfigError, TrainingError
+from sam3d_ros.objects.files import NANO_FILE, PROVENANCE_FILE
+from sam3d_ros.objects.volume.model import NanoModel
+from sam3d_ros.training.curriculum import EXPORT_FOLDER, TrainingRun
+from sam3d_ros.training.presets import PRESETS, preset
+from sam3d_ros.training.ranks import ALONE
+from sam3d_ros.training.recipe import STAGES
+from sam3d_ros.training.release import CARD_FILE, CURVES_FILE
+from sam3d_ros.training.stages import STAGE_BUILDERS
+
+CPU = torch.device("cpu")
+# The smoke run, smaller still.
+SMALLER = """
+data: {shape_resolution: 24, shape_groups: 1, codec_samples: 16}
+pre: {steps: 20, optimiser: {learning_rate: 4.0e-3}}
+shortcut: {steps: 4}
+validation: {every: 0}
+probe_batches: 4
+prefetch: 0
+"""
+
+
+@pytest.fixture
+def smaller(tmp_path: Path) -> Path:
+    path = tmp_path / "smaller.yaml"
+    path.write_text(SMALLER)
+    return path
+
+
+def run_in(folder: Path) -> TrainingRun:
+    return TrainingRun(config=preset("smoke"), folder=folder, device=CPU, ranks=ALONE)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_stage_of_a_preset_can_be_built(name: str) -> None:
+    assert tuple(STAGE_BUILDERS) == STAGES
+    assert all(preset(name).stage(stage).steps > 0 for stage in STAGES)
+
+
+def test_a_file_of_settings_changes_a_preset(smaller: Path) -> None:
+    config = settings("smoke", smaller)
+    assert config.pre.steps == 20
+    assert config.pre.batch_size == preset("smoke").pre.batch_size
+    assert config.mid == preset("smoke").mid
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("pre: {epochs: 3}", "unknown setting 'epochs', expected one of accumulation, batch_size"),
+        ("pre: {steps: 0}", "steps must be at least 1, got 0"),
+        ("[1, 2]", "must hold settings by their names"),
+        ("precision: fp16", "precision must be auto, fp32 or bf16, got 'fp16'"),
+    ],
+)
+def test_settings_that_are_none_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        settings("smoke", path)
+
+
+def test_a_preset_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="preset must be one of nano, smoke, got 'large'"):
+        preset("large")
+
+
+def test_a_stage_needs_the_weights_of_one_before_it(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="train pre first, or name weights with --init"):
+        run_in(tmp_path).train("mid")
+
+
+def test_there_is_nothing_to_export_before_training(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="has no checkpoints; train a stage first"):
+        run_in(tmp_path).export(tmp_path / "weights")
+
+
+def test_own_data_is_for_the_stages_after_the_procedural_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "pre", "--data", str(tmp_path)]) == 1
+    assert "--data is for stages sft and dpo, got pre" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_leaves_weights_that_load_and_say_where_they_come_from(
+    tmp_path: Path, smaller: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    given = ["--preset", "smoke", "--config", str(smaller), "-o", str(output), "--threads", "1"]
+    assert main(["train", "pre", *given]) == 0  # which says that the loss fell
+    assert main(["train", "shortcut", *given]) in (0, 1)
+    told = capsys.readouterr().out
+    assert "pre: 20 steps, 80 views" in told
+
+    weights = output / EXPORT_FOLDER
+    model = NanoModel(settings("smoke", smaller).architecture)
+    model.load_state_dict({k: v.float() for k, v in load_file(weights / NANO_FILE).items()})
+    assert (weights / NANO_FILE).stat().st_mode & 0o044  # others may read it
+    provenance = json.loads((weights / PROVENANCE_FILE).read_text())
+    assert [stage["name"] for stage in provenance["stages"]] == ["pre", "shortcut"]
+    assert provenance["samples"] == 80 + 16
+    assert provenance["preset"] == "smoke"
+    assert "| pre | isolated | 20 | 80 |" in (weights / CARD_FILE).read_text()
+    assert (weights / CURVES_FILE).read_text().startswith("stage,step,loss")
