@@ -21,7 +21,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from sam3d_ros.training.shapes.nodes import Flat, Numbers, Pair, edged, norm
+from sam3d_ros.training.shapes.nodes import Flat, Pair, edged, norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,32 +123,3 @@ class Petals(Flat):
         """Return the square around the largest radius."""
         far = self.radius * (1.0 + sum(abs(amplitude) for amplitude, _ in self.waves))
         return (-far, -far), (far, far)
-
-
-@dataclass(frozen=True, slots=True)
-class Slab(Flat):
-    """What lies on the inner side of several lines: each is (normal angle, distance)."""
-
-    lines: tuple[Pair, ...]
-
-    def distance(self, u: Tensor, v: Tensor) -> Tensor:
-        """Return the largest distance beyond a line."""
-        beyond = [math.cos(a) * u + math.sin(a) * v - far for a, far in self.lines]
-        nearest = beyond[0]
-        for each in beyond[1:]:
-            nearest = nearest.maximum(each)
-        return nearest
-
-    def reach(self) -> tuple[Pair, Pair]:
-        """Return the square around the corners between successive lines."""
-        far = 0.0
-        angles = [*self.lines, (self.lines[0][0] + 2 * math.pi, self.lines[0][1])]
-        for (a, da), (b, db) in pairwise(angles):
-            corner = da * da + db * db - 2 * da * db * math.cos(b - a)
-            far = max(far, math.sqrt(corner) / abs(math.sin(b - a)))
-        return (-far, -far), (far, far)
-
-
-def numbers(values: Numbers, scale: float) -> Numbers:
-    """Return numbers times a scale."""
-    return tuple(value * scale for value in values)

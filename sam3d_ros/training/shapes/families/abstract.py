@@ -20,9 +20,9 @@ from sam3d_ros.training.shapes.combining import Common, Cut, Moved, Ring, Union
 from sam3d_ros.training.shapes.deforming import Bent, Embossed, Tapered, Twisted
 from sam3d_ros.training.shapes.drawing import Draw
 from sam3d_ros.training.shapes.families.finish import WALL, disc, noise, painted, up
-from sam3d_ros.training.shapes.flats import Flat, Petals, Polygon, Rectangle
+from sam3d_ros.training.shapes.flats import Petals, Polygon, Rectangle
 from sam3d_ros.training.shapes.language import Program
-from sam3d_ros.training.shapes.nodes import Numbers, Pair, Solid, Vector
+from sam3d_ros.training.shapes.nodes import Flat, Numbers, Pair, Solid, Vector
 from sam3d_ros.training.shapes.primitives import Ball, Box, Extruded, Hoop, Tube
 
 
