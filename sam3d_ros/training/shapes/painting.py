@@ -72,7 +72,8 @@ class Plain(Paint):
 
     def color(self, at: Points) -> Tensor:
         """Return the colour for each point."""
-        shape = torch.broadcast_tensors(*at)[0].shape
+        shapes = (part.shape for part in at)
+        shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]  # untyped upstream
         color = torch.tensor(self.rgb, dtype=at.x.dtype, device=at.x.device)
         return color.view(3, *(1,) * len(shape)).expand(3, *shape)
 

@@ -97,17 +97,8 @@ def drill(draw: Draw) -> Program:
     lean = draw.between(-0.12, 0.2) * height
     top = height - thick
     back, front = height * draw.between(0.25, 0.5), height * draw.between(0.25, 0.6)
-    barrel = Moved(
-        disc(thick, (back + front) / 2, 0.4 * thick),
-        ((front - back) / 2, 0.0, top),
-        (0.0, QUARTER, 0.0),
-    )
-    if draw.chance(0.3):
-        barrel = Moved(
-            Box((thick, thick, (back + front) / 2), 0.4 * thick),
-            ((front - back) / 2, 0.0, top),
-            (0.0, QUARTER, 0.0),
-        )
+    barrel = _barrel(draw, thick, (back + front) / 2)
+    barrel = Moved(barrel, ((front - back) / 2, 0.0, top), (0.0, QUARTER, 0.0))
     width = thick * draw.between(0.55, 0.9)
     grip = Stretched(
         Tube(((-lean, 0.0, width), (0.0, 0.0, top)), (width, width * draw.between(0.8, 1.2))),
@@ -115,23 +106,12 @@ def drill(draw: Draw) -> Program:
     )
     parts: list[Solid] = [barrel, grip]
     if draw.chance(0.6):
-        foot = Box(
-            (
-                thick * draw.between(1.1, 2.0),
-                thick * draw.between(0.7, 1.2),
-                thick * draw.between(0.4, 0.9),
-            ),
-            0.2 * thick,
-        )
+        foot = _foot(draw, thick)
         parts.append(Moved(foot, (-lean + 0.2 * thick, 0.0, foot.half[2])))
     nose = thick * draw.between(0.35, 0.8)
     reach = front + height * draw.between(0.1, 0.35)
-    tip = rod(
-        (front * 0.8, 0.0, top),
-        (reach, 0.0, top),
-        nose,
-        max(nose * draw.between(0.4, 1.0), 0.024 * height),
-    )
+    thin = max(nose * draw.between(0.4, 1.0), 0.024 * height)
+    tip = rod((front * 0.8, 0.0, top), (reach, 0.0, top), nose, thin)
     if draw.chance(0.75):
         parts.append(tip)
     if draw.chance(0.6):
@@ -143,6 +123,19 @@ def drill(draw: Draw) -> Program:
     solid = Union(tuple(parts), draw.between(0.1, 0.5) * thick)
     paint = accented(draw, grip, accented(draw, tip, painted(draw, height, top)))
     return Program(solid, paint)
+
+
+def _barrel(draw: Draw, thick: float, half: float) -> Solid:
+    """Return the body of a drill, along z."""
+    if draw.chance(0.3):
+        return Box((thick, thick, half), 0.4 * thick)
+    return disc(thick, half, 0.4 * thick)
+
+
+def _foot(draw: Draw, thick: float) -> Box:
+    """Return the battery under a drill's grip."""
+    long, wide = thick * draw.between(1.1, 2.0), thick * draw.between(0.7, 1.2)
+    return Box((long, wide, thick * draw.between(0.4, 0.9)), 0.2 * thick)
 
 
 def flat_tool(draw: Draw) -> Program:
