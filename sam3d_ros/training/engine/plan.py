@@ -22,10 +22,9 @@ from pathlib import Path
 import torch
 
 from sam3d_ros.errors import ConfigError
-from sam3d_ros.nn.flow import FlowConfig
+from sam3d_ros.objects.volume.loading import load_nano, nano_flow
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.curriculum import EXPORT_FOLDER, TrainingRun
-from sam3d_ros.training.engine.asking import asked_model
 from sam3d_ros.training.engine.judging import JUDGES
 from sam3d_ros.training.engine.making import (
     PART_CASES,
@@ -90,9 +89,10 @@ def answers_of(
     Raises:
         Sam3dError: The weights, the captures or the folder are not as they should be.
     """
-    model = asked_model(plan.init, config.architecture, device)
+    model = load_nano(plan.init, device=device, dtype=torch.float32)
+    config = replace(config, architecture=model.architecture)
     judge = JUDGES[plan.judge_name]()
-    flow = FlowConfig(num_steps=plan.steps, strength=0.0)
+    flow = nano_flow(plan.init, plan.steps)
     source = _cases(plan, config, device)
     record = record_of(model, source, judge, plan.candidates, flow, plan.seed)
     store = EngineStore.create(folder, record)
@@ -119,9 +119,10 @@ def rounds(
         place = folder / f"round_{number:02d}"
         seeded = replace(config, seed=config.seed + number)
         now = replace(plan, init=weights, seed=plan.seed + number)
-        tell(answers_of(now, seeded, place / ANSWERS, device))
+        answers = answers_of(now, seeded, place / ANSWERS, device)
+        tell(answers)
         training = TrainingRun(
-            config=seeded,
+            config=replace(seeded, architecture=answers.model.architecture),
             folder=place,
             device=device,
             ranks=ALONE,
