@@ -73,6 +73,11 @@ class Reconstructor:
         """Whether a first reconstruction takes seconds: of SAM 3D on a CPU it takes minutes."""
         return self._stages.device.type == "cuda" or self.name == "nano"
 
+    @property
+    def portion(self) -> int:
+        """How many objects are best made at once: of nano on a CPU each is ready soon."""
+        return 1 if self.name == "nano" and self._stages.device.type == "cpu" else 0
+
     def reconstruct(
         self, observations: Sequence[Observation], cancelled: Cancelled = never
     ) -> list[ObjectOutcome]:

@@ -12,14 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The sizes of nano in one frozen value; the defaults are those of the weights that ship."""
+"""The sizes of nano in one frozen value; weights state theirs in ``architecture.json``."""
 
 from dataclasses import dataclass, field
 
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.objects.architecture import GeometryConfig
 
-NUM_CHANNELS = 80  # of the codec
+# Of the codec. On 96 shapes of the training families, fitted to 240 others, distances coded and
+# decoded keep a median vIoU of .946 with 32, .963 with 48, .971 with 64, .976 with 80 and .981 with
+# 96; those of bowls, cups, mugs, jugs, pans and trays .92 with 64, .93 with 80.
+NUM_CHANNELS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
