@@ -231,7 +231,7 @@ def _quick_config(steps: int) -> TrainingConfig:
             optimiser=OptimiserConfig(learning_rate=1e-2, warmup_steps=2, average_decay=0.9),
         ),
         validation=ValidationConfig(every=0),
-        precision="fp32",
+        precision="bf16",
         log_every=4,
         prefetch=0,
     )

@@ -100,8 +100,9 @@ class ExampleSource:
         """Return the examples of a step."""
         index = shuffled_rounds(len(self._paths), step * size, size, self._seed).tolist()
         read = [load_file(self._paths[each]) for each in index]
-        joined = {
-            name: torch.cat([each[name] for each in read]).to(self._device) for name in read[0]
+        joined = {  # in float32: where matrix products are bfloat16, float16 mixes with nothing
+            name: torch.cat([each[name].to(self._device, torch.float32) for each in read])
+            for name in read[0]
         }
         latents = {f.name: joined[f"latents.{f.name}"] for f in fields(GeometryLatents)}
         return GeometryExamples(tokens=joined["tokens"], latents=GeometryLatents(**latents))
