@@ -110,7 +110,7 @@ def feet_of(distance: Tensor) -> tuple[Tensor, Tensor]:
     axis = ((torch.arange(num, device=distance.device) + 0.5) / num - 0.5) * 2 * HALF
     within = (distance < 0).nonzero()
     middle = axis[within].mean(dim=0)
-    near = (distance.abs() < 2 * HALF / num).nonzero()
+    near = (distance.abs() < 1.2 * HALF / num).nonzero()  # a little more than half a voxel
     slope = torch.stack(torch.gradient(distance), dim=-1)[tuple(near.T)]
     surface = axis[near] - distance[tuple(near.T)][:, None] * F.normalize(slope, dim=1)
     farthest = (fibonacci_directions(NUM_FEET, distance.device) @ surface.T).argmax(dim=1)

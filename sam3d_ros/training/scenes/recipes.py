@@ -56,7 +56,7 @@ class MaskRecipe:
 class PlaneRecipe:
     """How well the support is known."""
 
-    given_share: float = 0.85  # of scenes on a support; the others know at most which way is up
+    given_share: float = 0.9  # of scenes on a support; the others know at most which way is up
     offset_sigma_m: float = 0.002
     tilt_sigma_rad: float = 0.010
     wrong_share: float = 0.25  # of planes that are off by up to the following
@@ -95,7 +95,7 @@ FULL_SENSOR = replace(
     hanging_share=0.12,
     cut_share=0.10,
     plane=PlaneRecipe(
-        given_share=0.8, offset_sigma_m=0.003, tilt_sigma_rad=0.015, wrong_share=0.35
+        given_share=0.85, offset_sigma_m=0.003, tilt_sigma_rad=0.015, wrong_share=0.35
     ),
     sensor=SensorRecipe(
         disparity_noise_px=(0.04, 0.2),
