@@ -76,7 +76,9 @@ def changed(config: ConfigT, values: Mapping[str, Any], source: str) -> ConfigT:
 
 
 def _as_type_of(present: Any, value: Any, name: str) -> Any:
-    """Return ``value``, an integer as a float where a float is expected."""
+    """Return ``value``; an integer becomes a float where one is expected, a list a tuple."""
+    if isinstance(present, tuple) and isinstance(value, list):
+        return tuple(value)
     if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(present):

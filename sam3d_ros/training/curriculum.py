@@ -30,7 +30,16 @@ from sam3d_ros.objects.volume.features import volume_features
 from sam3d_ros.objects.volume.model import NanoModel, carved, untrained
 from sam3d_ros.training.checkpoints import Progress, checkpoint_folders, newest_checkpoint
 from sam3d_ros.training.curves import read_curves
-from sam3d_ros.training.provenance import StageRecord, TrainingRecord, training_record
+from sam3d_ros.training.provenance import (
+    Origin,
+    StageRecord,
+    TrainingRecord,
+    commit,
+    hardware,
+    note_origin,
+    read_origins,
+    training_record,
+)
 from sam3d_ros.training.ranks import Ranks
 from sam3d_ros.training.recipe import STAGES, TrainingConfig
 from sam3d_ros.training.release import export_weights
@@ -40,7 +49,8 @@ from sam3d_ros.training.starts import StageStart, source_of
 from sam3d_ros.training.trainer import AVERAGE, Trainer, Watching, part_of
 from sam3d_ros.training.validation import validated
 
-EXPORT_FOLDER = "latest_export"
+EXPORT_FOLDER = "latest_export"  # weights while training, and when it is done
+STAGES_FOLDER = "stages"  # weights at the end of each stage
 CODEC_BATCH = 16
 
 logger = logging.getLogger(__name__)
@@ -70,12 +80,17 @@ class TrainingRun:
             )
         )
         trainer = Trainer(model, stage, self.config, self.folder / name, self.ranks)
-        return trainer.run(self._watching(name) if self.ranks.leads else None)
+        if not self.ranks.leads:
+            return trainer.run()
+        self._note_start(name, trainer.progress.step)
+        progress = trainer.run(self._watching(name))
+        self._export(model, self.folder / STAGES_FOLDER / name)
+        return progress
 
     def record(self) -> TrainingRecord:
         """Describe all stages so far."""
         stages = [self._stage_record(name) for name in self._trained()]
-        return training_record(self.config, tuple(stages), self.device)
+        return training_record(self.config, tuple(stages))
 
     def export(self, folder: Path) -> None:
         """Write the average weights of the last stage so far as a folder that nano loads.
@@ -91,6 +106,11 @@ class TrainingRun:
     def _export(self, model: NanoModel, folder: Path) -> None:
         folders = [self.folder / name for name in self._trained()]
         export_weights(model, self.record(), folders, folder)
+
+    def _note_start(self, name: str, step: int) -> None:
+        if step < self.config.stage(name).steps:
+            where = hardware(self.device, self.ranks.world)
+            note_origin(self.folder / name, Origin(step=step, commit=commit(), hardware=where))
 
     def _beginning_of(self, name: str) -> NanoModel:
         """Return the model with the weights that a stage begins with."""
@@ -157,6 +177,7 @@ class TrainingRun:
             samples=progress.samples,
             hours=progress.seconds / 3600.0,
             recipe=RECIPES[name].name if name in RECIPES else name,
+            origins=read_origins(self.folder / name),
             validation=figures,
         )
 

@@ -14,6 +14,8 @@
 
 """The model card that ships with weights, written from what their training recorded."""
 
+from collections.abc import Iterable
+
 from sam3d_ros.training.provenance import StageRecord, TrainingRecord
 
 MEASURES = ("viou", "f1", "scale_error")
@@ -33,8 +35,8 @@ closed mesh. Trained by `sam3d train` on procedural objects alone; no data of ot
 | trained by | |
 |---|---|
 | preset, seed | {record.preset}, {record.seed} |
-| commit | {record.commit} |
-| hardware | {record.hardware} |
+| commit | {_different(each.commit for each in record.origins)} |
+| hardware | {_different(each.hardware for each in record.origins)} |
 | time | {hours:.2f} h |
 | views seen | {samples} |
 
@@ -81,9 +83,14 @@ def _both(stage: StageRecord, measure: str) -> str:
 
 
 def _budget(record: TrainingRecord, hours: float) -> str:
-    if "threads" in record.hardware:
+    if any(" cores of " in each.hardware for each in record.origins):
         return (
-            f"These weights are what {hours:.1f} hours on a CPU gave. Training on a GPU, with some "
-            "hundred times the views, has not been done yet; its preset and data are the same."
+            f"These weights are what {hours:.1f} hours on a CPU gave. Training on a GPU, with\n"
+            "  some hundred times the views, has not been done yet; it is the same command."
         )
-    return f"These weights are what {hours:.1f} hours on one GPU gave."
+    return f"These weights are what {hours:.1f} hours gave."
+
+
+def _different(values: Iterable[str]) -> str:
+    """Join values, each once, in their order."""
+    return ", ".join(dict.fromkeys(values))

@@ -14,6 +14,7 @@
 
 """Where weights come from: what was run, on what, for how long, and how it went."""
 
+import json
 import platform
 import subprocess
 from dataclasses import asdict, dataclass
@@ -26,7 +27,17 @@ from sam3d_ros.training.recipe import TrainingConfig
 
 FORMAT = 1
 UNKNOWN = "unknown"
+ORIGINS_FILE = "starts.jsonl"
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """With what sources and where training began, or went on."""
+
+    step: int
+    commit: str
+    hardware: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +50,7 @@ class StageRecord:
     samples: int
     hours: float
     recipe: str  # of the scenes
+    origins: tuple[Origin, ...]  # one for each time that it was started
     validation: dict[str, float]  # the last figures, empty if there were none
 
 
@@ -48,11 +60,14 @@ class TrainingRecord:
 
     preset: str
     seed: int
-    commit: str
     stages: tuple[StageRecord, ...]
-    hardware: str
     versions: dict[str, str]
     config: dict[str, Any]
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """All starts, in the order of the stages."""
+        return tuple(origin for stage in self.stages for origin in stage.origins)
 
     def as_json(self) -> dict[str, Any]:
         """Return what ``provenance.json`` holds."""
@@ -61,19 +76,29 @@ class TrainingRecord:
         return {"format": FORMAT, "hours": hours, "samples": samples, **asdict(self)}
 
 
-def training_record(
-    config: TrainingConfig, stages: tuple[StageRecord, ...], device: torch.device
-) -> TrainingRecord:
+def training_record(config: TrainingConfig, stages: tuple[StageRecord, ...]) -> TrainingRecord:
     """Describe a run by its stages so far."""
     return TrainingRecord(
         preset=config.preset,
         seed=config.seed,
-        commit=commit(),
         stages=stages,
-        hardware=hardware(device),
         versions={"torch": torch.__version__, "python": platform.python_version()},
         config=asdict(config),
     )
+
+
+def note_origin(folder: Path, origin: Origin) -> None:
+    """Add a start to those of a stage's folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ORIGINS_FILE).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(origin)) + "\n")
+
+
+def read_origins(folder: Path) -> tuple[Origin, ...]:
+    """Return the starts of a stage's folder."""
+    path = folder / ORIGINS_FILE
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return tuple(Origin(**json.loads(line)) for line in lines)
 
 
 def commit() -> str:
@@ -86,11 +111,11 @@ def commit() -> str:
     return found.stdout.strip() or UNKNOWN
 
 
-def hardware(device: torch.device) -> str:
+def hardware(device: torch.device, num_processes: int) -> str:
     """Name the processor that trains, and how much of it."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+        return f"{num_processes} x {torch.cuda.get_device_name(device)}"
+    return f"{num_processes * torch.get_num_threads()} cores of {_processor()}"
 
 
 def _processor() -> str:

@@ -26,7 +26,7 @@ from sam3d_ros.apps.train import settings
 from sam3d_ros.errors import ConfigError, TrainingError
 from sam3d_ros.objects.files import NANO_FILE, PROVENANCE_FILE
 from sam3d_ros.objects.volume.model import NanoModel
-from sam3d_ros.training.curriculum import EXPORT_FOLDER, TrainingRun
+from sam3d_ros.training.curriculum import EXPORT_FOLDER, STAGES_FOLDER, TrainingRun
 from sam3d_ros.training.presets import PRESETS, preset
 from sam3d_ros.training.ranks import ALONE
 from sam3d_ros.training.recipe import STAGES
@@ -126,5 +126,7 @@ def test_a_run_leaves_weights_that_load_and_say_where_they_come_from(
     assert [stage["name"] for stage in provenance["stages"]] == ["pre", "shortcut"]
     assert provenance["samples"] == 80 + 16
     assert provenance["preset"] == "smoke"
+    assert [origin["step"] for origin in provenance["stages"][0]["origins"]] == [0]
+    assert sorted(path.name for path in (output / STAGES_FOLDER).iterdir()) == ["pre", "shortcut"]
     assert "| pre | isolated | 20 | 80 |" in (weights / CARD_FILE).read_text()
     assert (weights / CURVES_FILE).read_text().startswith("stage,step,loss")

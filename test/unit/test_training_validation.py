@@ -23,7 +23,7 @@ from training_cases import CONFIG, Spheres, TinyFlow, spheres
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.training.model_card import model_card
-from sam3d_ros.training.provenance import StageRecord, training_record
+from sam3d_ros.training.provenance import Origin, StageRecord, training_record
 from sam3d_ros.training.validation import (
     ValidationSet,
     scale_error,
@@ -91,12 +91,18 @@ def test_the_model_card_tells_stages_figures_and_that_no_gpu_was_used() -> None:
         samples=400,
         hours=1.25,
         recipe="isolated",
+        origins=(
+            Origin(step=0, commit="abc", hardware="2 cores of EPYC"),
+            Origin(step=20, commit="abc", hardware="1 cores of EPYC"),
+        ),
         validation={"known/viou": 0.6123, "held_out/viou": 0.5},
     )
-    record = training_record(CONFIG, (stage,), torch.device("cpu"))
+    record = training_record(CONFIG, (stage,))
     card = model_card(record)
     assert "| pre | isolated | 50 of 100 | 400 | 0.612 / 0.500 | - / - | - / - |" in card
     assert "what 1.2 hours on a CPU gave" in card
+    assert "| commit | abc |" in card
+    assert "| hardware | 2 cores of EPYC, 1 cores of EPYC |" in card
     values = record.as_json()
     assert values["hours"] == 1.25
     assert values["samples"] == 400
