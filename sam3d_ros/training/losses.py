@@ -32,6 +32,7 @@ from sam3d_ros.training.recipe import LossWeights, TimesConfig
 
 FAR_WEIGHT = 0.1  # of voxels farther than the truncation from the surface
 SIGN_SHARPNESS = 4.0  # logits of being inside, per truncation of depth
+EDGE_SHARPNESS = 10.0  # likewise, of what counts as volume: half a voxel is 1.25
 LATENTS = tuple(each.name for each in fields(GeometryLatents))
 
 
@@ -118,9 +119,25 @@ def distance_losses(predicted: Tensor, truth: Tensor, weights: LossWeights) -> L
     logits, inside = -SIGN_SHARPNESS * predicted, (truth < 0).to(truth.dtype)
     entropy = F.binary_cross_entropy_with_logits(logits, inside, reduction="none")
     mass = weight.sum()
-    parts = {"distance": (weight * error).sum() / mass, "sign": (weight * entropy).sum() / mass}
-    total = weights.distance * parts["distance"] + weights.sign * parts["sign"]
+    parts = {
+        "distance": (weight * error).sum() / mass,
+        "sign": (weight * entropy).sum() / mass,
+        "overlap": 1.0 - _soft_overlap(predicted, truth).mean(),
+    }
+    total = torch.stack([getattr(weights, name) * part for name, part in parts.items()]).sum()
     return Losses(total=total, parts=parts)
+
+
+def _soft_overlap(predicted: Tensor, truth: Tensor) -> Tensor:
+    """Return the intersection over union of each sample ``(B,)``, with soft edges.
+
+    To it a thin shell is as much as a block; to means over voxels it is next to nothing. The truth
+    has the same edges, or what is thin would have to be drawn too thick.
+    """
+    ours = torch.sigmoid(-EDGE_SHARPNESS * predicted).flatten(1)
+    theirs = torch.sigmoid(-EDGE_SHARPNESS * truth).flatten(1)
+    both, either = torch.minimum(ours, theirs).sum(1), torch.maximum(ours, theirs).sum(1)
+    return both / either.clamp_min(1e-6)
 
 
 def joined(*losses: Losses) -> Losses:

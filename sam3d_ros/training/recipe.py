@@ -71,8 +71,9 @@ class LossWeights:
     translation: float = 1.0
     scale: float = 0.1
     translation_scale: float = 0.1
-    distance: float = 2.0  # of decoded distances to the surface, in truncations
-    sign: float = 0.5  # of the cross-entropy of inside and outside
+    distance: float = 8.0  # of decoded distances to the surface, in truncations
+    sign: float = 2.0  # of the cross-entropy of inside and outside
+    overlap: float = 1.5  # of what lacks to the volume that both have, as a share of either's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,9 +101,24 @@ def test_the_true_distance_costs_less_than_any_shift_of_it() -> None:
     assert losses[1].total < losses[2].total
 
 
+def test_a_shell_that_is_missed_costs_as_much_as_a_block() -> None:
+    far = torch.full((1, SIDE, SIDE, SIDE), 0.9)
+    shell, block = far.clone(), far.clone()
+    shell[:, 2:6, 2:6, 2] = -0.9
+    block[:, 1:7, 1:7, 1:7] = -0.9
+    missed, hit = (
+        [distance_losses(guess, truth, LossWeights()).parts["overlap"] for truth in (shell, block)]
+        for guess in (far, block)
+    )
+    assert missed[0] > 0.9
+    assert missed[1] > 0.9
+    assert hit[1] == pytest.approx(0.0, abs=1e-6)
+    assert hit[0] > 0.5
+
+
 def test_beyond_the_truncation_farther_is_no_error_and_nearer_is_one() -> None:
     truth = torch.ones(1, SIDE, SIDE, SIDE)
-    weights = LossWeights(sign=0.0)
+    weights = LossWeights(sign=0.0, overlap=0.0)
     assert distance_losses(3.0 * truth, truth, weights).total == 0.0
     assert distance_losses(0.5 * truth, truth, weights).total > 0.0
     assert distance_losses(-3.0 * truth, -truth, weights).total == 0.0
