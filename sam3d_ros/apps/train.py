@@ -18,6 +18,7 @@ import argparse
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -27,6 +28,7 @@ from sam3d_ros.apps import train_released
 from sam3d_ros.apps.settings import changed
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.nn.devices import device_named
+from sam3d_ros.objects.architecture_file import stated_sizes
 from sam3d_ros.objects.files import NANO_FOLDER
 from sam3d_ros.training.curriculum import EXPORT_FOLDER, TrainingRun
 from sam3d_ros.training.curves import read_curves
@@ -89,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
         torch.set_num_threads(arguments.threads)
     with joined_ranks() as ranks:
         training = TrainingRun(
-            config=settings(arguments.preset, arguments.config),
+            config=_config(arguments),
             folder=arguments.output or Path("runs") / arguments.preset,
             device=_device(arguments.device),
             ranks=ranks,
@@ -109,6 +111,14 @@ def run(arguments: argparse.Namespace) -> int:
             training.export(NANO_FOLDER)
             print(f"weights: {NANO_FOLDER}")
     return _verdict(training, names) if arguments.preset == "smoke" else 0
+
+
+def _config(arguments: argparse.Namespace) -> TrainingConfig:
+    """Return the settings of a run; weights to begin with say of which sizes the model is."""
+    config = settings(arguments.preset, arguments.config)
+    if arguments.init is None:
+        return config
+    return replace(config, architecture=stated_sizes(arguments.init, config.architecture))
 
 
 def settings(name: str, path: Path | None) -> TrainingConfig:
