@@ -47,7 +47,7 @@ from sam3d_ros.objects.files import (
 from sam3d_ros.objects.first_stage import FirstStage
 from sam3d_ros.objects.refinement_sampling import refinement_flow
 from sam3d_ros.objects.second_stage import SecondStage
-from sam3d_ros.objects.volume.loading import load_nano, nano_dtype, nano_flow
+from sam3d_ros.objects.volume.loading import load_nano, nano_flow
 from sam3d_ros.objects.volume.stage import VolumeStage
 from sam3d_ros.objects.weights import (
     load_few_splats_decoder,
@@ -133,8 +133,7 @@ def load_nano_stages(config: SceneConfig) -> LoadedStages:
     """
     device, folder = device_named(config.device), nano_folder(config.weights.nano)
     limit_memory(device, config.gpu_memory_limit_gb)
-    dtype = nano_dtype(config.precision, device)
-    home = home_of(config, device)
+    dtype, home = dtype_named(config.precision, device), home_of(config, device)
 
     def load() -> LoadedStages:
         model = load_nano(folder, device=home, dtype=dtype)

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import torch
 
-from sam3d_ros.nn.devices import dtype_named
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.nn.weights import fit, read_weights, split
 from sam3d_ros.objects.architecture_file import stated_sizes
@@ -42,17 +41,6 @@ def load_nano(folder: Path, *, device: torch.device | str, dtype: torch.dtype) -
     (part,) = split(read_weights(folder / NANO_FILE), [""])
     fitted = fit(partial(NanoModel, architecture), part)
     return fitted.load(device=device, dtype=torch.float32).with_inner_dtype(dtype)
-
-
-def nano_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the precision that a setting names; ``auto`` is bf16 on CPUs that compute in it.
-
-    Raises:
-        ConfigError: The precision is not known, or the device is slower in it than in fp32.
-    """
-    if name == "auto" and device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return dtype_named(name, device)
 
 
 def nano_flow(folder: Path, num_steps: int) -> FlowConfig:
