@@ -141,7 +141,9 @@ class RecordingNode:
     def __init__(self) -> None:
         self.sent: dict[str, list[Any]] = {}
 
-    def create_lifecycle_publisher(self, message_type: Any, topic: str, qos: Any) -> Any:
+    def create_lifecycle_publisher(
+        self, message_type: Any, topic: str, qos: Any, event_callbacks: Any
+    ) -> Any:
         heard = self.sent.setdefault(topic, [])
         return SimpleNamespace(publish=heard.append, qos=qos)
 

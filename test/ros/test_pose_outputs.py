@@ -51,7 +51,9 @@ class Sent:
         self.messages: dict[str, list[Any]] = {}
         self.outputs = PoseOutputs(self.create_lifecycle_publisher, NodeConfig(**settings))
 
-    def create_lifecycle_publisher(self, message_type: Any, topic: str, qos: Any) -> Any:
+    def create_lifecycle_publisher(
+        self, message_type: Any, topic: str, qos: Any, event_callbacks: Any
+    ) -> Any:
         heard = self.messages.setdefault(topic, [])
 
         class Publisher:
