@@ -142,7 +142,7 @@ class RecordingNode:
         self.sent: dict[str, list[Any]] = {}
 
     def create_lifecycle_publisher(
-        self, message_type: Any, topic: str, qos: Any, event_callbacks: Any
+        self, message_type: Any, topic: str, qos: Any, event_callbacks: Any = None
     ) -> Any:
         heard = self.sent.setdefault(topic, [])
         return SimpleNamespace(publish=heard.append, qos=qos)

@@ -52,7 +52,7 @@ class Sent:
         self.outputs = PoseOutputs(self.create_lifecycle_publisher, NodeConfig(**settings))
 
     def create_lifecycle_publisher(
-        self, message_type: Any, topic: str, qos: Any, event_callbacks: Any
+        self, message_type: Any, topic: str, qos: Any, event_callbacks: Any = None
     ) -> Any:
         heard = self.messages.setdefault(topic, [])
 

@@ -99,9 +99,7 @@ def test_concentric_balls_are_apart_by_the_difference_of_their_radii() -> None:
     assert metrics.volume_iou(ball(0.107), ball(0.100)) == pytest.approx(1 / 1.07**3, abs=0.01)
 
 
-def test_relative_f1_is_that_of_meshes_scaled_until_the_true_one_fills_minus_one_to_one() -> (
-    None
-):
+def test_relative_f1_is_that_of_meshes_scaled_until_the_true_one_fills_minus_one_to_one() -> None:
     near = metrics.compare_shapes(ball(0.104), ball(0.100))
     large = metrics.compare_shapes(ball(1.04), ball(1.00))  # 0.04 apart where the radius is 1
 
