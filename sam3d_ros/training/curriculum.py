@@ -15,6 +15,7 @@
 """Runs stages one after the other in a folder, each from where the one before it ended."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,10 @@ import torch
 
 from sam3d_ros.errors import TrainingError
 from sam3d_ros.nn.flow import FlowConfig
-from sam3d_ros.nn.weights import read_weights
-from sam3d_ros.objects.files import NANO_FILE
+from sam3d_ros.objects.files import PROVENANCE_FILE
 from sam3d_ros.objects.volume.codec import fit_codec, fit_trust
 from sam3d_ros.objects.volume.features import volume_features
+from sam3d_ros.objects.volume.loading import load_nano
 from sam3d_ros.objects.volume.model import NanoModel, carved, untrained
 from sam3d_ros.training.checkpoints import Progress, checkpoint_folders, newest_checkpoint
 from sam3d_ros.training.curves import read_curves
@@ -38,6 +39,7 @@ from sam3d_ros.training.provenance import (
     hardware,
     note_origin,
     read_origins,
+    read_stages,
     training_record,
 )
 from sam3d_ros.training.ranks import Ranks
@@ -89,7 +91,9 @@ class TrainingRun:
 
     def record(self) -> TrainingRecord:
         """Describe all stages so far."""
-        stages = [self._stage_record(name) for name in self._trained()]
+        stages: list[StageRecord] = []
+        for name in self._trained():
+            stages += [*read_stages(self.folder / name), self._stage_record(name)]
         return training_record(self.config, tuple(stages))
 
     def export(self, folder: Path) -> None:
@@ -111,6 +115,8 @@ class TrainingRun:
         if step < self.config.stage(name).steps:
             where = hardware(self.device, self.ranks.world)
             note_origin(self.folder / name, Origin(step=step, commit=commit(), hardware=where))
+        if self.init is not None and (self.init / PROVENANCE_FILE).exists():
+            shutil.copyfile(self.init / PROVENANCE_FILE, self.folder / name / PROVENANCE_FILE)
 
     def _beginning_of(self, name: str) -> NanoModel:
         """Return the model with the weights that a stage begins with."""
@@ -131,10 +137,8 @@ class TrainingRun:
         return model
 
     def _initial(self, folder: Path) -> NanoModel:
-        model = NanoModel(self.config.architecture)
-        stored = read_weights(folder / NANO_FILE).tensors
-        model.load_state_dict({name: value.float() for name, value in stored.items()})
-        return model
+        model = load_nano(folder, device=self.device, dtype=torch.float32)
+        return model.train().requires_grad_(True)
 
     def _averaged(self, name: str) -> NanoModel:
         """Return the model with the average weights of a stage's newest checkpoint."""

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from sam3d_ros.objects.files import PROVENANCE_FILE
 from sam3d_ros.training.recipe import TrainingConfig
 
 FORMAT = 1
@@ -99,6 +100,18 @@ def read_origins(folder: Path) -> tuple[Origin, ...]:
     path = folder / ORIGINS_FILE
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return tuple(Origin(**json.loads(line)) for line in lines)
+
+
+def read_stages(folder: Path) -> tuple[StageRecord, ...]:
+    """Return the stages of the provenance in a folder; none where there is none."""
+    path = folder / PROVENANCE_FILE
+    if not path.exists():
+        return ()
+    stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+    return tuple(
+        StageRecord(**stage | {"origins": tuple(Origin(**each) for each in stage["origins"])})
+        for stage in stages
+    )
 
 
 def commit() -> str:

@@ -130,3 +130,9 @@ def test_a_run_leaves_weights_that_load_and_say_where_they_come_from(
     assert sorted(path.name for path in (output / STAGES_FOLDER).iterdir()) == ["pre", "shortcut"]
     assert "| pre | isolated | 20 | 80 |" in (weights / CARD_FILE).read_text()
     assert (weights / CURVES_FILE).read_text().startswith("stage,step,loss")
+
+    further = tmp_path / "further"
+    given[5] = str(further)
+    assert main(["train", "shortcut", *given, "--init", str(weights)]) in (0, 1)
+    provenance = json.loads((further / EXPORT_FOLDER / PROVENANCE_FILE).read_text())
+    assert [stage["name"] for stage in provenance["stages"]] == ["pre", "shortcut", "shortcut"]
