@@ -33,7 +33,7 @@ endif
 
 INTERFACES := package.xml CMakeLists.txt setup.py setup.cfg pyproject.toml \
   $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/* msg/* srv/* action/* \
-    config/* launch/* scripts/*)
+    config/* config/cameras/* launch/* scripts/*)
 
 .PHONY: help env demo test lint format bench evaluate clean
 
