@@ -259,6 +259,18 @@ def keep_callbacks_short() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
+def leave_the_rest_to_the_system() -> None:
+    """Release the node, and nothing else.
+
+    Frozen objects are never released: DDS would leave its files in /dev/shm. What is not frozen
+    the interpreter releases one by one when it ends, which takes seconds for Open3D and what that
+    imports; all of it is memory.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
 def spin(node: Sam3dNode, stopped: threading.Event) -> None:
     """Run a node until ``stopped`` or the end of its context."""
     executor = SingleThreadedExecutor(context=node.context)
@@ -287,6 +299,7 @@ def main(args: Sequence[str] | None = None, make_node: Callable[[], Sam3dNode] =
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         rclpy.try_shutdown()
+        leave_the_rest_to_the_system()
 
 
 def run(stopped: threading.Event, make_node: Callable[[], Sam3dNode]) -> int:
@@ -307,6 +320,4 @@ def run(stopped: threading.Event, make_node: Callable[[], Sam3dNode]) -> int:
     finally:
         core.removeHandler(handler)
         node.destroy_node()
-        # Frozen objects are never released: DDS would leave its files in /dev/shm.
-        gc.unfreeze()
     return 0

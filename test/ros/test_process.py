@@ -253,6 +253,16 @@ def test_a_follower_that_never_comes_back_cannot_hold_the_process(
     assert (code, seconds < 2.0) == (0, True), process.output
 
 
+def test_the_process_ends_with_its_node(peer: Peer, start: Callable[..., Process]) -> None:
+    """Releasing what was imported takes seconds, in which ros2 launch would wait."""
+    told = "code = node.main()\nprint('ended', time.monotonic(), flush=True)\nsys.exit(code)"
+    process = start(SLOW.replace("sys.exit(node.main())", told))
+    peer.stream_until(lambda: "started" in process.output, "the reconstruction")
+    process.end(signal.SIGINT)
+    ended_s = float(process.output.rpartition("ended ")[2].split()[0])
+    assert time.monotonic() - ended_s < 0.7
+
+
 def test_with_its_own_processes_the_node_ends_as_fast(
     peer: Peer, start: Callable[..., Process]
 ) -> None:
