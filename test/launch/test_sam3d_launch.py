@@ -24,38 +24,13 @@ launch_pytest = pytest.importorskip(
     "launch_pytest", reason="launch_pytest is not installed; ROS 2 from apt or source has it"
 )
 
-from ament_index_python.packages import get_package_share_directory
-from launch import LaunchContext, LaunchDescription
-from launch.actions import IncludeLaunchDescription, RegisterEventHandler
-from launch.event_handlers import OnProcessExit
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch import LaunchDescription
+from started import Started, declared
 
-SHARE = Path(get_package_share_directory("sam3d_ros"))
-LAUNCH_FILE = SHARE / "launch" / "sam3d.launch.py"
-
-
-class Started:
-    """The launch file with arguments, and what its processes returned in the end."""
-
-    def __init__(self, **arguments: str) -> None:
-        self.return_codes: list[int] = []
-        self.description = LaunchDescription(
-            [
-                RegisterEventHandler(OnProcessExit(on_exit=self._remember)),
-                IncludeLaunchDescription(
-                    PythonLaunchDescriptionSource(str(LAUNCH_FILE)),
-                    launch_arguments=arguments.items(),
-                ),
-                launch_pytest.actions.ReadyToTest(),
-            ]
-        )
-
-    def _remember(self, event: Any, _context: LaunchContext) -> None:
-        self.return_codes.append(event.returncode)
-
-
-DEFAULT = Started()
+LAUNCH_FILE = "sam3d.launch.py"
+DEFAULT = Started(LAUNCH_FILE)
 GIVEN = Started(
+    LAUNCH_FILE,
     namespace="left",
     image_topic="/cam/color/image_raw",
     depth_topic="/cam/depth/image_rect",
@@ -65,6 +40,7 @@ GIVEN = Started(
     backend="lift",
     use_sim_time="true",
 )
+CAMERA = Started(LAUNCH_FILE, camera="realsense", image_topic="/other/image_raw")
 
 
 @launch_pytest.fixture
@@ -78,17 +54,20 @@ def given() -> LaunchDescription:
 
 
 @launch_pytest.fixture
+def camera() -> LaunchDescription:
+    return CAMERA.description
+
+
+@launch_pytest.fixture
 def playing(shared_data: Path) -> LaunchDescription:
-    return Started(bag=str(shared_data / "synthetic_tabletop" / "scene_01")).description
+    return Started(
+        LAUNCH_FILE, bag=str(shared_data / "synthetic_tabletop" / "scene_01")
+    ).description
 
 
-def declared() -> list[Any]:
-    source = PythonLaunchDescriptionSource(str(LAUNCH_FILE))
-    return source.get_launch_description(LaunchContext()).get_launch_arguments()
-
-
-def test_every_argument_says_what_it_does() -> None:
-    arguments = declared()
+@pytest.mark.parametrize("file", [LAUNCH_FILE, "replay.launch.py", "demo.launch.py"])
+def test_every_argument_says_what_it_does(file: str) -> None:
+    arguments = declared(file)
 
     assert arguments
     assert all(argument.description not in ("", "no description given") for argument in arguments)
@@ -145,12 +124,27 @@ def test_arguments_rename_topics_and_override_the_parameter_file(
     assert GIVEN.return_codes == [0]
 
 
+@pytest.mark.launch(fixture=camera)
+def test_a_camera_has_its_topics_where_none_are_given(observe: Callable[[str], Any]) -> None:
+    depth = "/camera/camera/aligned_depth_to_color"
+
+    assert observe("/sam3d/sam3d_node").listens_to(
+        {
+            "/other/image_raw",
+            "/other/camera_info",
+            f"{depth}/image_raw",
+            f"{depth}/camera_info",
+            "/sam3d/masks",
+        }
+    )
+
+
 @pytest.mark.launch(fixture=playing)
 def test_a_recording_becomes_objects(observe: Callable[[str], Any]) -> None:
     from sam3d_ros.msg import ObjectArray
 
     node = observe("/sam3d/sam3d_node")
-    found = node.latched(ObjectArray, "objects", lambda message: bool(message.objects))
+    # Objects are shown one by one, as they are finished.
+    node.latched(ObjectArray, "objects", lambda message: len(message.objects) == 5)
 
-    assert len(found.objects) == 5
     assert node.parameter("use_sim_time") is True
