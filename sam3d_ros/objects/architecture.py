@@ -97,8 +97,10 @@ class GeometryConfig:
     With ``token_condition`` the condition is of the very cells of the shape latent. Then it is
     added to the shape tokens before the first block, in place of all cross-attention, and has a
     first guess of the shape latent beside it: ``dim`` channels, then ``shape_channels``. The
-    velocity is what the network adds to the way from the latents to the guess: so at time 0 the
-    network's own answer is the data, and one of zeros is the guess.
+    network answers what the data is more than the guess, and the velocity leads there in the time
+    that is left. A network that answered velocities would have to let all noise pass through its
+    tokens, which are hardly wider than the latent (Li and He, "Back to basics: let denoising
+    generative models denoise", 2025).
     """
 
     dim: int = 1024

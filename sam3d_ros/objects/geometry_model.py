@@ -23,7 +23,7 @@ modulation depends on time alone, the context on the condition alone, the veloci
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import cast
 
 import torch
@@ -38,11 +38,26 @@ from sam3d_ros.nn.attention import (
     queries_keys_values,
 )
 from sam3d_ros.nn.embeddings import TimestepEmbedder
+from sam3d_ros.nn.flow import TIME_SCALE
 from sam3d_ros.nn.linear import FeedForward, Linear, modulation_layer
 from sam3d_ros.nn.norms import Float32LayerNorm, HeadRmsNorm, modulated_norm
 from sam3d_ros.objects.architecture import GeometryConfig
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.streams import LatentMapping, PerStream, Streams, latent_sizes
+
+LEAST_LEFT = 0.02  # of the flow, to divide by; 100 steps, the most there are, begin none later
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Modulation:
+    """All that a model needs of T times."""
+
+    blocks: Tensor  # (T, blocks, 6, D), of their layers
+    left: Tensor  # (T,) of the flow, 1 at the noise
+
+    def __getitem__(self, times: slice) -> "Modulation":
+        """Return that of some of the times."""
+        return Modulation(blocks=self.blocks[times], left=self.left[times])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -160,13 +175,13 @@ class GeometryModel(nn.Module):
         return self.velocity(x, self.modulation(time, step_size), self.context(condition))
 
     def velocity(
-        self, x: GeometryLatents, modulation: Tensor, context: GeometryContext
+        self, x: GeometryLatents, modulation: Modulation, context: GeometryContext
     ) -> GeometryLatents:
         """Return the velocity of latents.
 
         Args:
             x: Latents of B samples.
-            modulation: ``(B or 1, blocks, 6, D)``, see ``modulation``.
+            modulation: Of B times, or of one.
             context: Of the first samples; those beyond are unconditional.
         """
         streams = self.latent_mapping.tokens(x)
@@ -174,20 +189,22 @@ class GeometryModel(nn.Module):
             streams = Streams(_added(streams.shape, context.added), streams.layout)
         for index, block in enumerate(self.blocks):
             cross = context.crosses[index] if context.crosses else None
-            streams = block(streams, modulation[:, index], cross)
-        velocity = self.latent_mapping.latents(streams)
+            streams = block(streams, modulation.blocks[:, index], cross)
+        answer = self.latent_mapping.latents(streams)
         if context.guess is None:
-            return velocity
-        velocity = velocity + x * -1.0
-        return replace(velocity, shape=_added(velocity.shape, context.guess))
+            return answer
+        data = replace(answer, shape=_added(answer.shape, context.guess))
+        return _divided(data + x * -1.0, modulation.left.clamp_min(LEAST_LEFT))
 
-    def modulation(self, time: Tensor, step_size: Tensor | None = None) -> Tensor:
-        """Return the modulation of all blocks ``(T, blocks, 6, D)`` at times ``(T,)``."""
+    def modulation(self, time: Tensor, step_size: Tensor | None = None) -> Modulation:
+        """Return the modulation at times ``(T,)``, in thousandths of the flow."""
         embedding = self.t_embedder(time)
         if step_size is not None:
             embedding = embedding + self.d_embedder(step_size)
         modulations = torch.stack([each.adaLN_modulation(embedding) for each in self._blocks()], 1)
-        return modulations.reshape(*modulations.shape[:2], 6, -1)
+        return Modulation(
+            blocks=modulations.reshape(*modulations.shape[:2], 6, -1), left=1.0 - time / TIME_SCALE
+        )
 
     def context(self, condition: Tensor) -> GeometryContext:
         """Prepare condition tokens ``(R, N, C)``: keys and values of every cross-attention."""
@@ -212,6 +229,12 @@ class GeometryModel(nn.Module):
 def _add_gated(x: Streams[Tensor], h: Streams[Tensor], gate: Tensor) -> Streams[Tensor]:
     """Return ``x + gate * h``, in the precision of ``x``."""
     return Streams(torch.addcmul(x.shape, gate, h.shape), torch.addcmul(x.layout, gate, h.layout))
+
+
+def _divided(latents: GeometryLatents, by: Tensor) -> GeometryLatents:
+    """Return each sample's latents over its number, ``(B or 1,)``."""
+    parts = (getattr(latents, each.name) / by[:, None, None] for each in fields(latents))
+    return GeometryLatents(*parts)
 
 
 def _added(values: Tensor, of_first: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ def test_tokens_and_the_first_block_are_the_reference_s(
     forward: Golden, model: GeometryModel
 ) -> None:
     block, condition = model.blocks[0], forward.inputs["cond"]
-    modulation = model.modulation(forward.inputs["t"], forward.inputs["d"])[:, 0]
+    modulation = model.modulation(forward.inputs["t"], forward.inputs["d"]).blocks[:, 0]
 
     tokens = model.latent_mapping.tokens(latents_of(forward.inputs, "x."))
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sam3d_ros.errors import CancelledError, ConfigError
 from sam3d_ros.nn.flow import (
+    TIME_SCALE,
     FlowConfig,
     FlowStep,
     guided,
@@ -41,6 +42,19 @@ def test_a_constant_velocity_leads_exactly_to_the_target(num_steps: int, rescale
     end = integrate(lambda x, step: target - start, start, schedule(flow))
 
     torch.testing.assert_close(end, target, atol=0, rtol=1e-13)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 4, 25, 100])
+def test_who_always_knows_the_data_reaches_it_in_any_number_of_steps(num_steps: int) -> None:
+    noise = torch.linspace(-3.0, 3.0, 10, dtype=torch.float64)
+    data = noise.flip(0).exp()
+
+    def velocity(x: Tensor, step: FlowStep) -> Tensor:
+        return (data - x) / (1.0 - step.time / TIME_SCALE)
+
+    end = integrate(velocity, noise, schedule(FlowConfig(num_steps=num_steps)))
+
+    torch.testing.assert_close(end, data, atol=0, rtol=1e-5)  # of times in float32
 
 
 def test_smaller_steps_come_closer_to_the_solution() -> None:

@@ -39,7 +39,12 @@ from sam3d_ros.objects.architecture import GeometryConfig
 from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.pipeline import Reconstructor
-from sam3d_ros.objects.sampling import CachedVelocity, ReferenceVelocity, initial_noise
+from sam3d_ros.objects.sampling import (
+    CachedVelocity,
+    ReferenceVelocity,
+    initial_noise,
+    sample_geometry,
+)
 from sam3d_ros.objects.volume import stage
 from sam3d_ros.objects.volume.architecture import VolumeArchitecture
 from sam3d_ros.objects.volume.loading import nano_flow
@@ -223,6 +228,21 @@ def test_an_untrained_model_makes_the_guess_in_one_step(
     zero = torch.zeros(1)
     answer = noise + model.velocity(noise, zero, condition, zero)
     torch.testing.assert_close(answer.shape, condition[..., -model.codec.components.shape[0] :])
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 4, 25, 100])
+def test_a_network_that_always_answers_the_truth_gets_there_in_any_number_of_steps(
+    num_steps: int,
+) -> None:
+    model = untrained(0, tiny_volume_architecture())  # whose network answers zeros
+    config = model.geometry.config
+    size = (1, config.resolution**3, config.condition_dim)
+    condition = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    flow = FlowConfig(num_steps=num_steps, strength=0.0)
+    end = sample_geometry(model.geometry, condition, noise_of(model, 1), flow)
+    truth = condition[..., -config.shape_channels :]  # the guess, to which nothing is added
+    torch.testing.assert_close(end.shape, truth, atol=1e-4, rtol=0)
+    torch.testing.assert_close(end.rotation, torch.zeros_like(end.rotation), atol=1e-4, rtol=0)
 
 
 def test_the_guess_ends_at_what_was_measured(model: NanoModel) -> None:

@@ -65,7 +65,7 @@ class TinyFlow(nn.Module):
         )
         layout = torch.cat((x.rotation, x.translation, x.scale, x.translation_scale, told), dim=-1)
         rotation, translation, scale, rest = self.layout(layout).split((6, 3, 3, 1), dim=-1)
-        shape = self.shape(told) - x.shape  # as nano's
+        shape = (self.shape(told) - x.shape) / (1.0 - time / 1000)[:, None, None]  # as nano's
         return GeometryLatents(shape, rotation, translation, scale, rest)
 
     def encode(self, distance: Tensor) -> Tensor:
