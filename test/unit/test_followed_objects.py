@@ -17,6 +17,7 @@
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -85,19 +86,17 @@ class Late:
 
     def __init__(self, rig: Rig, seconds: float) -> None:
         self._rig = rig
-        self._result: list[SceneSnapshot] = []
         frame = rig.world.frame(seconds)
-        self._thread = threading.Thread(
-            target=lambda: self._result.append(rig.pipeline.process(frame))
-        )
-        self._thread.start()
+        self._threads = ThreadPoolExecutor(1)
+        self._result = self._threads.submit(rig.pipeline.process, frame)
         assert rig.backend.entered.wait(30.0)
 
     def finish(self) -> SceneSnapshot:
         self._rig.backend.gate.set()
-        self._thread.join(30.0)
-        (snapshot,) = self._result
-        return snapshot
+        try:
+            return self._result.result(30.0)
+        finally:
+            self._threads.shutdown()
 
 
 def one_brick() -> World:
@@ -306,14 +305,17 @@ def test_what_is_new_in_a_late_frame_is_placed_by_the_camera_of_now() -> None:
     assert np.linalg.norm(found.translation_m - truth.translation_m) < 0.002
 
 
-def test_forgetting_all_while_a_frame_is_in_work_begins_anew() -> None:
+def test_forgetting_all_forgets_what_a_frame_in_work_would_show() -> None:
     rig = Rig.of(one_brick())
     rig.pipeline.process(rig.world.frame(1.0))
     rig.world.azimuth_rad += np.pi
     late = rig.process_slowly(1.1)
     assert rig.pipeline.reset() == (1,)
     assert rig.pipeline.follow(rig.world.image(1.2)).objects == ()
-    assert late.finish().updated == (2,)
+    with pytest.raises(CancelledError, match="forgotten while the frame was looked at"):
+        late.finish()
+    assert rig.pipeline.snapshot().objects == ()
+    assert rig.pipeline.process(rig.world.frame(1.3)).updated == (2,)
 
 
 def test_an_image_in_work_while_all_is_forgotten_does_not_bring_back_its_time() -> None:
