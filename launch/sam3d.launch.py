@@ -21,14 +21,18 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
+    LogInfo,
     OpaqueFunction,
     SetEnvironmentVariable,
 )
 from launch.launch_description_entity import LaunchDescriptionEntity
 from launch_ros.actions import LifecycleNode, Node
 
+from sam3d_ros.ros.camera_presets import load_preset, preset_names
+
 PACKAGE = "sam3d_ros"
 CONFIG = Path(get_package_share_directory(PACKAGE), "config")
+CAMERAS = CONFIG / "cameras"
 BOOLEANS = ("true", "false")
 PATIENCE_S = "60"  # for the node to listen before a recording starts
 
@@ -45,6 +49,12 @@ def argument(name: str, default: str, description: str, **limits: tuple) -> Decl
 ARGUMENTS = (
     argument("namespace", "sam3d", "Namespace of the node and of the topics without a leading /"),
     argument("params_file", str(CONFIG / "sam3d.yaml"), "Parameters of the node"),
+    argument(
+        "camera",
+        "",
+        "Driver whose image and depth topics to take where none are given, see config/cameras",
+        choices=("", *preset_names(CAMERAS)),
+    ),
     argument("image_topic", "", "Colour image; empty: image in the namespace"),
     argument(
         "camera_info_topic", "", "Intrinsics of the image; empty: camera_info beside image_topic"
@@ -87,7 +97,15 @@ ARGUMENTS = (
         "Bag or scene folder to play with its clock; without image_topic its topics are found. "
         "Of images that are there only compressed, say so with image_transport, depth_transport",
     ),
+    argument("rate", "1.0", "Times as fast as recorded to play the bag"),
+    argument("loop", "false", "Play the bag again at its end", choices=BOOLEANS),
     argument("rviz", "false", "Start RViz with config/sam3d.rviz", choices=BOOLEANS),
+    argument(
+        "foxglove",
+        "false",
+        "Start foxglove_bridge, for Foxglove with the layout config/sam3d.foxglove.json",
+        choices=BOOLEANS,
+    ),
     argument("log_level", "info", "Least severe log messages to show"),
     argument(
         "fastdds_profile",
@@ -159,16 +177,21 @@ def node(given: dict[str, str]) -> LifecycleNode:
 
 
 def viewer(given: dict[str, str]) -> Node:
-    """Start RViz, whose config names the topics of the default namespace."""
+    """Start RViz, whose configs name the topics of the default namespace.
+
+    One looks at a scene from a camera (z forward), the other at one in a fixed frame (z up).
+    """
     outputs = [
         f"sam3d_node/{name}" for name in ("markers", "labels", "object_points", "detections")
     ]
-    frame = ["-f", given["output_frame"]] if given["output_frame"] else []
+    arguments = ["-d", str(CONFIG / "sam3d.rviz")]
+    if frame := given["output_frame"]:
+        arguments = ["-d", str(CONFIG / "sam3d_fixed.rviz"), "-f", frame]
     return Node(
         package="rviz2",
         executable="rviz2",
         namespace=given["namespace"],
-        arguments=["-d", str(CONFIG / "sam3d.rviz"), *frame],
+        arguments=arguments,
         parameters=[{"use_sim_time": overrides(given).get("use_sim_time", False)}],
         remappings=[
             ("/sam3d/image", given["image_topic"] or "image"),
@@ -177,10 +200,22 @@ def viewer(given: dict[str, str]) -> Node:
     )
 
 
+def bridge(given: dict[str, str]) -> Node:
+    """Start the server to which Foxglove connects."""
+    return Node(
+        package="foxglove_bridge",
+        executable="foxglove_bridge",
+        parameters=[{"use_sim_time": overrides(given).get("use_sim_time", False)}],
+    )
+
+
 def player(given: dict[str, str]) -> ExecuteProcess:
     """Publish the recording, and the clock with it."""
     sam3d = Path(get_package_prefix(PACKAGE), "lib", PACKAGE, "sam3d")
     options = ["--clock", "--namespace", given["namespace"], "--wait", PATIENCE_S]
+    options += ["--rate", given["rate"]]
+    if given["loop"] == "true":
+        options.append("--loop")
     if not given["image_topic"]:
         options.append("--node-topics")
     return ExecuteProcess(cmd=[str(sam3d), "replay", given["bag"], *options], output="screen")
@@ -189,9 +224,16 @@ def player(given: dict[str, str]) -> ExecuteProcess:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Make what the arguments ask for."""
     given = {each.name: context.launch_configurations[each.name] for each in ARGUMENTS}
-    actions = [*transport(context, given), node(given)]
+    actions = [*transport(context, given)]
+    if given["camera"]:
+        preset = load_preset(CAMERAS / f"{given['camera']}.yaml")
+        given = preset.fill(given)
+        actions.append(LogInfo(msg=str(preset)))
+    actions.append(node(given))
     if given["rviz"] == "true":
         actions.append(viewer(given))
+    if given["foxglove"] == "true":
+        actions.append(bridge(given))
     if given["bag"]:
         actions.append(player(given))
     return actions

@@ -62,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=3, help="positions of the moving camera")
     parser.add_argument("--hz", default="0.5", help="views per second")
     parser.add_argument("--timeout", type=float, default=120.0, help="longest wait for results, s")
+    parser.add_argument(
+        "--render-only", action="store_true", help="write the views as scene folders and end"
+    )
     parser.add_argument("--domain", type=int, help="ROS domain; a private one unless given")
 
 
@@ -75,6 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     for part in ("input", "received"):  # of an earlier run
         shutil.rmtree(output / part, ignore_errors=True)
+    if arguments.render_only:
+        _render(arguments, started)
+        return 0
     with RosProcesses(output / "logs", arguments.domain) as processes:
         _say(started, "starting the node and a listener")
         processes.start("node", "sam3d_ros.ros.start", *NODE)
