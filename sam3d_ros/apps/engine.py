@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 
 from sam3d_ros.apps.candidate_sheets import write_sheets
-from sam3d_ros.apps.train import settings
+from sam3d_ros.apps.settings import changed_by
 from sam3d_ros.nn.devices import device_named
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.engine.choices import CHOICES_FILE, ChosenPair, read_choices, write_choices
@@ -29,7 +29,7 @@ from sam3d_ros.training.engine.judging import JUDGES
 from sam3d_ros.training.engine.pairs import judged
 from sam3d_ros.training.engine.plan import Answers, EnginePlan, answers_of, rounds
 from sam3d_ros.training.engine.store import EngineStore
-from sam3d_ros.training.presets import PRESETS
+from sam3d_ros.training.presets import PRESETS, preset
 from sam3d_ros.training.scenes.recipes import RECIPES
 
 SHEETS = "sheets"
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Make candidates, go through rounds, or check what a person chose."""
     if arguments.verb == "choices":
         return _check_choices(arguments.folder)
-    config = settings(arguments.preset, arguments.config)
+    config = changed_by(arguments.config, preset(arguments.preset))
     device, plan = device_named(arguments.device), _plan(arguments)
     if arguments.verb == "loop":
         made = rounds(plan, config, arguments.output, device, _report)

@@ -75,6 +75,23 @@ def changed(config: ConfigT, values: Mapping[str, Any], source: str) -> ConfigT:
     return replace(config, **updates)  # type: ignore[type-var]  # a dataclass
 
 
+def changed_by(path: Path | None, config: ConfigT) -> ConfigT:
+    """Return a nested config with the settings of a YAML file, if any, in place of its own.
+
+    Raises:
+        ConfigError: The file cannot be read, or says what is no setting.
+    """
+    if path is None:
+        return config
+    try:
+        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(stated, Mapping):
+        raise ConfigError(f"{path} must hold settings by their names, got {stated!r}")
+    return changed(config, stated, str(path))
+
+
 def _as_type_of(present: Any, value: Any, name: str) -> Any:
     """Return ``value``; an integer becomes a float where one is expected, a list a tuple."""
     if isinstance(present, tuple) and isinstance(value, list):

@@ -17,15 +17,13 @@
 import argparse
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 
 from sam3d_ros.apps import train_released
-from sam3d_ros.apps.settings import changed
+from sam3d_ros.apps.settings import changed_by
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.nn.devices import device_named
 from sam3d_ros.objects.architecture_file import stated_sizes
@@ -101,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         names = tuple(STAGE_BUILDERS) if arguments.stage == ALL else (arguments.stage,)
         for name in names:
             progress = training.train(name)
+            training = replace(training, init=None)  # the stage after begins where this one ended
             if ranks.leads:
                 print(f"{name}: {progress.step} steps, {progress.samples} views", flush=True)
         if not ranks.leads:
@@ -115,28 +114,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _config(arguments: argparse.Namespace) -> TrainingConfig:
     """Return the settings of a run; weights to begin with say of which sizes the model is."""
-    config = settings(arguments.preset, arguments.config)
+    config = changed_by(arguments.config, preset(arguments.preset))
     if arguments.init is None:
         return config
     return replace(config, architecture=stated_sizes(arguments.init, config.architecture))
-
-
-def settings(name: str, path: Path | None) -> TrainingConfig:
-    """Return a preset with the settings of a file in place of its own.
-
-    Raises:
-        ConfigError: The file cannot be read, or says what is no setting.
-    """
-    config = preset(name)
-    if path is None:
-        return config
-    try:
-        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    if not isinstance(stated, Mapping):
-        raise ConfigError(f"{path} must hold settings by their names, got {stated!r}")
-    return changed(config, stated, str(path))
 
 
 def _verdict(training: TrainingRun, names: tuple[str, ...]) -> int:
@@ -144,7 +125,12 @@ def _verdict(training: TrainingRun, names: tuple[str, ...]) -> int:
     code = 0
     for name in names:
         lines = read_curves(training.folder / name)
-        first, *_, last = [float(line["loss"]) for line in lines if line["kind"] == "probe"]
+        probes = [float(line["loss"]) for line in lines if line["kind"] == "probe"]
+        if len(probes) < 2:
+            print(f"{name}: its loss was not probed, set probe_batches")
+            code = 1
+            continue
+        first, last = probes[0], probes[-1]
         print(f"{name}: loss {first:.3f} -> {last:.3f}")
         code = max(code, int(last >= first))
     return code

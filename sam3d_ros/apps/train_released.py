@@ -20,9 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 
-from sam3d_ros.apps.settings import changed
+from sam3d_ros.apps.settings import changed_by
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.nn.devices import device_named
 from sam3d_ros.training.presets import preset
@@ -56,10 +55,4 @@ def run(arguments: argparse.Namespace) -> int:
 def settings(path: Path | None) -> TrainingConfig:
     """Return the settings of a fine-tuning with those of a file in place of its own."""
     config = replace(preset("nano"), sft=STAGE, validation=ValidationConfig(every=0))
-    if path is None:
-        return config
-    try:
-        stated = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    return changed(config, stated, str(path))
+    return changed_by(path, config)

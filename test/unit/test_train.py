@@ -22,10 +22,12 @@ import torch
 from safetensors.torch import load_file
 
 from sam3d_ros.apps.main import main
-from sam3d_ros.apps.train import settings
+from sam3d_ros.apps.settings import changed_by
 from sam3d_ros.errors import ConfigError, TrainingError
 from sam3d_ros.objects.files import NANO_FILE, PROVENANCE_FILE
 from sam3d_ros.objects.volume.model import NanoModel
+from sam3d_ros.objects.volume.random_weights import write_random_nano
+from sam3d_ros.training.checkpoints import Progress
 from sam3d_ros.training.curriculum import EXPORT_FOLDER, STAGES_FOLDER, TrainingRun
 from sam3d_ros.training.presets import PRESETS, preset
 from sam3d_ros.training.ranks import ALONE
@@ -63,7 +65,7 @@ def test_every_stage_of_a_preset_can_be_built(name: str) -> None:
 
 
 def test_a_file_of_settings_changes_a_preset(smaller: Path) -> None:
-    config = settings("smoke", smaller)
+    config = changed_by(smaller, preset("smoke"))
     assert config.pre.steps == 20
     assert config.pre.batch_size == preset("smoke").pre.batch_size
     assert config.mid == preset("smoke").mid
@@ -82,7 +84,7 @@ def test_settings_that_are_none_are_named(tmp_path: Path, text: str, message: st
     path = tmp_path / "settings.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        settings("smoke", path)
+        changed_by(path, preset("smoke"))
 
 
 def test_a_preset_that_is_not_there_is_refused() -> None:
@@ -107,6 +109,22 @@ def test_own_data_is_for_the_stages_after_the_procedural_ones(
     assert "--data is for stages sft and dpo, got pre" in capsys.readouterr().err
 
 
+def test_only_the_first_of_all_stages_begins_with_the_weights_that_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[str, Path | None]] = []
+
+    def train(run: TrainingRun, name: str) -> Progress:
+        begun.append((name, run.init))
+        return Progress(step=1, seconds=0.0, samples=1)
+
+    monkeypatch.setattr(TrainingRun, "train", train)
+    monkeypatch.setattr(TrainingRun, "export", lambda run, folder: None)
+    init = write_random_nano(tmp_path / "nano")
+    assert main(["train", "all", "--init", str(init), "-o", str(tmp_path / "run")]) == 0
+    assert begun == [("pre", init), *((name, None) for name in STAGES[1:])]
+
+
 @pytest.mark.slow
 def test_a_run_leaves_weights_that_load_and_say_where_they_come_from(
     tmp_path: Path, smaller: Path, capsys: pytest.CaptureFixture[str]
@@ -119,7 +137,7 @@ def test_a_run_leaves_weights_that_load_and_say_where_they_come_from(
     assert "pre: 20 steps, 80 views" in told
 
     weights = output / EXPORT_FOLDER
-    model = NanoModel(settings("smoke", smaller).architecture)
+    model = NanoModel(changed_by(smaller, preset("smoke")).architecture)
     model.load_state_dict({k: v.float() for k, v in load_file(weights / NANO_FILE).items()})
     assert (weights / NANO_FILE).stat().st_mode & 0o044  # others may read it
     provenance = json.loads((weights / PROVENANCE_FILE).read_text())
