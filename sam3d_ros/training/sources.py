@@ -16,6 +16,9 @@
 
 from typing import Protocol, TypeVar
 
+import torch
+from torch import Tensor
+
 BatchT_co = TypeVar("BatchT_co", covariant=True)
 
 
@@ -25,3 +28,13 @@ class SampleSource(Protocol[BatchT_co]):
     def batch(self, step: int, size: int) -> BatchT_co:
         """Return the batch of an index, of ``size`` samples, on the source's device."""
         ...
+
+
+def shuffled_rounds(num: int, first: int, size: int, seed: int) -> Tensor:
+    """Return ``size`` indices below ``num`` from an endless row of shuffled rounds."""
+    places = torch.arange(first, first + size)
+    order = {
+        each: torch.randperm(num, generator=torch.Generator().manual_seed(1_000_003 * seed + each))
+        for each in set((places // num).tolist())
+    }
+    return torch.stack([order[int(place) // num][int(place) % num] for place in places])

@@ -14,17 +14,16 @@
 
 """The engine: ask the model several times, judge, keep; part by part, so that it may be stopped."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.volume.model import NanoModel
-from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
+from sam3d_ros.objects.volume.view import joined_boxes, joined_views
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.engine.candidates import Candidates, sampled
 from sam3d_ros.training.engine.cases import Cases, cases_in, cases_of
@@ -139,17 +138,10 @@ class DataEngine:
 
 def joined_cases(several: list[Cases]) -> Cases:
     """Return one batch of all cases, without truth."""
-    views, boxes = [each.view for each in several], [each.box for each in several]
     return Cases(
-        view=VolumeView(**_stacked(views)),
-        box=VolumeBox(**_stacked(boxes)),
+        view=joined_views([each.view for each in several]),
+        box=joined_boxes([each.box for each in several]),
         rgb=torch.cat([each.rgb for each in several]),
         names=tuple(name for each in several for name in each.names),
         truth=None,
     )
-
-
-def _stacked(batches: Sequence[VolumeView] | Sequence[VolumeBox]) -> dict[str, Tensor]:
-    """Join each field of batches."""
-    names = [f.name for f in fields(batches[0])]
-    return {name: torch.cat([getattr(each, name) for each in batches]) for name in names}

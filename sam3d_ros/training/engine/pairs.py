@@ -27,7 +27,7 @@ from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.rotations import matrix_from_6d
 from sam3d_ros.objects.sampling import concatenated
 from sam3d_ros.objects.volume.model import NanoModel
-from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
+from sam3d_ros.objects.volume.view import VolumeBox, joined_boxes, joined_views
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.engine.candidates import sampled
 from sam3d_ros.training.engine.cases import cases_of
@@ -36,7 +36,7 @@ from sam3d_ros.training.engine.judging import Judge, TruthJudge
 from sam3d_ros.training.engine.preferences import PreferencePairs, chosen_latents
 from sam3d_ros.training.engine.store import EngineStore, JudgedPart, digest_of
 from sam3d_ros.training.objectives import decoded
-from sam3d_ros.training.sources import SampleSource
+from sam3d_ros.training.sources import SampleSource, shuffled_rounds
 
 MIN_MARGIN = 0.02  # between the scores of best and worst; less is no preference
 MIN_SCORE = 0.7  # of a candidate that is to stand for the truth
@@ -206,16 +206,6 @@ def asked_of(model: NanoModel, source: SampleSource[TrainingBatch], seed: int) -
     return AskedPairs(model, source, seed, TruthJudge())
 
 
-def shuffled_rounds(num: int, first: int, size: int, seed: int) -> Tensor:
-    """Return ``size`` indices below ``num`` from an endless row of shuffled rounds."""
-    places = torch.arange(first, first + size)
-    order = {
-        each: torch.randperm(num, generator=torch.Generator().manual_seed(1_000_003 * seed + each))
-        for each in set((places // num).tolist())
-    }
-    return torch.stack([order[int(place) // num][int(place) % num] for place in places])
-
-
 def _pairs_of(part: JudgedPart, choices: dict[str, ChosenPair], by_hand: bool) -> JudgedPairs:
     """Return the chosen cases of a part."""
     rows = [i for i, case in enumerate(part.ids) if case in choices]
@@ -238,15 +228,10 @@ def _pairs_of(part: JudgedPart, choices: dict[str, ChosenPair], by_hand: bool) -
 
 
 def _joined(found: list[JudgedPairs]) -> JudgedPairs:
-    views, boxes = [each.pairs.view for each in found], [each.pairs.box for each in found]
     return JudgedPairs(
         pairs=PreferencePairs(
-            view=VolumeView(
-                **{f.name: torch.cat([getattr(v, f.name) for v in views]) for f in fields(views[0])}
-            ),
-            box=VolumeBox(
-                **{f.name: torch.cat([getattr(b, f.name) for b in boxes]) for f in fields(boxes[0])}
-            ),
+            view=joined_views([each.pairs.view for each in found]),
+            box=joined_boxes([each.pairs.box for each in found]),
             best=concatenated([each.pairs.best for each in found]),
             worst=concatenated([each.pairs.worst for each in found]),
         ),

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from sam3d_ros.nn.flow import TIME_SCALE
 from sam3d_ros.objects.latents import GeometryLatents
-from sam3d_ros.objects.sampling import concatenated, halves
+from sam3d_ros.objects.sampling import concatenated
 from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
 from sam3d_ros.training.losses import LATENTS, Losses, between, drawn_times, noise_like
 from sam3d_ros.training.models import VolumeFlow
@@ -105,11 +105,6 @@ def velocity_errors(
         for name in LATENTS
     ]
     return torch.stack(errors).sum(dim=0)
-
-
-def split_pairs(pairs: GeometryLatents) -> tuple[GeometryLatents, GeometryLatents]:
-    """Return the best and the worst of latents in which all best ones come first."""
-    return halves(pairs)
 
 
 def chosen_latents(latents: GeometryLatents, index: Tensor, num: int) -> GeometryLatents:

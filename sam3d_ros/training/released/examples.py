@@ -42,10 +42,10 @@ from sam3d_ros.objects.weights import GeometryStage
 from sam3d_ros.structures import Mesh
 from sam3d_ros.training.captures.reading import Capture
 from sam3d_ros.training.captures.solids import check_closed
-from sam3d_ros.training.engine.pairs import shuffled_rounds
 from sam3d_ros.training.released.flow_loss import GeometryExamples
 from sam3d_ros.training.released.layout_targets import layout_targets, object_from_cube
 from sam3d_ros.training.released.shape_targets import FitConfig, fitted_shapes, surface_occupancy
+from sam3d_ros.training.sources import shuffled_rounds
 
 INDEX_FILE = "examples.json"
 MIN_IOU = 0.6  # of a fitted shape; less is worth a warning
