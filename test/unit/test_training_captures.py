@@ -23,17 +23,23 @@ import scenes
 import torch
 from capture_folders import VIEW, change_truth, turned, write_capture
 
-from sam3d_ros.errors import ConfigError, DatasetError
+from sam3d_ros.errors import ConfigError, DatasetError, DepthSparseError
 from sam3d_ros.evaluation.solids import distance_to_surface, is_inside
 from sam3d_ros.geometry.mesh_files import write_mesh
 from sam3d_ros.objects.volume.box import points_in_camera
 from sam3d_ros.objects.volume.features import voxel_middles
+from sam3d_ros.objects.volume.prepare import PreparedVolume, prepare
 from sam3d_ros.objects.volume.view import TRUNCATION
-from sam3d_ros.structures import Mesh
+from sam3d_ros.structures import Mesh, Observation
+from sam3d_ros.training.captures import source
 from sam3d_ros.training.captures.reading import captures_in
 from sam3d_ros.training.captures.solids import check_closed, resampled_m, solid_grids
 from sam3d_ros.training.captures.source import CaptureSet, CaptureSource, capture_set
 from sam3d_ros.training.captures.variation import NO_VARIATION, Variation, mirrored_view, varied
+from sam3d_ros.training.engine import cases
+from sam3d_ros.training.engine.cases import cases_in
+
+CPU = torch.device("cpu")
 
 ONLY_MIRROR = Variation(
     mirror=1.0,
@@ -67,6 +73,29 @@ def test_the_truth_is_the_distance_to_the_posed_mesh_at_the_boxes_voxels(
     error = np.abs(batch.distance[index].numpy().reshape(-1) - truth)
     assert error.mean() < 0.01
     assert error.max() < 0.3  # a third of a voxel's TRUNCATION of four, at the box's corners
+
+
+def test_an_object_of_which_too_little_is_seen_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refusing(observation: Observation, size: int, device: str = "cpu") -> PreparedVolume:
+        if observation.instance.class_id in unseen:
+            raise DepthSparseError("no depth in the crop")
+        return prepare(observation, size, device)
+
+    write_capture(tmp_path / "one")
+    write_capture(tmp_path / "two", scenes.can(0.04, 0.10), "can")
+    for module in (source, cases):
+        monkeypatch.setattr(module, "prepare", refusing)
+    unseen = {"can"}
+    assert capture_set(captures_in(tmp_path)).names == ("one/box",)
+    assert [each.names for each in cases_in(tmp_path, 56, CPU)] == [("one/box",)]
+    assert caplog.text.count("two/can is left out: no depth in the crop") == 2
+    unseen = {"box", "can"}
+    with pytest.raises(DatasetError, match="all were left out; check that depth is registered"):
+        capture_set(captures_in(tmp_path))
+    with pytest.raises(DatasetError, match="expected masks with depth, found none; no depth in"):
+        list(cases_in(tmp_path, 56, CPU))
 
 
 def test_the_layout_puts_the_objects_bounds_where_its_voxels_are(captures: CaptureSet) -> None:

@@ -14,16 +14,18 @@
 
 """A user's captures as a source of training batches for the volume model."""
 
+import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from sam3d_ros.errors import DatasetError, DepthSparseError
 from sam3d_ros.objects.volume.box import box_of, with_sure_plane
 from sam3d_ros.objects.volume.prepare import CROP_PX, PreparedVolume, prepare
-from sam3d_ros.objects.volume.view import VolumeView
+from sam3d_ros.objects.volume.view import VolumeView, joined_views
 from sam3d_ros.structures import Mesh, Similarity
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.captures.reading import Capture, captures_in
@@ -31,6 +33,9 @@ from sam3d_ros.training.captures.solids import SolidGrids, check_closed, solid_g
 from sam3d_ros.training.captures.truth import PosedObjects, box_truth, mirrored
 from sam3d_ros.training.captures.variation import Variation, mirrored_view, varied
 from sam3d_ros.training.recipe import TrainingConfig
+from sam3d_ros.training.sources import shuffled_rounds
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,26 +70,36 @@ def capture_source(path: Path, config: TrainingConfig, device: torch.device) -> 
 
 
 def capture_set(captures: Iterable[Capture], crop_px: int = CROP_PX) -> CaptureSet:
-    """Prepare captures, of which there is one at least; meshes are measured once each.
+    """Prepare captures; meshes are measured once each.
 
     Raises:
-        DatasetError: A mesh is not closed.
+        DatasetError: A mesh is not closed, or no capture shows enough of its object.
     """
     meshes: dict[Path, Mesh] = {}
     prepared: list[PreparedVolume] = []
     poses: list[tuple[int, Similarity]] = []
     names: list[str] = []
     for capture in captures:
+        try:
+            view = prepare(capture.observation, crop_px)
+        except DepthSparseError as error:
+            _log.warning("%s is left out: %s", capture.name, error)
+            continue
         path = capture.mesh_path.resolve()
         if path not in meshes:
             check_closed(capture.mesh_object, capture.mesh_path)
             meshes[path] = capture.mesh_object
-        prepared.append(prepare(capture.observation, crop_px))
+        prepared.append(view)
         poses.append((list(meshes).index(path), capture.camera_from_object))
         names.append(capture.name)
+    if not prepared:
+        raise DatasetError(
+            "expected captures with depth on their objects, all were left out; check that depth is "
+            "registered to the image"
+        )
     grids = solid_grids(list(meshes.values()))
     return CaptureSet(
-        view=_joined([each.view for each in prepared]),
+        view=joined_views([each.view for each in prepared]),
         rgb=torch.cat([each.rgb for each in prepared]),
         objects=_posed(poses, grids),
         grids=grids,
@@ -113,9 +128,8 @@ class CaptureSource:
 
     def batch(self, step: int, size: int) -> TrainingBatch:
         """Return the samples of one step."""
-        places = range(step * size, (step + 1) * size)
-        index = self._captures_at(places)
         device = self._captures.rgb.device
+        index = shuffled_rounds(len(self), step * size, size, self._seed).to(device)
         generator = torch.Generator(device).manual_seed(_mixed(self._seed, step))
         flipped = torch.rand(size, generator=generator, device=device) < self._variation.mirror
         view = mirrored_view(self._captures.view[index], flipped)
@@ -133,20 +147,8 @@ class CaptureSource:
             box_centre_object=truth.box_centre_object,
             extent=truth.extent,
             families=tuple(self._captures.names[i] for i in index.tolist()),
-            seeds=tuple(places),
+            seeds=tuple(range(step * size, (step + 1) * size)),
         )
-
-    def _captures_at(self, places: Sequence[int]) -> Tensor:
-        """Return which captures stand at places of an endless row of shuffled rounds."""
-        rounds = {place // len(self) for place in places}
-        order = {
-            each: torch.randperm(
-                len(self), generator=torch.Generator().manual_seed(_mixed(self._seed, each))
-            )
-            for each in rounds
-        }
-        index = [int(order[place // len(self)][place % len(self)]) for place in places]
-        return torch.tensor(index, device=self._captures.rgb.device)
 
 
 def _mixed(seed: int, step: int) -> int:
@@ -167,8 +169,3 @@ def _posed(poses: Sequence[tuple[int, Similarity]], grids: SolidGrids) -> PosedO
         middle_m=middle_m,
         mirrored=torch.zeros(len(poses), dtype=torch.bool),
     )
-
-
-def _joined(views: Sequence[VolumeView]) -> VolumeView:
-    parts = {f.name: [getattr(view, f.name) for view in views] for f in fields(VolumeView)}
-    return VolumeView(**{name: torch.cat(tensors) for name, tensors in parts.items()})

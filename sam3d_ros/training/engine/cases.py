@@ -14,6 +14,7 @@
 
 """What the engine asks a model about: views of objects, with their truth where that is known."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,14 @@ import torch
 from torch import Tensor
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import DatasetError
+from sam3d_ros.errors import DatasetError, DepthSparseError
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
-from sam3d_ros.objects.volume.box import box_of
 from sam3d_ros.objects.volume.prepare import prepare
 from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.training.batch import TrainingBatch
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,13 +72,19 @@ def cases_in(path: Path, crop_px: int, device: torch.device) -> Iterator[Cases]:
         observed = observe(scene.frame, SceneConfig())
         refusals = "; ".join([*(str(error) for error in observed.errors.values()), refusals])
         for observation in observed.observations:
+            name = f"{scene.name}/{observation.instance.class_id}"
+            try:
+                prepared = prepare(observation, crop_px, device)
+            except DepthSparseError as error:
+                refusals = f"{error}; {refusals}"
+                _log.warning("%s is left out: %s", name, error)
+                continue
             found = True
-            prepared = prepare(observation, crop_px, device)
             yield Cases(
                 view=prepared.view,
-                box=box_of(prepared.view),
+                box=prepared.box,
                 rgb=prepared.rgb,
-                names=(f"{scene.name}/{observation.instance.class_id}",),
+                names=(name,),
                 truth=None,
             )
     if not found:
