@@ -61,7 +61,7 @@ def _nano() -> TrainingConfig:
 
 def _smoke() -> TrainingConfig:
     """Return minutes of work on two cores: every stage, at sizes that learn a little."""
-    dim, steps = SMOKE_DIM, 60
+    steps = 60
     stage = StageConfig(
         steps=steps,
         batch_size=4,
@@ -76,19 +76,7 @@ def _smoke() -> TrainingConfig:
     )
     return TrainingConfig(
         preset="smoke",
-        architecture=VolumeArchitecture(
-            resolution=32,
-            stem=StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1)),
-            geometry=GeometryConfig(
-                dim=dim,
-                num_blocks=2,
-                num_heads=2,
-                condition_dim=dim + NUM_CHANNELS,
-                resolution=4,
-                shape_channels=NUM_CHANNELS,
-                token_condition=True,
-            ),
-        ),
+        architecture=_small(),
         data=DataConfig(crop_px=64, shape_resolution=40, shape_groups=2, codec_samples=32),
         pre=stage,
         mid=stage,
@@ -108,4 +96,21 @@ def _smoke() -> TrainingConfig:
         # they are here at the coarsest level (torch 2.13; from 4 on, as in nano, they are right).
         precision="fp32",
         prefetch=2,
+    )
+
+
+def _small() -> VolumeArchitecture:
+    """Return an eighth of the voxels, and a tenth of the weights or less."""
+    return VolumeArchitecture(
+        resolution=32,
+        stem=StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1)),
+        geometry=GeometryConfig(
+            dim=SMOKE_DIM,
+            num_blocks=2,
+            num_heads=2,
+            condition_dim=SMOKE_DIM + NUM_CHANNELS,
+            resolution=4,
+            shape_channels=NUM_CHANNELS,
+            token_condition=True,
+        ),
     )
