@@ -105,6 +105,7 @@ class Sam3dNode(LifecycleNode):
         self._pipeline: Pipeline | None = None
         self._outputs: Outputs | None = None
         self._session: Session | None = None
+        self._frame_id = ""  # of the objects, from one session to the next
         self._served: Services | None = None
         self._rates = Rates()
         super().__init__(NAME, **options)
@@ -149,6 +150,7 @@ class Sam3dNode(LifecycleNode):
         self._pipeline.start()  # again, where a deactivation has closed it
         self._outputs.start()
         self._session = Session(self, self._config, self._pipeline, self._outputs, self.crash)
+        self._session.frame_id = self._frame_id
         topics = self._session.receiver.topics
         self.get_logger().info(
             f"active: waits for {topics[Input.IMAGE]} with {topics[Input.MASKS]}, reconstructs "
@@ -191,6 +193,7 @@ class Sam3dNode(LifecycleNode):
     def _end_session(self) -> None:
         if self._session is not None:
             self._session.stop()
+            self._frame_id = self._session.frame_id
             self._session = None
         if self._pipeline is not None:
             self._pipeline.close()
@@ -198,6 +201,7 @@ class Sam3dNode(LifecycleNode):
     def _release(self) -> None:
         self._end_session()
         self._pipeline = None
+        self._frame_id = ""
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None

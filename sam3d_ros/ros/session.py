@@ -134,8 +134,8 @@ class Session:
         self.config = config
         self._pipeline = pipeline
         self.outputs = outputs
-        self.frame_id = ""  # of the last frame
-        self.stamp_ns: int | None = None  # of the same, unless time began anew since
+        self.frame_id = ""  # of the last frame, also before the activation
+        self.stamp_ns: int | None = None  # of the last since the activation or a jump in time
         self._states: dict[int, ObjectState] = {}  # as they were published
         self.num_objects = 0
         self.num_overtaken = 0  # masks that another one in the queue made way for
@@ -151,10 +151,11 @@ class Session:
     def advance(self) -> None:
         """Let the objects age while no masks come.
 
-        Only up to where no mask can come any more: a mask that is late must find its objects.
+        Only up to where no mask can come any more: a mask that is late must find its objects. And
+        never before the first frame, which finds them again after a pause of any length.
         """
         newest_ns = self.receiver.assembler.caches[Input.IMAGE].last_ns
-        if newest_ns is None or not self.frame_id or not self._worker.is_idle:
+        if newest_ns is None or self.stamp_ns is None or not self._worker.is_idle:
             return
         stamp_ns = newest_ns - int(self.config.masks.max_age * NS_PER_S)
         self._worker.run(lambda: self._advance(stamp_ns))

@@ -56,10 +56,14 @@ def test_a_node_that_is_not_active_refuses_every_call_with_a_code(
 
 def test_calls_are_answered_again_after_another_activation(rig: Rig) -> None:
     with_objects(rig)
+    before = call(rig, "get_object", id=FIRST)
     rig.node.trigger_deactivate()
     refused(call(rig, "get_object", id=FIRST), ReportCode.NOT_ACTIVE)
     rig.node.trigger_activate()
-    assert call(rig, "get_object", id=FIRST).success
+    after = call(rig, "get_object", id=FIRST)
+    assert after.success
+    assert before.object.header.frame_id
+    assert after.object.header == before.object.header
 
 
 def test_calls_are_answered_while_an_object_is_reconstructed(rig: Rig, tmp_path: Path) -> None:
