@@ -15,7 +15,8 @@
 """Show sam3d_node without a robot; ``ros2 launch sam3d_ros demo.launch.py rviz:=true``.
 
 A table top is rendered from several sides and replayed again and again; the terminal says
-what the node finds, RViz shows it. Arguments are those of ``sam3d.launch.py``, too.
+what the node finds, RViz shows it. Arguments are those of ``sam3d.launch.py``, too,
+but for its inputs.
 """
 
 import sys
@@ -44,6 +45,11 @@ NODE = Path(get_package_share_directory(PACKAGE), "launch", "sam3d.launch.py")
 SAM3D = str(Path(get_package_prefix(PACKAGE), "lib", PACKAGE, "sam3d"))
 PATIENCE_S = "60"  # for the node to listen before the replay starts
 WORLD = "world"  # the frame in which the table top stands still
+
+# What of sam3d.launch.py is the demo's own: its inputs are those in the namespace of the node.
+INPUTS = ("camera", "image_topic", "depth_topic", "points_topic", "masks_topic", "bag")
+INFOS = ("camera_info_topic", "depth_info_topic")
+OWN = dict.fromkeys((*INPUTS, *INFOS), "") | {"output_frame": WORLD}
 
 ARGUMENTS = (
     DeclareLaunchArgument(
@@ -100,7 +106,7 @@ def generate_launch_description() -> LaunchDescription:
             *ARGUMENTS,
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(str(NODE)),
-                launch_arguments={"output_frame": WORLD}.items(),
+                launch_arguments=OWN.items(),
             ),
             OpaqueFunction(function=start),
         ]

@@ -103,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         print(f"publishing {', '.join(sorted(recording.types))}", flush=True)
         print(f"{replay.play(recording, options, stopped)} messages published", flush=True)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C and then launch: no second one counts
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 

@@ -96,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     _listen(node, name)
     while not stopped.is_set():
         rclpy.spin_once(node, timeout_sec=SPIN_S)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C and then launch: no second one counts
+        signal.signal(number, signal.SIG_IGN)
     node.destroy_node()
     rclpy.shutdown()
     return 0
