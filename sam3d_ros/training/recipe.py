@@ -50,11 +50,13 @@ class TimesConfig:
     """How the times of the flow are drawn: some at the noise, the others logit-normal.
 
     From the noise alone one step has to give the whole answer: that share of the samples is the
-    regression of the truth from the condition.
+    regression of the truth from the condition. The others lie towards the noise, where the sampler
+    takes most of its steps. Velocities count errors of the data over the square of the time that
+    is left: 3 times as much in the mean; drawn evenly about the middle they would 12 times.
     """
 
     at_noise: float = 0.5
-    mean: float = 0.0
+    mean: float = -1.0  # of the logit
     std: float = 1.0
 
     def __post_init__(self) -> None:
