@@ -27,11 +27,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from sam3d_ros.errors import CheckpointError
+from sam3d_ros.errors import CheckpointError, TrainingError
 
 TENSORS_FILE, STATE_FILE = "tensors.safetensors", "state.json"
 PREFIX, PARTIAL = "step_", ".partial"
-FORMAT = 1
+# Of tensors and of what they mean: in format 1 nano's network answered velocities, not the data.
+FORMAT = 2
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
 
     Raises:
         CheckpointError: All of them are damaged.
+        TrainingError: It was written by sources whose models are not those of now.
     """
     folders = checkpoint_folders(folder)
     for path in reversed(folders):
@@ -113,13 +115,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         CheckpointError: It is damaged.
+        TrainingError: It was written by sources whose models are not those of now.
     """
     try:
         state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
-        stated, progress = state["sha256"], Progress(**state["progress"])
+        form, stated = state["format"], state["sha256"]
+        progress = Progress(**state["progress"])
         found = _digest(path / TENSORS_FILE)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, str(error)) from error
+    if form != FORMAT:
+        raise TrainingError(
+            f"checkpoint {path} is of format {form}, expected {FORMAT}: its weights mean something "
+            "else to the model of now; train from the beginning with another -o, or go on with the "
+            "sources that wrote it"
+        )
     if found != stated:
         raise _damaged(path, f"{TENSORS_FILE} is not what {STATE_FILE} says by its SHA-256")
     try:

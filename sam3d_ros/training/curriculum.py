@@ -48,7 +48,7 @@ from sam3d_ros.training.release import export_weights
 from sam3d_ros.training.scenes.recipes import PASTED
 from sam3d_ros.training.stages import RECIPES, built, validation_sets
 from sam3d_ros.training.starts import StageStart, source_of
-from sam3d_ros.training.trainer import AVERAGE, Trainer, Watching, part_of
+from sam3d_ros.training.trainer import AVERAGE, Trainer, Watching, load_weights
 from sam3d_ros.training.validation import validated
 
 EXPORT_FOLDER = "latest_export"  # weights while training, and when it is done
@@ -150,7 +150,7 @@ class TrainingRun:
             text = "stage %s has come to step %d of %d only"
             logger.warning(text, name, checkpoint.progress.step, planned)
         model = NanoModel(self.config.architecture)
-        model.load_state_dict(part_of(checkpoint, AVERAGE))
+        load_weights(model, checkpoint, AVERAGE)
         return model
 
     def _fit(self, model: NanoModel) -> None:

@@ -200,7 +200,7 @@ class Trainer(Generic[ModelT, BatchT]):
         return Checkpoint(progress=self.progress, tensors=tensors)
 
     def _restore(self, checkpoint: Checkpoint) -> None:
-        self.model.load_state_dict(part_of(checkpoint, MODEL))
+        load_weights(self.model, checkpoint, MODEL)
         self.average.load(part_of(checkpoint, AVERAGE))
         self._optimiser.load(part_of(checkpoint, OPTIMISER))
         self.progress = checkpoint.progress
@@ -279,6 +279,26 @@ class _Meter:
 
     def _elapsed_s(self) -> float:
         return time.perf_counter() - self._started
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint, prefix: str) -> None:
+    """Give a model the weights that a checkpoint has under a prefix.
+
+    Raises:
+        TrainingError: They are of a model of other sizes.
+    """
+    found, expected = part_of(checkpoint, prefix), model.state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    wrong = [name for name, tensor in expected.items() if shapes.get(name) != tuple(tensor.shape)]
+    if wrong := wrong or sorted(set(found) - set(expected)):
+        name = wrong[0]
+        have = tuple(expected[name].shape) if name in expected else "nothing"
+        raise TrainingError(
+            f"the checkpoint of step {checkpoint.progress.step} is of a model of other sizes: "
+            f"expected {have} as {name}, got {shapes.get(name, 'nothing')}; give the architecture "
+            "that it was trained with, or train from the beginning with another -o"
+        )
+    model.load_state_dict(found)
 
 
 def part_of(checkpoint: Checkpoint, prefix: str) -> dict[str, Tensor]:

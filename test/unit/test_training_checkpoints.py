@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam3d_ros.errors import CheckpointError
+from sam3d_ros.errors import CheckpointError, TrainingError
 from sam3d_ros.training import checkpoints
 from sam3d_ros.training.checkpoints import (
     STATE_FILE,
@@ -117,6 +117,16 @@ def test_a_process_killed_while_it_writes_leaves_the_checkpoint_before(
     newest = newest_checkpoint(tmp_path)
     assert newest is not None
     assert newest.progress.step == 2
+
+
+def test_a_checkpoint_of_weights_that_mean_something_else_is_refused(tmp_path: Path) -> None:
+    for step in (1, 2):
+        path = save_checkpoint(checkpoint(step), tmp_path, keep=2)
+    state = json.loads((path / STATE_FILE).read_text())
+    state["format"] -= 1
+    (path / STATE_FILE).write_text(json.dumps(state))
+    with pytest.raises(TrainingError, match=r"is of format 1, expected 2: .* with another -o"):
+        newest_checkpoint(tmp_path)
 
 
 def test_a_checkpoint_of_another_form_is_named(tmp_path: Path) -> None:

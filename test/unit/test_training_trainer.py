@@ -104,6 +104,15 @@ def test_a_run_that_was_killed_and_goes_on_is_one_that_was_not(
     assert losses(tmp_path / "whole") == losses(tmp_path / "parts")
 
 
+def test_a_model_of_other_sizes_does_not_go_on(tmp_path: Path) -> None:
+    trained(tmp_path)
+    model = TinyFlow()
+    model.layout = nn.Linear(20, 13)
+    text = r"other sizes: expected \(13, 20\) as layout.weight, got \(13, 16\); give the archi"
+    with pytest.raises(TrainingError, match=text):
+        Trainer(model, stage(), CONFIG, tmp_path)
+
+
 def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
     whole = trained(tmp_path)
     model = TinyFlow(seed=3)
