@@ -136,7 +136,6 @@ class TrainingConfig:
     keep: int = 2  # checkpoints
     export_every: int = 400  # steps; 0 for the end of a stage alone
     precision: str = "auto"  # of the matrix products: fp32, bf16; auto takes what is faster
-    compiled: bool = False  # the network, which takes minutes at the start
     prefetch: int = 4  # batches made ahead by a process of its own, on a CPU; 0 for none
 
     def __post_init__(self) -> None:
