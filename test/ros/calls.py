@@ -15,16 +15,18 @@
 
 """Who calls the node under test: services and the action, over DDS, from the rig's tester."""
 
+import time
 from typing import Any
 
 from rclpy.action import ActionClient
-from rig import Rig, frame
+from rig import PATIENCE_S, Rig, frame
 from sam3d_ros.action import Reconstruct
 from sam3d_ros.srv import Export, GetObject, ObjectCommand
 from std_srvs.srv import SetBool, Trigger
 
 from sam3d_ros.errors import ReportCode
 
+ATTEMPTS = 3  # to send a goal
 SERVICES = {
     "get_object": GetObject,
     "export": Export,
@@ -56,13 +58,24 @@ class Goal:
         self.feedback: list[Any] = []
         self._client = ActionClient(rig.tester, Reconstruct, "/sam3d_node/reconstruct")
         rig.until(self._client.server_is_ready, "the action")
-        sent = self._client.send_goal_async(
-            Reconstruct.Goal(**goal), feedback_callback=self._on_feedback
-        )
-        rig.until(sent.done, "the acceptance of a goal")
-        self.handle = sent.result()
+        self.handle = self._answered(Reconstruct.Goal(**goal))
         assert self.handle.accepted
         self._future = self.handle.get_result_async()
+
+    def _answered(self, goal: Any) -> Any:
+        """Send a goal, again where nothing is answered.
+
+        A node that has just appeared may answer before it has discovered who asks, and DDS drops
+        that answer.
+        """
+        for _ in range(ATTEMPTS):
+            sent = self._client.send_goal_async(goal, feedback_callback=self._on_feedback)
+            asked_s = time.monotonic()
+            while not sent.done() and time.monotonic() - asked_s < PATIENCE_S / ATTEMPTS:
+                self._rig.settle(0.05)
+            if sent.done():
+                return sent.result()
+        raise AssertionError(f"waited {PATIENCE_S} s for the acceptance of a goal")
 
     def cancel(self) -> None:
         asked = self.handle.cancel_goal_async()
