@@ -145,12 +145,12 @@ def _picture(step: Step, measured: MeasuredSequence) -> Bytes:
     """Draw all known meshes into an image, those that are not lost."""
     snapshot, frame = measured.scene.snapshot, measured.sequence.masked(step)
     pictured, lost = [], []
-    camera_from_fixed = (frame.fixed_from_camera or Similarity.identity()).inverse()
+    fixed_from_camera = frame.fixed_from_camera or Similarity.identity()
     for known in snapshot.objects if snapshot is not None else ():
         if known.state == ObjectState.LOST or known.fixed_from_object is None:
             lost.append(known.track_id)
             continue
-        pose = camera_from_fixed @ known.fixed_from_object
+        pose = known.camera_from_object(fixed_from_camera)
         mesh_camera = known.reconstruction.mesh_object.transformed(pose)
         pictured.append(Pictured(number=known.track_id, name="", mesh_camera=mesh_camera))
     image, regions = draw_silhouettes(frame.rgb, pictured, frame.camera)

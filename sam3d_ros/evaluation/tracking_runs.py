@@ -220,8 +220,8 @@ class _SceneJudge:
         self._truth_from_track: dict[tuple[int, int, int], Similarity] = {}
 
     def add(self, step: Step, snapshot: SceneSnapshot, run: Run) -> None:
-        camera_from_fixed = _fixed_from_camera(step.frame).inverse()
-        known = {each.track_id: _InCamera.of(each, camera_from_fixed) for each in snapshot.objects}
+        fixed_from_camera = _fixed_from_camera(step.frame)
+        known = {each.track_id: _InCamera.of(each, fixed_from_camera) for each in snapshot.objects}
         status = {each.track_id: _status(each, snapshot) for each in snapshot.objects}
         self._tracks |= self._matched(step, known, status)
         for number, truth in enumerate(step.truth):
@@ -284,10 +284,8 @@ class _InCamera:
     points_camera: Floats  # (N, 3) of the side of its mesh that was seen
 
     @classmethod
-    def of(cls, thing: SceneObject, camera_from_fixed: Similarity) -> "_InCamera":
-        pose = thing.reconstruction.camera_from_object
-        if thing.fixed_from_object is not None:
-            pose = camera_from_fixed @ thing.fixed_from_object
+    def of(cls, thing: SceneObject, fixed_from_camera: Similarity) -> "_InCamera":
+        pose = thing.camera_from_object(fixed_from_camera)
         mesh = thing.reconstruction.mesh_object
         seen = mesh.vertices[mesh.observed >= SEEN_VERTEX]
         points = seen if len(seen) else mesh.vertices

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from sam3d_ros.errors import IntrinsicsError
 from sam3d_ros.geometry.lenses import lens_of
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Camera, Floats
+from sam3d_ros.structures import Bools, Camera, Floats, Ints
 
 Interpolation = Literal["linear", "nearest"]
 OUTSIDE_PX = -10.0  # where cv2.remap is sent for what lies outside the image
@@ -109,6 +109,22 @@ def project(camera: Camera, points_camera: Floats) -> Floats:
     depth_m = np.where(points[..., 2:] > 0, points[..., 2:], points.dtype.type(np.nan))
     ideal = points[..., :2] / depth_m
     return _pixels(camera, lens_of(camera).distort(ideal) if camera.is_distorted else ideal)
+
+
+def rounded(pixels: Floats, camera: Camera) -> tuple[Bools, Ints, Ints]:
+    """Return whether pixels ``(..., 2)`` are in the image, their columns and rows, 0 outside."""
+    nearest = np.rint(np.nan_to_num(pixels, nan=-1.0, posinf=-1.0, neginf=-1.0))
+    limits = (camera.width, camera.height)
+    inside: Bools = np.asarray(((nearest >= 0) & (nearest < limits)).all(axis=-1))
+    columns, rows = np.moveaxis(np.where(inside[..., None], nearest, 0.0).astype(np.intp), -1, 0)
+    return inside, columns, rows
+
+
+def falls_on(mask: Bools, points_camera: Floats, camera: Camera) -> Bools:
+    """Tell which points ``(N, 3)`` the camera sees in pixels of a mask ``(H, W)``, ``(N,)``."""
+    inside, columns, rows = rounded(project(camera, points_camera), camera)
+    on_mask: Bools = inside & mask[rows, columns]
+    return on_mask
 
 
 def undistort_pixels(camera: Camera, pixels: Floats) -> Floats:

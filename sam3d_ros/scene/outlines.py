@@ -20,11 +20,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3d_ros.geometry.cameras import falls_on
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.geometry.registration.model import RegistrationModel
 from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.registration.terms import rendered
-from sam3d_ros.structures import Bools, Camera, Floats, Observation, Similarity
+from sam3d_ros.structures import Bools, Floats, Observation, Similarity
 
 GRID_COLUMNS = 160  # pixels across the view that are looked at
 TOLERANCE_SIGMAS, TOLERANCE_SHARE = 4.0, 0.08  # of a reading; of the radius of the object
@@ -144,7 +145,7 @@ def seen_samples(
     normals = model.normals @ camera_from_object.rotation.T
     lengths = np.linalg.norm(points, axis=1)
     faces = -(normals * points).sum(axis=1) > FACING * lengths
-    seen: Bools = faces & _within(points, observation.mask, observation.camera)
+    seen: Bools = faces & falls_on(observation.mask, points, observation.camera)
     rays = points[seen] / points[seen, 2:]
     shown = rendered(model, Poses.of([camera_from_object]), rays)
     seen[seen] = points[seen, 2] <= shown.depth_m[0] + HIDDEN_M
@@ -181,15 +182,3 @@ def _depth_m(model: RegistrationModel, pose: Similarity, grid: Grid) -> Floats:
 
 def _tolerance_m(depth_m: Floats, radius_m: float) -> Floats:
     return np.hypot(TOLERANCE_SIGMAS * depth_noise_m(depth_m), TOLERANCE_SHARE * radius_m)
-
-
-def _within(points: Floats, mask: Bools, camera: Camera) -> Bools:
-    """Tell which points ``(N, 3)`` of the camera lie in pixels of a mask, ``(N,)``."""
-    ahead = points[:, 2] > 1e-3
-    uvw = points @ np.asarray(camera.matrix_px, dtype=np.float64).T
-    pixels = np.rint(uvw[:, :2] / np.where(ahead, uvw[:, 2], 1.0)[:, None]).astype(np.int64)
-    inside = ahead & (pixels >= 0).all(axis=1)
-    inside &= (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
-    within = np.zeros(len(points), dtype=bool)
-    within[inside] = mask[pixels[inside, 1], pixels[inside, 0]]
-    return within

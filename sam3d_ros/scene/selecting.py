@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sam3d_ros.errors import MaskEmptyError, SelectionError, UnknownObjectError
-from sam3d_ros.geometry.cameras import project
+from sam3d_ros.geometry.cameras import falls_on
 from sam3d_ros.scene.names import object_name
-from sam3d_ros.structures import Bools, Floats, Frame, InstanceMask, SceneObject
+from sam3d_ros.structures import Frame, InstanceMask, SceneObject
 
 MAX_LISTED = 20  # in the text of an error
 MIN_INSIDE = 0.5  # of a mask's pixels, or of an object's vertices
@@ -97,29 +97,14 @@ def _by_value(masks: Sequence[InstanceMask], wanted: Sequence[int]) -> list[int]
 def _showing(known: SceneObject, frame: Frame) -> int:
     """Return the mask onto which most of a known mesh falls."""
     name = object_name(known.track_id, known.class_id)
-    pixels = project(frame.camera, _points_camera(known, frame))
-    inside = [_share_inside(mask.mask, pixels) for mask in frame.masks]
+    vertices = known.reconstruction.mesh_object.vertices.astype(np.float64)
+    points_camera = known.camera_from_object(frame.fixed_from_camera).apply(vertices)
+    inside = [falls_on(mask.mask, points_camera, frame.camera).mean() for mask in frame.masks]
     if not inside or max(inside) < MIN_INSIDE:
         raise MaskEmptyError(
             f"no mask of the frame shows {name} where it is expected; choose by box or pixel"
         )
     return frame.masks[int(np.argmax(inside))].instance_id
-
-
-def _points_camera(known: SceneObject, frame: Frame) -> Floats:
-    camera_from_object = known.reconstruction.camera_from_object
-    if known.fixed_from_object is not None and frame.fixed_from_camera is not None:
-        camera_from_object = frame.fixed_from_camera.inverse() @ known.fixed_from_object
-    return camera_from_object.apply(known.reconstruction.mesh_object.vertices.astype(np.float64))
-
-
-def _share_inside(mask: Bools, pixels: Floats) -> float:
-    """Return the share of ``pixels`` (N, 2) that lie on a mask; those outside the image do not."""
-    height, width = mask.shape
-    near = np.rint(np.nan_to_num(pixels, nan=-1.0, posinf=-1.0, neginf=-1.0))
-    is_seen = (near >= 0).all(axis=1) & (near < (width, height)).all(axis=1)
-    columns, rows = near[is_seen].astype(np.intp).T
-    return float(mask[rows, columns].sum() / max(len(pixels), 1))
 
 
 def _in_box(frame: Frame, box_px: Sequence[float]) -> list[int]:

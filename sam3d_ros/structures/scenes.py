@@ -50,6 +50,12 @@ class SceneObject:
     fixed_from_object: Similarity | None = None
     flags: int = 0
 
+    def camera_from_object(self, fixed_from_camera: Similarity | None) -> Similarity:
+        """Return where a camera elsewhere sees it; where it was last seen if places are unknown."""
+        if self.fixed_from_object is None or fixed_from_camera is None:
+            return self.reconstruction.camera_from_object
+        return fixed_from_camera.inverse() @ self.fixed_from_object
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectFailure:

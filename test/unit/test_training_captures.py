@@ -14,6 +14,7 @@
 
 """A user's captures become training batches; what is wrong with them is said by file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -41,15 +42,7 @@ from sam3d_ros.training.engine.cases import cases_in
 
 CPU = torch.device("cpu")
 
-ONLY_MIRROR = Variation(
-    mirror=1.0,
-    mask_error=0.0,
-    depth_noise=0.0,
-    dropout=0.0,
-    plane_lost=0.0,
-    plane_offset_m=0.0,
-    plane_tilt_rad=0.0,
-)
+ONLY_MIRROR = replace(NO_VARIATION, mirror=1.0)
 
 
 @pytest.fixture(scope="module")

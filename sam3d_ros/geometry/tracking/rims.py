@@ -25,11 +25,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_ros.geometry.cameras import project
+from sam3d_ros.geometry.cameras import project, rounded
 from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.registration.terms import Rows
 from sam3d_ros.geometry.tracking.targets import Target
-from sam3d_ros.geometry.tracking.views import TrackingView, noise_m, rounded
+from sam3d_ros.geometry.tracking.views import TrackingView, noise_m
 from sam3d_ros.structures import Bools, Camera, Floats, Ints
 
 NUM_RIM_POINTS = 64  # per object

@@ -23,13 +23,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sam3d_ros.geometry.cameras import project
+from sam3d_ros.geometry.cameras import project, rounded
 from sam3d_ros.geometry.registration.poses import Poses
 from sam3d_ros.geometry.tracking.outlines import mask_of
 from sam3d_ros.geometry.tracking.rendering import Front, shown
 from sam3d_ros.geometry.tracking.rims import rims
 from sam3d_ros.geometry.tracking.targets import Target, readings_about
-from sam3d_ros.geometry.tracking.views import TrackingView, rounded
+from sam3d_ros.geometry.tracking.views import TrackingView
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Bools, Floats, Ints, Similarity
 

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from sam3d_ros.geometry.cameras import project
+from sam3d_ros.geometry.cameras import project, rounded
 from sam3d_ros.geometry.registration.model import RegistrationModel
 from sam3d_ros.geometry.registration.poses import Poses
-from sam3d_ros.geometry.tracking.views import TrackingView, rounded
+from sam3d_ros.geometry.tracking.views import TrackingView
 from sam3d_ros.structures import Bools, Floats, Ints, Similarity
 
 NUM_READINGS = 600  # per object, at most

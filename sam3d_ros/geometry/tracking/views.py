@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3d_ros.geometry.cameras import pixel_rays
+from sam3d_ros.geometry.cameras import pixel_rays, rounded
 from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Camera, DepthImage, Floats, InstanceMask, Ints, Similarity
+from sam3d_ros.structures import Camera, DepthImage, Floats, InstanceMask, Similarity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,15 +74,6 @@ def tracking_view(
         color=color,
         masks=masks,
     )
-
-
-def rounded(pixels: Floats, camera: Camera) -> tuple[Bools, Ints, Ints]:
-    """Return whether pixels ``(..., 2)`` are in the image, their columns and rows, 0 outside."""
-    nearest = np.rint(np.nan_to_num(pixels, nan=-1.0, posinf=-1.0, neginf=-1.0))
-    limits = (camera.width, camera.height)
-    inside: Bools = np.asarray(((nearest >= 0) & (nearest < limits)).all(axis=-1))
-    columns, rows = np.moveaxis(np.where(inside[..., None], nearest, 0.0).astype(np.intp), -1, 0)
-    return inside, columns, rows
 
 
 def noise_m(depth_m: Floats) -> Floats:

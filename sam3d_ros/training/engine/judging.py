@@ -144,7 +144,7 @@ def depths_of(view: VolumeView, box: VolumeBox, distance: Tensor) -> Tensor:
     directions = (rays @ box.rotation) / box.side_m[:, None, None]
     origin = -(box.centre_m[:, None] @ box.rotation) / box.side_m[:, None, None]
     num_steps = int(2 * HALF_DIAGONAL * resolution)
-    steps = (torch.arange(num_steps).to(rays) / resolution - HALF_DIAGONAL) * 1.0
+    steps = torch.arange(num_steps).to(rays) / resolution - HALF_DIAGONAL
     z_m = box.centre_m[:, 2:] + steps * box.side_m[:, None]  # (B, S)
     points = origin[:, :, None] + directions[:, :, None] * z_m[:, None, :, None]  # (B, N, S, 3)
     grid = (2.0 * points).flip(-1)[:, None]  # grid_sample counts the last axis first
