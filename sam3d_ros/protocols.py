@@ -20,15 +20,18 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from sam3d_ros.errors import CancelledError, Sam3dError
 from sam3d_ros.structures import (
+    BodyReconstruction,
     Camera,
     EstimatedPoints,
     Floats,
     ObjectReconstruction,
     Observation,
+    PeopleView,
 )
 
 Cancelled: TypeAlias = Callable[[], bool]
 ObjectOutcome: TypeAlias = ObjectReconstruction | Sam3dError  # the error says why there is none
+BodyOutcome: TypeAlias = BodyReconstruction | Sam3dError
 
 
 def never() -> bool:
@@ -137,6 +140,26 @@ class CandidateBackend(ObjectBackend, Protocol):
 
         Returns:
             Per observation at least one outcome, the preferred one first.
+
+        Raises:
+            CancelledError: When ``cancelled`` answered true.
+        """
+        ...
+
+
+class BodyBackend(Protocol):
+    """Turns marked people into posed bodies; a function of its input."""
+
+    @property
+    def name(self) -> str:
+        """Name under which results report this backend."""
+        ...
+
+    def reconstruct(self, view: PeopleView, cancelled: Cancelled = never) -> list[BodyOutcome]:
+        """Reconstruct the people of one image; one that fails stops none of the others.
+
+        Returns:
+            One outcome per person of the view, in their order.
 
         Raises:
             CancelledError: When ``cancelled`` answered true.

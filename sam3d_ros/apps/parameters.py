@@ -23,7 +23,7 @@ from typing import Any
 from sam3d_ros.config import Limits, NodeConfig, limits_of
 
 HEAD = """\
-# All parameters of sam3d_node with their defaults. Written from sam3d_ros/config.py by
+# All parameters of sam3d_node with their defaults. Written from sam3d_ros/config by
 #   python3 -m sam3d_ros.apps.parameters > config/sam3d.yaml
 # Copy what you change into a file of your own and pass it as params_file.
 /**:

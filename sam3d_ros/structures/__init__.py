@@ -20,6 +20,14 @@ Unknown is NaN, never 0 or infinity.
 """
 
 from sam3d_ros.structures.arrays import NS_PER_S, Bools, Bytes, Floats, Ints
+from sam3d_ros.structures.people import (
+    NUM_JOINTS,
+    NUM_KEYPOINTS,
+    BodyParameters,
+    BodyReconstruction,
+    PeopleView,
+    PersonPrompt,
+)
 from sam3d_ros.structures.poses import Similarity
 from sam3d_ros.structures.results import (
     Choice,
@@ -56,7 +64,11 @@ from sam3d_ros.structures.splats import Splats
 
 __all__ = [
     "NS_PER_S",
+    "NUM_JOINTS",
+    "NUM_KEYPOINTS",
     "BackendInUse",
+    "BodyParameters",
+    "BodyReconstruction",
     "Bools",
     "Bytes",
     "Camera",
@@ -75,6 +87,8 @@ __all__ = [
     "ObjectReconstruction",
     "ObjectState",
     "Observation",
+    "PeopleView",
+    "PersonPrompt",
     "PointCloud",
     "Provenance",
     "Quality",

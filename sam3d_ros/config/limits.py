@@ -1,0 +1,85 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""How settings are declared, and checked when a config is made."""
+
+from collections.abc import Iterator
+from dataclasses import Field, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+from sam3d_ros.errors import ConfigError
+
+T = TypeVar("T", bool, int, float, str)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one setting means and which values it takes."""
+
+    description: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str | float, ...] = ()
+    read_only: bool = False
+
+    @property
+    def listed_choices(self) -> str:
+        """The choices as texts name them; empty where there are none."""
+        return ", ".join(map(str, self.choices))
+
+    def check(self, name: str, value: object) -> None:
+        """Raise ``ConfigError`` unless ``value`` lies within these limits."""
+        if self.choices and value not in self.choices:
+            raise ConfigError(f"{name} must be one of {self.listed_choices}, got {value!r}")
+        if self.low is None or self.high is None:
+            return
+        if not isinstance(value, int | float) or not self.low <= value <= self.high:
+            raise ConfigError(f"{name} must be within [{self.low:g}, {self.high:g}], got {value!r}")
+
+
+def setting(default: T, description: str, *limits: float, choices: tuple[T, ...] = ()) -> T:
+    """Declare a field with its ``Limits``; ``limits`` is empty or (low, high)."""
+    low, high = limits or (None, None)
+    metadata = {"limits": Limits(description, low, high, choices)}
+    result: T = field(default=default, metadata=metadata)
+    return result
+
+
+def limits_of(config_field: "Field[Any]") -> Limits:
+    """Return the limits of a leaf field."""
+    limits = config_field.metadata["limits"]
+    assert isinstance(limits, Limits)
+    return limits
+
+
+def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Limits]]:
+    """Yield (dotted name, value, limits) of every leaf of a nested config."""
+    for leaf in fields(config):
+        value = getattr(config, leaf.name)
+        if is_dataclass(value):
+            yield from leaves(value, f"{prefix}{leaf.name}.")
+        else:
+            yield f"{prefix}{leaf.name}", value, limits_of(leaf)
+
+
+class Checked:
+    """Checks every leaf field of a config when it is made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for leaf in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = getattr(self, leaf.name)
+            if not is_dataclass(value):
+                limits_of(leaf).check(leaf.name, value)

@@ -1,0 +1,86 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Everything ``sam3d_node`` can be told."""
+
+from dataclasses import dataclass, field
+
+from sam3d_ros.config.inputs import CameraConfig, SyncConfig
+from sam3d_ros.config.limits import Checked, setting
+from sam3d_ros.config.scene import SceneConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TfConfig(Checked):
+    """How object frames are published."""
+
+    publish: bool = setting(True, "Publish one TF frame per object")
+    prefix: str = setting("sam3d", "First part of every object frame's name")
+    timeout: float = setting(0.2, "How long to wait for a transform, s", 0.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerConfig(Checked):
+    """When objects are reconstructed."""
+
+    mode: str = setting(
+        "on_new_object",
+        "on_demand: only what ~/reconstruct asks for; on_new_object: what a mask shows that is not "
+        "known, or not from that side; continuous: what every mask shows, anew",
+        choices=("on_demand", "on_new_object", "continuous"),
+    )
+    max_rate: float = setting(
+        0.0, "Masks looked at per second of their stamps at most; 0 is no limit", 0.0, 60.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueConfig(Checked):
+    """What happens when masks come faster than objects are reconstructed."""
+
+    policy: str = setting(
+        "latest",
+        "latest drops the waiting frames, oldest drops the new one, none drops nothing",
+        choices=("latest", "oldest", "none"),
+    )
+    depth: int = setting(
+        1, "Frames that may wait; beside them as many calls of ~/reconstruct", 1, 100
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeConfig(SceneConfig, Checked):
+    """Everything ``sam3d_node`` can be told; each leaf is one ROS parameter."""
+
+    autostart: bool = setting(True, "Configure and activate at start")
+    image_transport: str = setting(
+        "raw", "Which image topic is subscribed", choices=("raw", "compressed")
+    )
+    depth_transport: str = setting(
+        "raw", "Which depth topic is subscribed", choices=("raw", "compressedDepth")
+    )
+    output_frame: str = setting("", "Parent of the object frames; empty is the camera's frame")
+    gravity_frame: str = setting(
+        "", "Frame whose z axis points up, to find the support plane; empty asks the image alone"
+    )
+    output_directory: str = setting(
+        "",
+        "Folder below which ~/export and ~/reconstruct write; empty: a temporary one, which is "
+        "removed at cleanup",
+    )
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    camera: CameraConfig = field(default_factory=CameraConfig)
+    tf: TfConfig = field(default_factory=TfConfig)
+    trigger: TriggerConfig = field(default_factory=TriggerConfig)
+    queue: QueueConfig = field(default_factory=QueueConfig)
