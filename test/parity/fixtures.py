@@ -15,13 +15,14 @@
 """Recorded fixtures of the reference implementation, and how close our outputs must come to them.
 
 A fixture is two files, ``NAME.json`` and ``NAME.safetensors``; how they were made says the
-README.md beside them. SAM3D_GOLDEN names another folder of fixtures with the same names.
+README.md beside them. SAM3D_GOLDEN names another folder of fixtures with the same names. Those of
+SAM 3D Body are called ``body/NAME``; SAM3D_GOLDEN_BODY names another folder for them.
 """
 
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,12 @@ from torch import Tensor
 T = TypeVar("T")
 
 DEFAULT_FOLDER = Path(__file__).resolve().parent / "golden"
+FOLDER_VARIABLE = "SAM3D_GOLDEN"
+BODY = "body/"
+BODY_FOLDER_VARIABLE = "SAM3D_GOLDEN_BODY"
+MAPPING = "head_pose.keypoint_mapping"
+HAND_HEAD = "head_pose_hand."
+HAND_MAPPING = f"{HAND_HEAD}keypoint_mapping"  # left out where it equals the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,24 @@ class Tolerance:
 # The tolerances suggested with the fixtures. They are stated here, not read from the files, so
 # that no fixture can make its own test easier.
 TOLERANCES: dict[str, Tolerance] = {
+    "body/backbone_dinov3": Tolerance(atol=2e-4),
+    "body/backbone_vith": Tolerance(atol=2e-4),
+    "body/camera_head": Tolerance(atol=1e-3),
+    "body/crop_affine": Tolerance(atol=1e-4, rtol=1e-5),
+    "body/decoder_body": Tolerance(atol=1e-3, rtol=1e-3),
+    "body/decoder_hand": Tolerance(atol=1e-3, rtol=1e-3),
+    "body/decoder_plain": Tolerance(),
+    "body/full_model": Tolerance(atol=2e-3, rtol=2e-3),
+    "body/full_model_vith": Tolerance(atol=2e-3, rtol=2e-3),
+    "body/hand_body_merge": Tolerance(atol=1e-3, rtol=1e-3),
+    "body/hand_body_merge_none": Tolerance(atol=1e-3, rtol=1e-3),
+    "body/hand_body_merge_none_one": Tolerance(atol=1e-3, rtol=1e-3),
+    "body/hand_body_merge_one": Tolerance(atol=1e-3, rtol=1e-3),
+    "body/mhr_head": Tolerance(atol=2e-4),
+    "body/mhr_lbs": Tolerance(atol=2e-3, rtol=1e-5),
+    "body/mhr_params": Tolerance(),
+    "body/prompt_encoder": Tolerance(atol=1e-4),
+    "body/ray_conditioning": Tolerance(atol=2e-4),
     "cond_embedder_slat": Tolerance(),
     "cond_embedder_ss": Tolerance(),
     "embeddings": Tolerance(atol=1e-4),
@@ -82,12 +107,14 @@ class Golden:
     weights: dict[str, Tensor]
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
+    rig: dict[str, Tensor] = field(default_factory=dict)  # of body fixtures, as in mhr_model.pt
 
-    def close(self, actual: Any, output: str) -> None:
+    def close(self, actual: Any, output: str, tolerance: Tolerance | None = None) -> None:
         """Assert that ``actual``, tensor or array, is the recorded ``output``.
 
         Shapes, NaN, infinities, integers and booleans must agree exactly; numbers within the
-        fixture's tolerance, compared in float64 (an integer type may have another width).
+        fixture's tolerance unless another is given, compared in float64 (an integer type may have
+        another width).
         """
         expected, actual = self.outputs[output], torch.as_tensor(actual).detach().cpu()
         message = f"{self.name}: output {output!r}"
@@ -96,7 +123,7 @@ class Golden:
             assert torch.equal(actual.long(), expected.long()), f"{message} differs"
             return
         assert actual.is_floating_point(), f"{message} must be floating point"
-        tolerance = TOLERANCES[self.name]
+        tolerance = tolerance or TOLERANCES[self.name]
         torch.testing.assert_close(
             actual.double(),
             expected.double(),
@@ -109,32 +136,61 @@ class Golden:
 
 def fixture_file(name: str) -> Path:
     """Return the path of a file of the fixture folder; skip where another folder lacks it."""
-    folder = Path(os.environ.get("SAM3D_GOLDEN") or DEFAULT_FOLDER).expanduser().resolve()
-    path = folder / name
-    if not path.is_file():
-        if folder == DEFAULT_FOLDER:
+    variable = BODY_FOLDER_VARIABLE if name.startswith(BODY) else FOLDER_VARIABLE
+    if not (named := os.environ.get(variable)):
+        path = DEFAULT_FOLDER / name
+        if not path.is_file():
             pytest.fail(f"{path} belongs to this repository but is not there")
-        pytest.skip(f"SAM3D_GOLDEN={folder} has no {name}")
+        return path
+    folder = Path(named).expanduser().resolve()
+    path = folder / name.removeprefix(BODY)
+    if not path.is_file():
+        pytest.skip(f"{variable}={folder} has no {path.name}")
     return path
 
 
 def load_golden(name: str) -> Golden:
     """Read the fixture ``name`` of the folder in force."""
     config = json.loads(fixture_file(f"{name}.json").read_text())["config"]
-    tensors = load_file(fixture_file(f"{name}.safetensors"))
+    tensors = _tensors(name)
     return Golden(
         name=name,
         config=config,
-        weights=_below("w.", tensors),
+        weights=_with_hand_mapping(_below("w.", tensors)),
         inputs=_below("in.", tensors),
         outputs=_below("out.", tensors),
+        rig=_below("mhr.", tensors),
     )
 
 
 def load_manifest(checkpoint: str, prefix: str = "") -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a released checkpoint's tensors below ``prefix``, by name without it."""
-    shapes = json.loads(fixture_file(f"official_manifest_{checkpoint}.json").read_text())
-    return {name: tuple(shape) for name, shape in _below(prefix, shapes).items()}
+    """Return the shapes of a released checkpoint's tensors below ``prefix``, by name without it.
+
+    Checkpoints of SAM 3D Body are called ``body/NAME``. A length that nobody has seen is a string.
+    """
+    folder, name = BODY * checkpoint.startswith(BODY), checkpoint.removeprefix(BODY)
+    content = json.loads(fixture_file(f"{folder}official_manifest_{name}.json").read_text())
+    if folder:
+        content = {key: tensor["shape"] for key, tensor in content["tensors"].items()}
+    return {key: tuple(shape) for key, shape in _below(prefix, content).items()}
+
+
+def _tensors(name: str) -> dict[str, Tensor]:
+    """Read all tensors of a fixture, and those that it shares with another and does not hold."""
+    description = json.loads(fixture_file(f"{name}.json").read_text())
+    tensors = load_file(fixture_file(f"{name}.safetensors"))
+    if owner := description.get("weights_from"):
+        shared = _tensors(name.removesuffix(Path(name).name) + owner)
+        tensors |= {key: shared[key] for key in description["weights_from_keys"]}
+    return tensors
+
+
+def _with_hand_mapping(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add the mapping of the hand decoder's head, where a fixture has that head."""
+    has_hands = any(name.startswith(HAND_HEAD) for name in weights)
+    if has_hands and HAND_MAPPING not in weights and MAPPING in weights:
+        weights[HAND_MAPPING] = weights[MAPPING]
+    return weights
 
 
 def _below(prefix: str, items: Mapping[str, T]) -> dict[str, T]:

@@ -28,7 +28,9 @@ def recorded(output: torch.Tensor) -> Golden:
 
 
 def test_every_fixture_of_the_repository_has_a_tolerance() -> None:
-    assert {path.stem for path in DEFAULT_FOLDER.glob("*.safetensors")} == set(TOLERANCES)
+    files = (path.relative_to(DEFAULT_FOLDER) for path in DEFAULT_FOLDER.rglob("*.safetensors"))
+
+    assert {file.with_suffix("").as_posix() for file in files} == set(TOLERANCES)
 
 
 @pytest.mark.parametrize("name", TOLERANCES)
