@@ -49,7 +49,7 @@ from sam3d_ros.ros.framing import (
 )
 from sam3d_ros.ros.matching import Matcher, messages_of, ns
 from sam3d_ros.ros.sync import StampCache
-from sam3d_ros.ros.tf_buffer import CACHE_S, TransformBuffer, TransformStampedMsg, seconds
+from sam3d_ros.ros.compat.tf_buffer import CACHE_S, TransformBuffer, TransformStampedMsg, seconds
 from sam3d_ros.structures import NS_PER_S
 
 JUMP_NS = NS_PER_S // 2  # no camera reorders its images by as much

@@ -43,7 +43,7 @@ from sam3d_ros.ros.decode import (
     labels_from_msg,
     stamp_ns_from_msg,
 )
-from sam3d_ros.ros.tf_buffer import TransformBuffer, frame_name
+from sam3d_ros.ros.compat.tf_buffer import TransformBuffer, frame_name
 from sam3d_ros.structures import (
     Camera,
     DepthFrame,

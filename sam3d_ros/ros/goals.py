@@ -25,7 +25,7 @@ from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import Bundle, Input, Matched, poses_of
 from sam3d_ros.ros.jobs import Caller, Job
 from sam3d_ros.ros.session import Session
-from sam3d_ros.ros.tf_buffer import frame_name
+from sam3d_ros.ros.compat.tf_buffer import frame_name
 from sam3d_ros.scene.selecting import EVERYTHING, Selection, find_object
 from sam3d_ros.structures import NS_PER_S, SceneObject
 

@@ -26,7 +26,7 @@ from visualization_msgs.msg import Marker
 
 from sam3d_ros.config import NodeConfig, leaves
 from sam3d_ros.errors import ConfigError, ReportCode
-from sam3d_ros.ros import compat
+from sam3d_ros.ros.compat import packages
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.node import CrashError
 from sam3d_ros.ros.parameters import config_from_parameters
@@ -206,7 +206,7 @@ def test_a_changed_parameter_is_in_force_after_configuring_again_and_the_node_sa
 def test_without_tf2_msgs_configuring_fails_and_says_so(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(compat, "optional_module", lambda _: None)
+    monkeypatch.setattr(packages, "optional_module", lambda _: None)
     assert rig.node.trigger_configure() == FAILURE
     assert "tf2_msgs is not installed" in capfd.readouterr().err
     monkeypatch.undo()

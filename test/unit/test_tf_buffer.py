@@ -23,7 +23,7 @@ import pytest
 
 from sam3d_ros.errors import TransformError
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation, rotation_from_axis_angle
-from sam3d_ros.ros.tf_buffer import TransformBuffer
+from sam3d_ros.ros.compat.tf_buffer import TransformBuffer
 from sam3d_ros.structures import Similarity
 
 RNG = np.random.default_rng(3)
