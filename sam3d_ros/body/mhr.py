@@ -1,0 +1,117 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The MHR body rig: parameters to vertices and joints, in centimetres; see ``BodyRig``."""
+
+from dataclasses import fields
+
+import torch
+from torch import Tensor, nn
+
+from sam3d_ros.body.rig_tensors import RigTensors, SurfaceTensors
+from sam3d_ros.body.skeleton import Skeleton
+
+SURFACE = tuple(field.name for field in fields(SurfaceTensors))
+FIRST_CORRECTING = 2  # the world and the root bend nothing
+
+
+class BodyRig(nn.Module):
+    """Blend shapes, pose correctives, kinematics and linear blend skinning of MHR.
+
+    Centimetres; y up, the body looks along +z and its left is +x. Batched and differentiable.
+    Kinematics are float64 inside, so move it with ``to(device)``, never to another type. None of
+    it is part of a checkpoint: the rig has a file of its own.
+    """
+
+    base_shape: Tensor
+    shape_vectors: Tensor
+    skin_weights: Tensor
+    corrective_hidden: Tensor
+    corrective_offsets: Tensor
+    triangles: Tensor
+
+    def __init__(self, skeleton: Skeleton, surface: SurfaceTensors) -> None:
+        super().__init__()
+        self.skeleton = skeleton
+        for name in SURFACE:
+            self.register_buffer(name, getattr(surface, name), persistent=False)
+
+    @classmethod
+    def of(cls, tensors: RigTensors) -> "BodyRig":
+        """Make the rig that a file describes."""
+        return cls(Skeleton(tensors.skeleton), tensors.surface)
+
+    @property
+    def num_vertices(self) -> int:
+        """How many vertices come out."""
+        return len(self.base_shape)
+
+    def restricted(self, vertices: Tensor) -> "BodyRig":
+        """Return a rig of the same joints and these vertices ``(N,)`` alone, each as it was."""
+        surface = SurfaceTensors(**{name: getattr(self, name) for name in SURFACE})
+        return BodyRig(self.skeleton, surface.of(vertices))
+
+    def forward(
+        self, identity: Tensor, parameters: Tensor, expression: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Pose the body.
+
+        Args:
+            identity: ``(B, 45)``.
+            parameters: ``(B, 204)``: root translation in 0.1 m, root rotation, 130 degrees of
+                freedom in rad, 68 logarithms of scales to the base of two.
+            expression: ``(B, 72)``.
+
+        Returns:
+            Vertices ``(B, V, 3)`` cm, and joints ``(B, 127, 8)``: position cm, quaternion xyzw,
+            scale, all in the world of the rig.
+        """
+        joint_parameters = self.skeleton.joint_parameters(parameters)
+        joints = self.skeleton.pose(joint_parameters)
+        rest = self.rest_vertices(identity, expression) + self.correctives(joint_parameters)
+        return self._skinned(rest, self.skeleton.skinning(joints)), joints.to(rest.dtype)
+
+    def rest_vertices(self, identity: Tensor, expression: Tensor) -> Tensor:
+        """Return the body ``(B, V, 3)`` cm before it is posed."""
+        weights = torch.cat((identity, expression), dim=-1)
+        return self.base_shape + (weights @ self.shape_vectors.flatten(1)).unflatten(-1, (-1, 3))
+
+    def correctives(self, joint_parameters: Tensor) -> Tensor:
+        """Return by how much poses ``(B, 127, 7)`` move each vertex, ``(B, V, 3)`` cm."""
+        features = pose_features(joint_parameters)
+        hidden = torch.relu(features @ self.corrective_hidden.T)
+        return (hidden @ self.corrective_offsets.flatten(0, 1).T).unflatten(-1, (-1, 3))
+
+    def _skinned(self, rest: Tensor, transforms: Tensor) -> Tensor:
+        """Move vertices ``(B, V, 3)`` by the blend of their joints' transforms ``(B, 127, 3, 4)``.
+
+        All joints with mostly zero weights are one product of matrices, which is faster than to
+        gather the few that have a say in each vertex.
+        """
+        blend = self.skin_weights @ transforms.to(rest.dtype).flatten(2)
+        blend = blend.unflatten(-1, (3, 4))
+        return (blend[..., :3] * rest[..., None, :]).sum(dim=-1) + blend[..., 3]
+
+
+def pose_features(joint_parameters: Tensor) -> Tensor:
+    """Return what correctives see of a pose ``(B, 127, 7)``: ``(B, 750)``, zero where unbent.
+
+    Of the rotation of each joint but the first two the first two columns, less the identity's.
+    """
+    angles = joint_parameters[:, FIRST_CORRECTING:, 3:6]
+    cx, cy, cz = torch.cos(angles).unbind(dim=-1)
+    sx, sy, sz = torch.sin(angles).unbind(dim=-1)
+    first = (cz * cy - 1, sz * cy, -sy)
+    second = (cz * sy * sx - sz * cx, sz * sy * sx + cz * cx - 1, cy * sx)
+    return torch.stack((*first, *second), dim=-1).flatten(1)
