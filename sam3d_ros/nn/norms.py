@@ -33,6 +33,14 @@ class Float32LayerNorm(nn.LayerNorm):
         return F.layer_norm(x.float(), self.normalized_shape, weight, bias, self.eps)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each pixel or voxel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, ...)`` to the same shape."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 class HeadRmsNorm(nn.Module):
     """Scales every head's vector to the length sqrt(D), then its channels by learned factors."""
 

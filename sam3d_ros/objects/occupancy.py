@@ -20,6 +20,7 @@ Modules are named as in the released checkpoint.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam3d_ros.nn.norms import ChannelNorm
 from sam3d_ros.objects.architecture import OccupancyConfig
 
 UPSAMPLING = 2  # of each stage after the first
@@ -76,14 +77,6 @@ class Upsampling(nn.Module):
         parts = self.conv(x).unflatten(1, (-1, *(UPSAMPLING,) * 3))  # (B, C', i, j, k, X, Y, Z)
         fine = parts.permute(0, 1, 5, 2, 6, 3, 7, 4)  # (B, C', X, i, Y, j, Z, k)
         return fine.flatten(6, 7).flatten(4, 5).flatten(2, 3)
-
-
-class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of each voxel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, C, X, Y, Z)`` to the same shape."""
-        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
 
 
 def _stages(config: OccupancyConfig) -> list[nn.Module]:

@@ -20,14 +20,14 @@ import torch
 from torch import Tensor
 
 from sam3d_ros.errors import DecodingError
-from sam3d_ros.objects.axes import axes_swapped
-from sam3d_ros.objects.inputs import SceneNormaliser
-from sam3d_ros.objects.latents import GeometryLatents
-from sam3d_ros.objects.rotations import (
+from sam3d_ros.nn.rotations import (
     matrix_from_6d,
     matrix_from_quat_wxyz,
     quat_wxyz_from_matrix,
 )
+from sam3d_ros.objects.axes import axes_swapped
+from sam3d_ros.objects.inputs import SceneNormaliser
+from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.structures import Similarity
 
 # Of the 6D rotations that the released model was trained on.

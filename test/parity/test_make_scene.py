@@ -22,10 +22,10 @@ import torch
 from fixtures import Golden
 from torch import Tensor
 
+from sam3d_ros.nn.rotations import matrix_from_quat_wxyz
 from sam3d_ros.objects.architecture import SplatActivation
 from sam3d_ros.objects.axes import P3D_AXIS_SIGNS
 from sam3d_ros.objects.gaussian_decoder import RawSplats, activated, raw_splats_of
-from sam3d_ros.objects.rotations import matrix_from_quat_wxyz
 from sam3d_ros.objects.scene import PlacedSplats, compose_splats, turntable_splats
 from sam3d_ros.structures import Similarity, Splats
 

@@ -22,6 +22,12 @@ import torch
 from fixtures import Golden
 from torch import Tensor
 
+from sam3d_ros.nn.rotations import (
+    matrix_from_quat_wxyz,
+    quat_inverse_wxyz,
+    quat_product_wxyz,
+    quat_wxyz_from_matrix,
+)
 from sam3d_ros.objects.inputs import SceneNormaliser
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.pose import (
@@ -30,12 +36,6 @@ from sam3d_ros.objects.pose import (
     ReferencePose,
     cameras_from_objects,
     decode_pose,
-)
-from sam3d_ros.objects.rotations import (
-    matrix_from_quat_wxyz,
-    quat_inverse_wxyz,
-    quat_product_wxyz,
-    quat_wxyz_from_matrix,
 )
 
 OPTICAL_FROM_P3D = np.diag([-1.0, -1.0, 1.0])

@@ -21,10 +21,10 @@ import pytest
 import torch
 
 from sam3d_ros.errors import DecodingError, Sam3dError
+from sam3d_ros.nn.rotations import matrix_from_quat_wxyz
 from sam3d_ros.objects.inputs import SceneNormaliser
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.pose import cameras_from_objects, decode_pose
-from sam3d_ros.objects.rotations import matrix_from_quat_wxyz
 
 BATCH = 4
 

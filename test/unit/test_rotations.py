@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation, rotation_from_quat_wxyz
-from sam3d_ros.objects.rotations import (
+from sam3d_ros.nn.rotations import (
     matrix_from_6d,
     matrix_from_quat_wxyz,
     quat_inverse_wxyz,

@@ -23,8 +23,8 @@ from torch import Tensor
 
 from sam3d_ros.errors import TrainingError
 from sam3d_ros.nn.flow import FlowConfig
+from sam3d_ros.nn.rotations import matrix_from_6d
 from sam3d_ros.objects.latents import GeometryLatents
-from sam3d_ros.objects.rotations import matrix_from_6d
 from sam3d_ros.objects.sampling import concatenated
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.objects.volume.view import VolumeBox, joined_boxes, joined_views
