@@ -25,8 +25,9 @@ class SyncConfig(Checked):
 
     mode: str = setting(
         "exact_then_nearest",
-        "How messages are matched to the stamp of the mask",
-        choices=("exact", "exact_then_nearest"),
+        "How messages are matched to the stamp of the mask; latest: a mask is taken for one of the "
+        "newest image, whatever its stamp, where its provider copies none",
+        choices=("exact", "exact_then_nearest", "latest"),
     )
     slop: float = setting(0.04, "Largest stamp difference of a nearest match, s", 0.0, 1.0)
     timeout: float = setting(
@@ -42,8 +43,9 @@ class MasksConfig(Checked):
 
     mode: str = setting(
         "label_image",
-        "label_image: value = instance id; binary: one object, any value",
-        choices=("label_image", "binary"),
+        "label_image: value = instance id; binary: one object, any value; detections: boxes "
+        "(vision_msgs) in which depth tells the object; yolo: polygons (yolo_msgs)",
+        choices=("label_image", "binary", "detections", "yolo"),
     )
     min_pixels: int = setting(400, "Smaller masks are refused (MASK_EMPTY)", 1, 10_000_000)
     max_age: float = setting(5.0, "Older masks are refused (MASK_STALE), s", 0.0, 600.0)
@@ -85,6 +87,12 @@ class CameraConfig(Checked):
 
     rectified: bool = setting(
         False, "The image topic is rectified already: use P of camera_info and no distortion"
+    )
+    frame_is_optical: str = setting(
+        "auto",
+        "Whether the frame_id of images looks along z (REP-103): true; false: take the optical "
+        "frame beside it that TF knows; auto: as true, and warn where there is such a frame",
+        choices=("auto", "true", "false"),
     )
     fov_fallback_deg: float = setting(
         0.0, "Horizontal field of view to assume without intrinsics, degrees; 0 refuses", 0.0, 170.0

@@ -28,6 +28,13 @@ class TfConfig(Checked):
     publish: bool = setting(True, "Publish one TF frame per object")
     prefix: str = setting("sam3d", "First part of every object frame's name")
     timeout: float = setting(0.2, "How long to wait for a transform, s", 0.0, 5.0)
+    max_camera_speed: float = setting(
+        0.5,
+        "Objects seen by a camera that moves faster in output_frame have the flag MOTION, m/s; 0 "
+        "flags none",
+        0.0,
+        10.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,29 @@ class QueueConfig(Checked):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosticsConfig(Checked):
+    """When ``/diagnostics`` warns."""
+
+    max_latency: float = setting(
+        10.0,
+        "A frame that takes longer, from its last message to its report, is a warning, s; 0 never",
+        0.0,
+        3600.0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebugConfig(Checked):
+    """Outputs for looking at what the node does."""
+
+    overlay: bool = setting(
+        False,
+        "Draw meshes and masks into each image that has masks: ~/debug/overlay and "
+        "~/debug/overlay/compressed, while somebody subscribes, in a process of its own",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeConfig(SceneConfig, Checked):
     """Everything ``sam3d_node`` can be told; each leaf is one ROS parameter."""
 
@@ -84,3 +114,5 @@ class NodeConfig(SceneConfig, Checked):
     tf: TfConfig = field(default_factory=TfConfig)
     trigger: TriggerConfig = field(default_factory=TriggerConfig)
     queue: QueueConfig = field(default_factory=QueueConfig)
+    diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)

@@ -36,6 +36,7 @@ from typing import Any, TypeAlias
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode, Sam3dError
 from sam3d_ros.ros.candidates import Candidates
+from sam3d_ros.ros.compat.tf_buffer import CACHE_S, TransformBuffer, TransformStampedMsg, seconds
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import (
     OWN_TOPICS,
@@ -45,11 +46,10 @@ from sam3d_ros.ros.framing import (
     Instant,
     Matched,
     Topics,
-    poses_of,
 )
 from sam3d_ros.ros.matching import Matcher, messages_of, ns
+from sam3d_ros.ros.placing import poses_of
 from sam3d_ros.ros.sync import StampCache
-from sam3d_ros.ros.compat.tf_buffer import CACHE_S, TransformBuffer, TransformStampedMsg, seconds
 from sam3d_ros.structures import NS_PER_S
 
 JUMP_NS = NS_PER_S // 2  # no camera reorders its images by as much
@@ -89,6 +89,7 @@ class Pending:
     masks: Any
     stamp_ns: int
     since: Instant
+    is_placed: bool = True  # its stamp is that of its image
     messages: Matched | None = None  # once all of them are there; then only TF is missing
 
 
@@ -117,7 +118,9 @@ class Assembler:
         stamp_ns = stamp_ns_from_msg(message.header.stamp)
         outcomes: list[Outcome] = []
         if topic is Input.MASKS:
-            self._pending.append(Pending(masks=message, stamp_ns=stamp_ns, since=at))
+            is_placed = self._config.sync.mode != "latest"
+            pending = Pending(masks=message, stamp_ns=stamp_ns, since=at, is_placed=is_placed)
+            self._pending.append(pending)
         else:
             if topic is Input.IMAGE:
                 outcomes += self.rewind(stamp_ns)
@@ -192,7 +195,9 @@ class Assembler:
 
     def _match(self, pending: Pending, at: Instant, *, final: bool) -> Matched | Refusal | None:
         """Find the messages of a mask, None while some may still come."""
-        if (refusal := self._refuse_old(pending, at)) is not None:
+        if not pending.is_placed and (span := self.caches[Input.IMAGE].span_ns) is not None:
+            pending.stamp_ns, pending.is_placed = span[1], True
+        if pending.is_placed and (refusal := self._refuse_old(pending, at)) is not None:
             return refusal
         waited_ns = at.steady_ns - pending.since.steady_ns
         is_last_call = final or waited_ns >= ns(self._config.sync.timeout)

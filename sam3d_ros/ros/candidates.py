@@ -23,9 +23,10 @@ from dataclasses import dataclass, replace
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import Sam3dError
-from sam3d_ros.ros.framing import DepthBundle, Input, Instant, Matched, poses_of
-from sam3d_ros.ros.matching import Matcher, messages_of, ns
 from sam3d_ros.ros.compat.tf_buffer import TransformBuffer
+from sam3d_ros.ros.framing import DepthBundle, Input, Instant, Matched
+from sam3d_ros.ros.matching import Matcher, messages_of, ns
+from sam3d_ros.ros.placing import poses_of
 from sam3d_ros.structures import NS_PER_S
 
 MAX_WAITING = 8  # images; at 30 Hz these are a quarter of a second

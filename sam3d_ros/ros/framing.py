@@ -31,10 +31,10 @@ from sam3d_ros.errors import (
     IntrinsicsError,
     MaskSizeError,
     Sam3dError,
-    TransformError,
 )
 from sam3d_ros.geometry.cameras import camera_from_fov, resized
 from sam3d_ros.geometry.depth import DepthUnit, metric_depth
+from sam3d_ros.ros.compat.tf_buffer import frame_name
 from sam3d_ros.ros.decode import (
     camera_from_msg,
     cloud_from_msg,
@@ -43,7 +43,6 @@ from sam3d_ros.ros.decode import (
     labels_from_msg,
     stamp_ns_from_msg,
 )
-from sam3d_ros.ros.compat.tf_buffer import TransformBuffer, frame_name
 from sam3d_ros.structures import (
     Camera,
     DepthFrame,
@@ -85,10 +84,12 @@ class Instant:
 class Poses:
     """What TF said about the frames of one mask, each at the stamp of its own message."""
 
+    frame_id: str = ""  # of the image, where it is another one than its message says
     fixed_from_camera: Similarity | None = None
     up_camera: Floats | None = None  # (3,)
     color_from_depth: Similarity | None = None
     camera_from_points: Similarity | None = None
+    in_motion: bool = False  # the camera moved faster than tf.max_camera_speed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,7 +119,7 @@ class Exposure:
     @property
     def frame_id(self) -> str:
         """Optical frame of the image."""
-        return str(self.messages.image.header.frame_id)
+        return self.poses.frame_id or str(self.messages.image.header.frame_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,35 +134,6 @@ class DepthBundle(Exposure):
     """What it takes to follow known objects into one image; no mask."""
 
     received: Instant  # when the image came
-
-
-def poses_of(messages: Matched, transforms: TransformBuffer, config: NodeConfig) -> Poses:
-    """Look up every transform that a frame needs, at the stamps of its messages.
-
-    Raises:
-        TransformError: A frame that the settings name, or that of the points, is not known then.
-        DepthAlignError: Depth comes from another frame, and how they relate is not known then.
-    """
-    stamp_ns, camera = _when_and_where(messages.image)
-    if not camera:
-        raise TransformError("the image has an empty frame_id; set it in the camera driver")
-    here = camera, stamp_ns
-    fixed = up = color_from_depth = camera_from_points = None
-    if config.output_frame:
-        fixed = transforms.lookup(config.output_frame, camera, stamp_ns)
-    if config.gravity_frame:
-        up = transforms.lookup(camera, config.gravity_frame, stamp_ns).rotation[:, 2]
-    if messages.depth is not None:
-        color_from_depth = _color_from_depth(here, messages.depth, transforms)
-    if messages.points is not None:
-        depth_ns, sensor = _when_and_where(messages.points)
-        camera_from_points = transforms.lookup_between(here, (sensor, depth_ns))
-    return Poses(
-        fixed_from_camera=fixed,
-        up_camera=up,
-        color_from_depth=color_from_depth,
-        camera_from_points=camera_from_points,
-    )
 
 
 def frame_from_bundle(bundle: Bundle, config: NodeConfig, topics: Topics = OWN_TOPICS) -> Frame:
@@ -199,6 +171,7 @@ def frame_from_bundle(bundle: Bundle, config: NodeConfig, topics: Topics = OWN_T
         fixed_frame_id=config.output_frame,
         up_camera=poses.up_camera,
         uncalibrated=uncalibrated,
+        in_motion=poses.in_motion,
     )
 
 
@@ -221,6 +194,7 @@ def depth_frame_from_bundle(
         depth=_depth_image(bundle, camera, config, topics),
         fixed_from_camera=bundle.poses.fixed_from_camera,
         fixed_frame_id=config.output_frame,
+        in_motion=bundle.poses.in_motion,
     )
 
 
@@ -265,29 +239,6 @@ def naming(topic: str) -> Iterator[None]:
         yield
     except Sam3dError as error:
         raise type(error)(f"{topic}: {error}") from error
-
-
-def _when_and_where(message: Any) -> tuple[int, str]:
-    return stamp_ns_from_msg(message.header.stamp), frame_name(message.header.frame_id)
-
-
-def _color_from_depth(
-    camera: tuple[str, int], depth: Any, transforms: TransformBuffer
-) -> Similarity:
-    stamp_ns, frame = _when_and_where(depth)
-    if frame == camera[0]:
-        return Similarity.identity()
-    if transforms.is_rigid(camera[0], frame):
-        # As in one frame, no motion between two exposures of one device is looked for: that would
-        # need the pose of all that carries it, which often comes late.
-        return transforms.lookup(camera[0], frame, camera[1])
-    try:
-        return transforms.lookup_between(camera, (frame, stamp_ns))
-    except TransformError as error:
-        raise DepthAlignError(
-            f"depth is in frame {frame!r}, the image in {camera[0]!r}, and TF does not relate "
-            f"them: {error}; publish that transform or use depth aligned to the image"
-        ) from error
 
 
 def _size_of(image: Any) -> tuple[int, int]:
@@ -338,7 +289,7 @@ def _camera_of_registered(bundle: Exposure, color: Camera, width: int, height: i
     """Return the image's camera at the size of a depth image without intrinsics of its own."""
     frame = frame_name(bundle.messages.depth.header.frame_id)
     is_alike = _same_aspect((width, height), (color.width, color.height))
-    if frame != frame_name(bundle.frame_id) or not is_alike:
+    if frame != frame_name(bundle.messages.image.header.frame_id) or not is_alike:
         raise DepthAlignError(
             f"depth of {width}x{height} in frame {frame!r} has no intrinsics, which only works "
             f"with the frame ({bundle.frame_id!r}) and the aspect ratio ({color.width}x"

@@ -21,11 +21,12 @@ from typing import Any
 from sam3d_ros.action import Reconstruct
 from sam3d_ros.errors import ReportCode, Sam3dError, SelectionError
 from sam3d_ros.ros.assembler import SAME_CLOCK_NS
-from sam3d_ros.ros.decode import stamp_ns_from_msg
-from sam3d_ros.ros.framing import Bundle, Input, Matched, poses_of
-from sam3d_ros.ros.jobs import Caller, Job
-from sam3d_ros.ros.session import Session
 from sam3d_ros.ros.compat.tf_buffer import frame_name
+from sam3d_ros.ros.decode import stamp_ns_from_msg
+from sam3d_ros.ros.framing import Bundle, Input, Matched
+from sam3d_ros.ros.jobs import Caller, Job
+from sam3d_ros.ros.placing import poses_of
+from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.selecting import EVERYTHING, Selection, find_object
 from sam3d_ros.structures import NS_PER_S, SceneObject
 

@@ -18,9 +18,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sam3d_ros.config import NodeConfig
+from sam3d_ros.ros.compat.tf_buffer import seconds
 from sam3d_ros.ros.framing import Input, Topics
 from sam3d_ros.ros.sync import NOTHING, Search, StampCache
-from sam3d_ros.ros.compat.tf_buffer import seconds
 from sam3d_ros.structures import NS_PER_S
 
 CACHED = (Input.IMAGE, Input.CAMERA_INFO, Input.DEPTH, Input.DEPTH_INFO, Input.POINTS)

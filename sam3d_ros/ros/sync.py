@@ -59,6 +59,11 @@ class StampCache:
         """Oldest and newest stamp, None when empty."""
         return (self._entries[0].stamp_ns, self._entries[-1].stamp_ns) if self._entries else None
 
+    @property
+    def newest(self) -> Entry | None:
+        """The message with the latest stamp."""
+        return self._entries[-1] if self._entries else None
+
     def add(self, stamp_ns: int, message: Any) -> None:
         """Remember a message; one with the same stamp is replaced."""
         entry = Entry(stamp_ns, message, len(getattr(message, "data", ())))

@@ -275,6 +275,8 @@ def _flags(frame: Frame, candidate: _Candidate, masks: MasksConfig) -> int:
         flags |= ObjectFlag.TRUNCATED
     if frame.uncalibrated:
         flags |= ObjectFlag.UNCALIBRATED
+    if frame.in_motion:
+        flags |= ObjectFlag.MOTION
     if candidate.instance.resized:
         flags |= ObjectFlag.RESIZED
     return int(flags)

@@ -33,6 +33,7 @@ from sam3d_ros.structures import (
     Frame,
     InstanceMask,
     Mesh,
+    ObjectFlag,
     ObjectReconstruction,
     ObjectState,
     Quality,
@@ -66,11 +67,14 @@ class Moment:
 
     stamp_ns: int
     fixed_from_camera: Similarity | None = None
+    flags: int = 0  # of all that is seen then
 
     @classmethod
     def of(cls, frame: Frame | DepthFrame) -> "Moment":
         """Return that of a frame."""
-        return cls(stamp_ns=frame.stamp_ns, fixed_from_camera=frame.fixed_from_camera)
+        flags = int(ObjectFlag.MOTION) if frame.in_motion else 0
+        pose = frame.fixed_from_camera
+        return cls(stamp_ns=frame.stamp_ns, fixed_from_camera=pose, flags=flags)
 
     def in_frame(self, camera_from_object: Similarity) -> Similarity:
         """Return a pose in the fixed frame where there is one, else as it is."""
@@ -373,7 +377,8 @@ class Track:
     def _seen(self, moment: Moment) -> None:
         state = ObjectState.LOCKED if self.is_locked else ObjectState.TRACKED
         last_seen_ns = max(self.known.last_seen_ns, moment.stamp_ns)
-        self.known = replace(self.known, state=state, last_seen_ns=last_seen_ns)
+        flags = (self.known.flags & ~ObjectFlag.MOTION) | moment.flags
+        self.known = replace(self.known, state=state, last_seen_ns=last_seen_ns, flags=flags)
 
 
 def box_middle(mesh_object: Mesh) -> Floats:

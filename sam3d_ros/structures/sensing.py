@@ -128,6 +128,7 @@ class Frame:
     fixed_frame_id: str = ""
     up_camera: Floats | None = None  # (3,) unit vector against gravity, where it is known
     uncalibrated: bool = False  # intrinsics are a guess
+    in_motion: bool = False  # the camera moved too fast to trust where it was at the stamp
     # Instance ids of the masks whose objects are asked for, empty for all; the others still tell
     # what is no part of these.
     chosen: tuple[int, ...] = ()
@@ -261,6 +262,7 @@ class DepthFrame:
     masks: tuple[InstanceMask, ...] = ()
     fixed_from_camera: Similarity | None = None  # pose of the colour camera at the stamp
     fixed_frame_id: str = ""
+    in_motion: bool = False  # as of ``Frame``
 
     def __post_init__(self) -> None:
         for mask in self.masks:

@@ -134,6 +134,43 @@ def test_a_recording_fed_in_order_and_flushed_gives_every_frame_once() -> None:
     assert not feed.refusals
 
 
+def test_in_latest_mode_a_mask_is_one_of_the_newest_image_whatever_its_stamp() -> None:
+    feed = Feed(NodeConfig(sync=SyncConfig(mode="latest")))
+    for number in (0, 1):
+        for topic in EXPOSURE[:-1]:
+            feed.add(topic, number)
+    feed.add(Input.MASKS, -9000, at=1)
+    feed.add(Input.IMAGE, 2)
+    assert feed.stamps == [1]
+
+
+def test_in_latest_mode_the_depth_is_still_that_of_the_image() -> None:
+    feed = Feed(NodeConfig(sync=SyncConfig(mode="latest")))
+    for topic in (Input.IMAGE, Input.CAMERA_INFO):
+        feed.add(topic, 1)
+    feed.add(Input.DEPTH, 0)
+    feed.add(Input.DEPTH_INFO, 0)
+    feed.add(Input.MASKS, 0, at=1)
+    assert not feed.outcomes
+    feed.add(Input.IMAGE, 2)
+    feed.add(Input.DEPTH, 1, at=2)
+    feed.add(Input.DEPTH_INFO, 1, at=2)
+    (bundle,) = feed.outcomes
+    assert isinstance(bundle, Bundle)
+    assert (bundle.stamp_ns, bundle.messages.depth.header.stamp.nanosec) == (stamp_ns(1), PERIOD_NS)
+
+
+def test_in_latest_mode_a_mask_waits_for_the_first_image_and_not_for_ever() -> None:
+    feed = Feed(NodeConfig(sync=SyncConfig(mode="latest", timeout=1.0)))
+    feed.add(Input.MASKS, -9000, at=0)
+    feed.outcomes += feed.assembler.expire(now(5))
+    assert not feed.outcomes
+    feed.outcomes += feed.assembler.expire(now(20))
+    (refusal,) = feed.refusals
+    assert refusal.code == ReportCode.NOT_SYNCED
+    assert "nothing came on image" in refusal.message
+
+
 def test_a_bundle_becomes_a_frame_with_the_stamp_and_frame_of_its_image() -> None:
     feed = Feed()
     for topic in EXPOSURE:

@@ -34,7 +34,7 @@ def test_a_value_out_of_range_is_refused_with_the_range() -> None:
 
 
 def test_an_unknown_choice_is_refused_with_the_choices() -> None:
-    with pytest.raises(ConfigError, match="mode must be one of label_image, binary, got 'polygon'"):
+    with pytest.raises(ConfigError, match="mode must be one of label_image, binary, detections, yolo, got 'polygon'"):
         MasksConfig(mode="polygon")
 
 
