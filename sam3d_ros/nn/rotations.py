@@ -12,13 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Batches of rotations as tensors: quaternions ``wxyz``, matrices, the 6D form that models predict.
+"""Batches of rotations as tensors: quaternions ``wxyz``, matrices, three angles, 6D of models.
 
 ``geometry.transforms`` is the NumPy side, for one rotation at a time.
 """
 
 import torch
 from torch import Tensor
+
+GIMBAL_LOCK = 1e-6  # cosines of the middle angle below it leave the other two one freedom
 
 
 def matrix_from_quat_wxyz(quat_wxyz: Tensor) -> Tensor:
@@ -83,6 +85,72 @@ def matrix_from_6d(rotation_6d: Tensor) -> Tensor:
     x = _unit(first)
     y = _unit(second - (x * second).sum(-1, keepdim=True) * x)
     return torch.stack((x, y, torch.linalg.cross(x, y)), dim=-1)
+
+
+def matrix_from_xyz(angles_rad: Tensor) -> Tensor:
+    """Return ``Rz(c) Ry(b) Rx(a)``, ``(..., 3, 3)``, of ``(a, b, c)``, ``(..., 3)``.
+
+    Those are turns about the fixed axes x, y and z, one after the other.
+    """
+    (ca, cb, cc), (sa, sb, sc) = angles_rad.cos().unbind(-1), angles_rad.sin().unbind(-1)
+    entries = (
+        *(cb * cc, sa * sb * cc - ca * sc, ca * sb * cc + sa * sc),
+        *(cb * sc, sa * sb * sc + ca * cc, ca * sb * sc - sa * cc),
+        *(-sb, sa * cb, ca * cb),
+    )
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+
+def xyz_from_matrix(matrix: Tensor) -> Tensor:
+    """Return the angles ``(..., 3)`` in rad that ``matrix_from_xyz`` makes ``(..., 3, 3)`` of.
+
+    The second is within a right angle of zero; where it is a right one, the third is 0.
+    """
+    cosine = torch.hypot(matrix[..., 0, 0], matrix[..., 1, 0])
+    locked = cosine < GIMBAL_LOCK
+    first = torch.where(
+        locked,
+        torch.atan2(-matrix[..., 1, 2], matrix[..., 1, 1]),
+        torch.atan2(matrix[..., 2, 1], matrix[..., 2, 2]),
+    )
+    third = torch.where(locked, 0.0, torch.atan2(matrix[..., 1, 0], matrix[..., 0, 0]))
+    return torch.stack((first, torch.atan2(-matrix[..., 2, 0], cosine), third), dim=-1)
+
+
+def matrix_from_xzy(angles_rad: Tensor) -> Tensor:
+    """Return ``Rx(a) Rz(b) Ry(c)``, ``(..., 3, 3)``, of ``(a, b, c)``, ``(..., 3)``.
+
+    Those are turns about x, then about z and y as the turns before have left them.
+    """
+    (ca, cb, cc), (sa, sb, sc) = angles_rad.cos().unbind(-1), angles_rad.sin().unbind(-1)
+    entries = (
+        *(cb * cc, -sb, cb * sc),
+        *(ca * sb * cc + sa * sc, ca * cb, ca * sb * sc - sa * cc),
+        *(sa * sb * cc - ca * sc, sa * cb, sa * sb * sc + ca * cc),
+    )
+    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+
+
+def xzy_from_matrix(matrix: Tensor) -> Tensor:
+    """Return the angles ``(..., 3)`` in rad that ``matrix_from_xzy`` makes ``(..., 3, 3)`` of.
+
+    The second is within a right angle of zero; where it is a right one, the third is 0.
+    """
+    cosine = torch.hypot(matrix[..., 0, 0], matrix[..., 0, 2])
+    locked = cosine < GIMBAL_LOCK
+    first = torch.where(
+        locked,
+        torch.atan2(-matrix[..., 1, 2], matrix[..., 2, 2]),
+        torch.atan2(matrix[..., 2, 1], matrix[..., 1, 1]),
+    )
+    third = torch.where(locked, 0.0, torch.atan2(matrix[..., 0, 2], matrix[..., 0, 0]))
+    return torch.stack((first, torch.atan2(-matrix[..., 0, 1], cosine), third), dim=-1)
+
+
+def angle_between(first: Tensor, second: Tensor) -> Tensor:
+    """Return by how much rotations ``(..., 3, 3)`` differ, ``(...)``, in rad."""
+    trace = (first * second).sum(dim=(-2, -1))  # of first @ second^T
+    return torch.acos(((trace - 1.0) / 2.0).clamp(-1.0, 1.0))
 
 
 def _with_real_part_positive(quat_wxyz: Tensor) -> Tensor:
