@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The vision transformer of DINOv2, the image encoder of all models here.
+"""The vision transformer of DINOv2, and the parts that other image encoders are made of, too.
 
 Attribute names are those of the public checkpoints: ``blocks.0.attn.qkv.weight`` and so on.
 """
@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from sam3d_ros.errors import ShapeError
 from sam3d_ros.shapes import check_shape
 
-NORM_EPS = 1e-6  # of all layer norms here
+NORM_EPS = 1e-6  # of all layer norms of DINOv2
 
 # Mean and spread of the colours of ImageNet, which these encoders were trained on.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -56,9 +56,9 @@ class VitConfig:
 class PatchEmbed(nn.Module):
     """One token per square patch of an image."""
 
-    def __init__(self, dim: int, patch_size: int) -> None:
+    def __init__(self, dim: int, patch_size: int, padding: int = 0) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size)
+        self.proj = nn.Conv2d(3, dim, kernel_size=patch_size, stride=patch_size, padding=padding)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images ``(B, 3, H, W)`` to tokens ``(B, rows * columns, D)``, row by row."""
@@ -124,11 +124,13 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block: attention, then MLP, each added to its input."""
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
+    def __init__(
+        self, dim: int, num_heads: int, mlp_ratio: float, norm_eps: float = NORM_EPS
+    ) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = Attention(dim, num_heads)
-        self.norm2 = nn.LayerNorm(dim, eps=NORM_EPS)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
 
     def forward(self, x: Tensor) -> Tensor:
