@@ -104,6 +104,8 @@ class RotaryEmbedding(nn.Module):
 class KeylessBiasLinear(nn.Linear):
     """The linear layer to queries, keys and values, whose keys have no bias."""
 
+    bias_mask: Tensor  # (3 D,)
+
     def __init__(self, dim: int) -> None:
         super().__init__(dim, 3 * dim)
         ones, zeros = torch.ones(dim), torch.zeros(dim)
