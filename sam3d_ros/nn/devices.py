@@ -124,8 +124,9 @@ def within_memory(action: Callable[[], ResultT], device: torch.device, needs: st
         text = str(error).partition("\n")[0]
     release_unused(device)  # only now: the error held what was reserved
     raise OutOfMemoryError(
-        f"{device} has too little memory for {needs}: {text}; set low_memory to true, mesh_detail "
-        "to fast, free memory that others use, or raise gpu_memory_limit_gb if it is set"
+        f"{device} has too little memory for {needs}: {text}{_figures(device)}; set low_memory to "
+        "true, mesh_detail to fast, free memory that others use, or raise gpu_memory_limit_gb if "
+        "it is set"
     )
 
 
@@ -155,6 +156,15 @@ def release_unused(device: torch.device) -> None:
     """Give memory back that a device keeps in reserve."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+
+
+def _figures(device: torch.device) -> str:
+    """Say how much memory of a GPU this process took at most, and how much is free."""
+    if device.type != "cuda":
+        return ""
+    free, total = torch.cuda.mem_get_info(device)
+    peak = torch.cuda.max_memory_allocated(device)
+    return f"; peak {peak / MB:.0f} MB, free {free / MB:.0f} of {total / MB:.0f} MB"
 
 
 def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:

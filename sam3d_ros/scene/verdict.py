@@ -28,6 +28,7 @@ class Verdict:
     code: ReportCode
     message: str
     object_ids: tuple[str, ...] = ()
+    failed: tuple[ReportCode, ...] = ()  # of the objects that are left out
     stage_s: Mapping[str, float] = field(default_factory=dict)
     gpu_peak_mb: float = float("nan")  # NaN where no GPU was used
 
@@ -54,6 +55,7 @@ def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
         code=code,
         message=f"{found}; {failures}" if failures else found,
         object_ids=seen,
+        failed=tuple(failure.code for failure in snapshot.failures),
         stage_s=snapshot.stage_s,
         gpu_peak_mb=snapshot.gpu_peak_mb,
     )

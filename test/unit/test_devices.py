@@ -93,6 +93,20 @@ def test_an_error_of_memory_holds_nothing_of_what_was_allocated() -> None:
     assert held[0]() is None
 
 
+def test_an_error_of_a_gpu_says_how_much_was_taken_and_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (200_000_000, 8_000_000_000))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 7_500_000_000)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+
+    def greedy() -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(OutOfMemoryError, match="peak 7500 MB, free 200 of 8000 MB"):
+        within_memory(greedy, torch.device("cuda:0"), "a test")
+
+
 def test_what_is_no_lack_of_memory_passes() -> None:
     def broken() -> None:
         raise RuntimeError("a bug")
