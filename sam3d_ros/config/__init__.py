@@ -29,7 +29,14 @@ from sam3d_ros.config.models import (
     SettleConfig,
     WeightsConfig,
 )
-from sam3d_ros.config.node import NodeConfig, QueueConfig, TfConfig, TriggerConfig
+from sam3d_ros.config.node import (
+    DebugConfig,
+    DiagnosticsConfig,
+    NodeConfig,
+    QueueConfig,
+    TfConfig,
+    TriggerConfig,
+)
 from sam3d_ros.config.scene import (
     MarkersConfig,
     MeshConfig,
@@ -42,7 +49,9 @@ __all__ = [
     "BodyConfig",
     "CameraConfig",
     "Checked",
+    "DebugConfig",
     "DepthConfig",
+    "DiagnosticsConfig",
     "GaussiansConfig",
     "LidarConfig",
     "LiftConfig",

@@ -13,10 +13,12 @@
 # limitations under the License.
 
 
-"""What ``/diagnostics`` says once a second: inputs, processing, tracking, outputs."""
+"""What ``/diagnostics`` says of inputs, processing, tracking, resources and outputs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from sam3d_ros.config import NodeConfig
@@ -26,6 +28,7 @@ from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
+from sam3d_ros.ros.resources import Resources
 from sam3d_ros.ros.session import Session
 from sam3d_ros.ros.triggers import Fate
 from sam3d_ros.structures import NS_PER_S
@@ -50,60 +53,91 @@ class Rates:
         return rates
 
 
-def status_of(
-    name: str, problems: Iterable[Problem], values: Mapping[str, str]
-) -> DiagnosticStatus:
-    """Return one status: the worst level, and every problem as a sentence."""
-    problems = list(problems)
-    return DiagnosticStatus(
-        level=max((level for level, _ in problems), default=DiagnosticStatus.OK),
-        name=name,
-        message="; ".join(sentence for _, sentence in problems) or "OK",
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What there is to say of one part of the node."""
+
+    values: Mapping[str, str]
+    problems: tuple[Problem, ...] = ()
+
+    def fill(self, status: DiagnosticStatus) -> DiagnosticStatus:
+        """Write it into a status: the worst level, and every problem as a sentence."""
+        status.level = max((level for level, _ in self.problems), default=DiagnosticStatus.OK)
+        status.message = "; ".join(sentence for _, sentence in self.problems) or "OK"
+        status.values = [KeyValue(key=key, value=value) for key, value in self.values.items()]
+        return status
 
 
-def inputs_status(
-    name: str, receiver: Receiver, reports: Reports, rates: Rates
-) -> DiagnosticStatus:
+NOT_ACTIVE = Condition(values={"state": "not active"})
+
+
+def inputs_condition(receiver: Receiver, reports: Reports, rates: Rates) -> Condition:
     """Describe every topic, and what keeps masks from becoming frames."""
     now = receiver.now()
     caches = receiver.assembler.caches
     counts = {each: cache.num_received for each, cache in caches.items()}
     rate_hz = rates.update({**counts, Input.MASKS: receiver.num_masks}, now.steady_ns)
-    values = {}
-    for each, topic in receiver.topics.items():
-        last_ns = caches[each].last_ns if each in caches else None
-        ago = f", newest stamp {_ago_s(last_ns, now):.3f} s ago" if last_ns is not None else ""
-        values[topic] = f"{rate_hz[each]:.1f} Hz{ago}"
+    newest_ns = {each: cache.last_ns for each, cache in caches.items()}
+    newest_ns[Input.MASKS] = receiver.masks_ns
+    values = {
+        topic: f"{rate_hz[each]:.1f} Hz{_stamps(newest_ns[each], newest_ns[Input.IMAGE], now)}"
+        for each, topic in receiver.topics.items()
+    }
     values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"
     receiver.longest_callback_s = 0.0
-    problems = [(DiagnosticStatus.ERROR, each) for each in receiver.qos_conflicts()]
+    errors = receiver.conflicts()
     warnings = [*_silent(receiver, counts), *_unmatched(receiver, reports), *_clock(receiver, now)]
-    return status_of(
-        name, [*problems, *((DiagnosticStatus.WARN, each) for each in warnings)], values
+    return Condition(
+        values=values,
+        problems=(
+            *((DiagnosticStatus.ERROR, each) for each in errors),
+            *((DiagnosticStatus.WARN, each) for each in warnings),
+        ),
     )
 
 
-def processing_status(name: str, session: Session) -> DiagnosticStatus:
+def processing_condition(session: Session) -> Condition:
     """Describe what became of the masks; they may come faster than they can be handled.
 
     What makes meshes is known once the first frame came back from it.
     """
     reports, backend = session.reports, session.backend
     values = {code.name: str(num) for code, num in sorted(reports.counts.items())}
+    values["state"] = "ready" if session.is_ready else "loading"
     values["objects"] = str(session.num_objects)
     values.update(_flow(session))
     if backend is not None:
         values["backend"] = f"{backend.name} ({backend.why})" if backend.why else backend.name
+    for name, (p50_s, p95_s) in reports.durations.percentiles_s((50.0, 95.0)).items():
+        values[f"{name} p50, p95"] = f"{1e3 * p50_s:.1f}, {1e3 * p95_s:.1f} ms"
     last = reports.last
     if last is None:
-        return status_of(name, [], values)
+        return Condition(values=values)
     values["last latency"] = f"{last.latency:.3f} s"
+    sentences = []
     code = ReportCode(last.code)
-    if code == ReportCode.OK:
-        return status_of(name, [], values)
-    return status_of(name, [(DiagnosticStatus.WARN, f"{code.name}: {last.message}")], values)
+    if code != ReportCode.OK:
+        sentences.append(f"{code.name}: {last.message}")
+    max_latency_s = session.config.diagnostics.max_latency
+    if max_latency_s and last.latency > max_latency_s:
+        sentences.append(_too_late(last.latency, max_latency_s))
+    return Condition(
+        values=values, problems=tuple((DiagnosticStatus.WARN, each) for each in sentences)
+    )
+
+
+def resources_condition(held: Resources, gpu_peak_mb: float) -> Condition:
+    """Describe what node and processes hold of the machine; that is for people to judge."""
+    values = {"memory of the node": f"{held.resident_mb:.0f} MB"}
+    for name, memory_mb in held.children_mb.items():
+        values[f"memory of the {name} process"] = f"{memory_mb:.0f} MB"
+    no_gpu = "none was used"
+    values["memory of the GPU, peak of the last frame"] = (
+        f"{gpu_peak_mb:.0f} MB" if np.isfinite(gpu_peak_mb) else no_gpu
+    )
+    values["threads"] = str(held.num_threads)
+    values["open files and sockets"] = str(held.num_files)
+    return Condition(values=values)
 
 
 def _flow(session: Session) -> dict[str, str]:
@@ -120,12 +154,12 @@ def _flow(session: Session) -> dict[str, str]:
     }
 
 
-def tracking_status(
-    name: str, receiver: Receiver, figures: FollowingFigures, config: NodeConfig
-) -> DiagnosticStatus:
+def tracking_condition(
+    receiver: Receiver, figures: FollowingFigures, config: NodeConfig
+) -> Condition:
     """Describe how objects are followed from image to image, or why they are not."""
     if why_off := _why_not_followed(receiver, config):
-        return status_of(name, [], {"state": f"off: {why_off}"})
+        return Condition(values={"state": f"off: {why_off}"})
     candidates = receiver.assembler.candidates
     followed, lost, hidden = figures.objects
     values = {
@@ -146,12 +180,31 @@ def tracking_status(
     elif not figures.num_followed and figures.num_overtaken and not problems:
         problems.append(_too_slow(figures))
     candidates.begin_counting()
-    return status_of(name, [(DiagnosticStatus.WARN, each) for each in problems], values)
+    return Condition(
+        values=values, problems=tuple((DiagnosticStatus.WARN, each) for each in problems)
+    )
 
 
-def outputs_status(name: str, off: Mapping[str, str]) -> DiagnosticStatus:
+def outputs_condition(off: Mapping[str, str]) -> Condition:
     """Describe which outputs are off, and why; that is no problem."""
-    return status_of(name, [], {output: f"off: {why}" for output, why in off.items()})
+    return Condition(values={output: f"off: {why}" for output, why in off.items()})
+
+
+def _too_late(latency_s: float, max_latency_s: float) -> str:
+    return (
+        f"the last frame took {latency_s:.3f} s, more than diagnostics.max_latency "
+        f"({max_latency_s:g} s); see which stage takes it, or raise that"
+    )
+
+
+def _stamps(newest_ns: int | None, image_ns: int | None, now: Instant) -> str:
+    """Say how old the newest stamp of a topic is, and how far from that of the images."""
+    if newest_ns is None:
+        return ""
+    age = f", newest stamp {_ago_s(newest_ns, now):.3f} s ago"
+    if image_ns is None:
+        return age
+    return f"{age}, {(newest_ns - image_ns) / NS_PER_S:+.3f} s from the image"
 
 
 def _too_slow(figures: FollowingFigures) -> str:

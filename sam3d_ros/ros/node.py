@@ -26,7 +26,6 @@ from functools import wraps
 from typing import Any, TypeAlias
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.executors import SingleThreadedExecutor
@@ -35,27 +34,19 @@ from rclpy.signals import SignalHandlerOptions
 
 from sam3d_ros.config import NodeConfig, SceneConfig
 from sam3d_ros.errors import ConfigError, Sam3dError
-from sam3d_ros.ros.compat import outputs_off
-from sam3d_ros.ros.diagnostics import (
-    Rates,
-    inputs_status,
-    outputs_status,
-    processing_status,
-    status_of,
-    tracking_status,
-)
-from sam3d_ros.ros.encode import header_of
 from sam3d_ros.ros.framing import Input
+from sam3d_ros.ros.monitor import Monitor
 from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
+from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.services import Services
-from sam3d_ros.ros.session import Pipeline, Session
+from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.follower_process import FollowerProcess
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.process import ReconstructorProcess
 
 NAME = "sam3d_node"
-DIAGNOSTICS_PERIOD_S = 1.0
+AGEING_PERIOD_S = 1.0
 SPIN_S = 0.1  # so soon a signal is noticed
 SHUTDOWN_S = 0.5
 SWITCH_S = 0.001
@@ -107,13 +98,12 @@ class Sam3dNode(LifecycleNode):
         self._session: Session | None = None
         self._frame_id = ""  # of the objects, from one session to the next
         self._served: Services | None = None
-        self._rates = Rates()
         super().__init__(NAME, **options)
         declare_parameters(self)
         self._crash = self.create_guard_condition(self._raise_crash)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._monitor = Monitor(self, lambda: self._session, lambda: self._config)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(DIAGNOSTICS_PERIOD_S, self._on_second, clock=steady)
+        self.create_timer(AGEING_PERIOD_S, self._on_second, clock=steady)
         self._served = Services(self, lambda: self._session, self.crash)
 
     @property
@@ -210,26 +200,9 @@ class Sam3dNode(LifecycleNode):
         raise CrashError("a bug ended sam3d_node; its traceback stands above")
 
     def _on_second(self) -> None:
-        """Publish diagnostics, let objects age."""
-        name = self.get_fully_qualified_name()
-        statuses = [outputs_status(f"{name}: outputs", outputs_off())]
-        session = self._session
-        if session is None:
-            statuses.append(status_of(f"{name}: processing", [], {"state": "not active"}))
-        else:
-            session.advance()
-            statuses += [
-                inputs_status(f"{name}: inputs", session.receiver, session.reports, self._rates),
-                processing_status(f"{name}: processing", session),
-                tracking_status(
-                    f"{name}: tracking",
-                    session.receiver,
-                    session.following.take_figures(),
-                    self._config,
-                ),
-            ]
-        header = header_of("", self.get_clock().now().nanoseconds)
-        self._diagnostics.publish(DiagnosticArray(header=header, status=statuses))
+        """Let objects age."""
+        if self._session is not None:
+            self._session.advance()
 
 
 class RosLogs(logging.Handler):

@@ -21,6 +21,7 @@ Inputs ask for best effort, which fits every publisher; the parameters
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from sam3d_ros.ros.framing import Input
 
@@ -52,20 +53,30 @@ def overridable() -> QoSOverridingOptions:
     return QoSOverridingOptions.with_default_policies()
 
 
-def conflicts(topic: str, offered: QoSProfile, asked: QoSProfile) -> list[str]:
-    """Say which policies keep a publisher and a subscriber apart; empty where none does."""
-    sentences = []
+def conflicts(topic: str, publisher: TopicEndpointInfo, asked: QoSProfile) -> list[str]:
+    """Say which policies keep a publisher and our subscriber apart; empty where none does."""
+    offered, sentences = publisher.qos_profile, []
     if (
         offered.reliability == ReliabilityPolicy.BEST_EFFORT
         and asked.reliability == ReliabilityPolicy.RELIABLE
     ):
-        sentences.append(_conflict(topic, "reliability", "BEST_EFFORT", "RELIABLE"))
+        sentences.append(_conflict(topic, publisher, "reliability BEST_EFFORT", "RELIABLE"))
     if (
         offered.durability == DurabilityPolicy.VOLATILE
         and asked.durability == DurabilityPolicy.TRANSIENT_LOCAL
     ):
-        sentences.append(_conflict(topic, "durability", "VOLATILE", "TRANSIENT_LOCAL"))
+        sentences.append(_conflict(topic, publisher, "durability VOLATILE", "TRANSIENT_LOCAL"))
     return sentences
+
+
+def of_another_type(topic: str, publisher: TopicEndpointInfo, asked_type: str) -> list[str]:
+    """Say that a publisher sends other messages than our subscriber takes; empty if it does not."""
+    if publisher.topic_type == asked_type:
+        return []
+    return [
+        f"{topic}: {_name(publisher)} publishes {publisher.topic_type}, this node takes "
+        f"{asked_type}, so nothing arrives; see the remappings and image_transport, depth_transport"
+    ]
 
 
 def _newest(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
@@ -77,8 +88,12 @@ def _newest(depth: int, reliability: ReliabilityPolicy, durability: DurabilityPo
     )
 
 
-def _conflict(topic: str, policy: str, offered: str, asked: str) -> str:
+def _conflict(topic: str, publisher: TopicEndpointInfo, offered: str, asked: str) -> str:
     return (
-        f"{topic}: the publisher offers {policy} {offered}, the subscriber asks for {asked}, so "
-        "nothing arrives; change one of them"
+        f"{topic}: the publisher {_name(publisher)} offers {offered}, this node asks for {asked}, "
+        "so nothing arrives; change one of them"
     )
+
+
+def _name(publisher: TopicEndpointInfo) -> str:
+    return f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"

@@ -34,8 +34,17 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.assembler import JUMP_NS, Assembler, Outcome
 from sam3d_ros.ros.compat import tf_message_type
+from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import Bundle, DepthBundle, Input, Instant
-from sam3d_ros.ros.qos import TF_DEPTH, conflicts, latched, of_input, overridable, reliable
+from sam3d_ros.ros.qos import (
+    TF_DEPTH,
+    conflicts,
+    latched,
+    of_another_type,
+    of_input,
+    overridable,
+    reliable,
+)
 
 EXPIRE_PERIOD_S = 0.05  # so much longer than its limit may a mask wait
 ANNOUNCE_PERIOD_S = 0.5
@@ -71,10 +80,12 @@ class Receiver:
         self._follow = follow
         self._group = MutuallyExclusiveCallbackGroup()
         self._subscriptions: dict[str, Any] = {}
+        self._types: dict[str, str] = {}  # of the messages, by topic
         self._suspects: set[str] = set()  # topics of which an incompatible publisher was seen
         self._matched_s = time.monotonic()
         self.longest_callback_s = 0.0
         self.num_masks = 0
+        self.masks_ns: int | None = None  # stamp of the mask that came last
         names = _names(config)
         self.topics = {each: node.resolve_topic_name(name) for each, name in names.items()}
         self.assembler = Assembler(config, self.topics)
@@ -102,13 +113,24 @@ class Receiver:
             clock_ns=self._node.get_clock().now().nanoseconds, steady_ns=time.monotonic_ns()
         )
 
-    def qos_conflicts(self) -> list[str]:
-        """Say which publishers are not heard because of their QoS."""
+    def conflicts(self) -> list[str]:
+        """Say which publishers are not heard because of their QoS or their type."""
+        caches = self.assembler.caches
+        silent = {self.topics[each] for each, cache in caches.items() if not cache.num_received}
+        silent |= set() if self.num_masks else {self.topics[Input.MASKS]}
+        sentences = self._qos_conflicts()
+        for topic in sorted(silent):  # of the others, the type is right
+            message_type = self._types[topic]
+            for publisher in self._node.get_publishers_info_by_topic(topic):
+                sentences += of_another_type(topic, publisher, message_type)
+        return sentences
+
+    def _qos_conflicts(self) -> list[str]:
         sentences = []
         for topic in sorted(self._suspects):
             asked = self._subscriptions[topic].qos_profile
             for publisher in self._node.get_publishers_info_by_topic(topic):
-                sentences += conflicts(topic, publisher.qos_profile, asked)
+                sentences += conflicts(topic, publisher, asked)
         return sentences
 
     def destroy(self) -> None:
@@ -141,6 +163,8 @@ class Receiver:
         overrides: QoSOverridingOptions | None,
     ) -> None:
         topic = self._node.resolve_topic_name(name)
+        package, folder = message_type.__module__.split(".")[:2]
+        self._types[topic] = f"{package}/{folder}/{message_type.__name__}"
         self._subscriptions[topic] = self._node.create_subscription(
             message_type,
             name,
@@ -156,7 +180,9 @@ class Receiver:
 
     def _on_message(self, topic: Input, message: Any) -> None:
         started_s = time.perf_counter()
-        self.num_masks += topic is Input.MASKS
+        if topic is Input.MASKS:
+            self.num_masks += 1
+            self.masks_ns = stamp_ns_from_msg(message.header.stamp)
         self._pass_on(self.assembler.add(topic, message, self.now()))
         self._note_duration(started_s)
 
@@ -179,7 +205,7 @@ class Receiver:
 
     def _on_incompatible(self, topic: str, _: Any) -> None:
         self._suspects.add(topic)
-        for sentence in self.qos_conflicts():
+        for sentence in self._qos_conflicts():
             self._node.get_logger().error(f"QOS: {sentence}", throttle_duration_sec=5.0)
 
     def _pass_on(self, outcomes: list[Outcome]) -> None:

@@ -24,6 +24,7 @@ from queue import SimpleQueue
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.msg import FrameReport
+from sam3d_ros.ros.durations import Durations
 from sam3d_ros.ros.encode import header_of, stage_msgs
 from sam3d_ros.ros.framing import Bundle, Instant
 from sam3d_ros.scene.verdict import Verdict
@@ -88,6 +89,7 @@ class Reports:
         self._thread = threading.Thread(target=self._run, name="reports", daemon=True)
         self._logged_s: dict[ReportCode, float] = {}
         self.counts: Counter[ReportCode] = Counter()
+        self.durations = Durations()  # of the stages of frames that were looked at
         self.last: FrameReport | None = None  # of those that are news
         self._thread.start()
 
@@ -121,6 +123,8 @@ class Reports:
 
     def _note(self, frame_id: str, stamp_ns: int, verdict: Verdict, latency_s: float) -> None:
         age_s = (self._now().clock_ns - stamp_ns) / NS_PER_S
+        if verdict.stage_s:
+            self.durations.add({**verdict.stage_s, "latency": latency_s})
         with self._lock:
             self.counts[verdict.code] += 1
             entry = Entry(

@@ -18,7 +18,6 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Protocol
 
 from rclpy.node import Node
 
@@ -26,7 +25,7 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
 from sam3d_ros.protocols import Cancelled, Step, tell
 from sam3d_ros.ros.assembler import Outcome, Refusal, TimeJump
-from sam3d_ros.ros.following import Following, FollowingPipeline
+from sam3d_ros.ros.following import Following
 from sam3d_ros.ros.framing import (
     Bundle,
     DepthBundle,
@@ -35,12 +34,12 @@ from sam3d_ros.ros.framing import (
     frame_from_bundle,
 )
 from sam3d_ros.ros.jobs import BusyError, Job, NotActiveError, Progress
+from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.triggers import Fate, Trigger
 from sam3d_ros.ros.worker import Cancellation, Worker
-from sam3d_ros.scene.pipeline import Show
 from sam3d_ros.scene.reconstructor import RememberedView
 from sam3d_ros.scene.selecting import EVERYTHING, selected
 from sam3d_ros.scene.verdict import Verdict, verdict_of
@@ -48,55 +47,12 @@ from sam3d_ros.structures import (
     NS_PER_S,
     BackendInUse,
     DepthFrame,
-    Frame,
     ObjectState,
     SceneSnapshot,
 )
 
 AS_EXPECTED = (ObjectState.TRACKED, ObjectState.LOCKED)
 JOIN_S = 0.5  # for the worker to notice that its work was called off
-
-
-class Pipeline(FollowingPipeline, Protocol):
-    """What the node needs of ``scene.pipeline.ScenePipeline``."""
-
-    def start(self) -> None:
-        """Get ready for the first frame; returns at once."""
-        ...
-
-    def process(
-        self, frame: Frame, cancelled: Cancelled, *, anew: bool, show: Show | None
-    ) -> SceneSnapshot:
-        """Reconstruct the objects of a frame; ``show`` gets those that are finished first."""
-        ...
-
-    def snapshot(self, frame_id: str) -> SceneSnapshot:
-        """Return all objects as they are known now."""
-        ...
-
-    def views(self, track_id: int) -> tuple[RememberedView, ...]:
-        """Return the views of an object that are remembered."""
-        ...
-
-    def lock(self, track_id: int, locked: bool) -> bool:
-        """Keep the mesh of an object as it is, or no longer."""
-        ...
-
-    def remove(self, track_id: int) -> bool:
-        """Forget an object."""
-        ...
-
-    def advance(self, stamp_ns: int, frame_id: str) -> SceneSnapshot:
-        """Let time pass without a frame."""
-        ...
-
-    def reset(self) -> tuple[int, ...]:
-        """Forget all objects and return their track ids."""
-        ...
-
-    def close(self) -> None:
-        """Release what reconstructs; the next frame may start it again."""
-        ...
 
 
 def active(session: "Session | None") -> "Session":
@@ -176,6 +132,11 @@ class Session:
             self._pipeline.close()  # takes from the workers what they wait for
             self._join()
         self.reports.close()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a frame would be looked at at once."""
+        return self._pipeline.is_ready
 
     @property
     def num_waiting(self) -> int:

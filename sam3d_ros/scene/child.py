@@ -69,6 +69,7 @@ class ChildProcess:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
         self._cancel: Event | None = None
+        self._ready: Event | None = None
         self._outbox = Outbox()
         self._closing = Lock()  # two threads may find out at once that the process is to end
 
@@ -78,16 +79,25 @@ class ChildProcess:
         process = self._process  # once: another thread may be closing it
         return process is not None and process.is_alive()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a question would be looked at at once, as far as the process is concerned."""
+        ready = self._ready
+        return self.is_alive and ready is not None and ready.is_set()
+
     def start(self) -> None:
         """Start the process unless it runs; returns before it is ready."""
         if self.is_alive:
             return
         ours, theirs = self._context.Pipe()
         our_logs, their_logs = self._context.Pipe(duplex=False)
-        self._pipe, self._cancel, self._outbox = ours, self._context.Event(), Outbox()
+        self._pipe, self._outbox = ours, Outbox()
+        self._cancel, self._ready = self._context.Event(), self._context.Event()
+        pipes, events = (theirs, their_logs), (self._cancel, self._ready)
         self._process = self._context.Process(
             target=_serve,
-            args=(theirs, their_logs, self._cancel, self._role, self._config),
+            args=(pipes, events, self._role, self._config),
+            name=self._role.name,
             daemon=True,
         )
         # Until the process can ignore Ctrl-C, which goes to the whole group, it must not see it.
@@ -199,14 +209,27 @@ def _heard(pipe: Connection, cancel: Event, cancelled: Cancelled) -> Any:
 
 
 def _serve(
-    pipe: Connection, logs: Connection, cancel: Event, role: Role, config: SceneConfig
+    pipes: tuple[Connection, Connection],
+    events: tuple[Event, Event],
+    role: Role,
+    config: SceneConfig,
 ) -> None:
-    """Answer questions with results or errors until the other end is closed."""
+    """Answer questions with results or errors until the other end is closed.
+
+    Args:
+        pipes: For questions and answers; for logs.
+        events: Set from outside to call off what is done; set here once questions are looked at.
+        role: What answers.
+        config: Settings.
+    """
+    (pipe, logs), (cancel, ready) = pipes, events
     # Ctrl-C goes to the whole process group; our parent decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(role.niceness)
     logs_to(logs)
-    _answer_all(pipe, cancel, role.make(config))
+    answering = role.make(config)
+    ready.set()
+    _answer_all(pipe, cancel, answering)
     # Taking libraries down in good order lasts half a second, and nothing here waits for it.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -61,6 +61,11 @@ class ScenePipeline:
             self._follower.start()
 
     @property
+    def is_ready(self) -> bool:
+        """Whether the first frame would be looked at at once; not while weights are loaded."""
+        return self._reconstructor.is_ready
+
+    @property
     def can_follow(self) -> bool:
         """Whether an image would be looked at: something is known, and wanted to be followed."""
         return self._follower is not None and not self._registry.is_empty

@@ -51,6 +51,11 @@ class ReconstructorProcess:
         role = Role(name="reconstruction", niceness=NICENESS, make=_made_ready)
         self._process = ChildProcess(role, config)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the process has what it needs."""
+        return self._process.is_ready
+
     def start(self) -> None:
         """Start the process unless it runs; returns before it is ready.
 

@@ -65,6 +65,11 @@ class FrameReconstructor:
         self._backend = agreeing(backend, config.refine)
         self._known = KnownMeshes(config)
 
+    @property
+    def is_ready(self) -> bool:
+        """Always: what it needs, it was given."""
+        return True
+
     def start(self) -> None:
         """Be ready already."""
 

@@ -115,6 +115,11 @@ class ReconstructedFrame:
 class Reconstructor(Protocol):
     """Turns a frame into objects and keeps nothing from one frame to the next."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether a frame would be looked at at once; not while weights are being loaded."""
+        ...
+
     def start(self) -> None:
         """Get ready before the first frame; returns at once."""
         ...
