@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from sam3d_ros.errors import WeightsError, WeightsMissingError
+from sam3d_ros.nn.script_archive import is_script_archive, read_script_archive
 
 CONTAINERS = ("state_dict", "model")  # under which training tools keep the tensors of a file
 SHOWN = 3  # names of one kind that a message lists
@@ -85,7 +86,10 @@ class FittedWeights(Generic[ModuleT]):
 
 
 def read_weights(path: Path) -> StoredWeights:
-    """Open a ``torch.save`` archive or a safetensors file; what it holds is not read yet."""
+    """Open a ``torch.save`` archive or a safetensors file; what it holds is not read yet.
+
+    An archive of TorchScript gives its tensors, too; its code is not run.
+    """
     content = _reader(path)(path)
     everything = content if isinstance(content, Mapping) else {}
     containers = [key for key in CONTAINERS if isinstance(everything.get(key), Mapping)]
@@ -238,6 +242,8 @@ def _first_bytes(path: Path) -> bytes:
 
 def _read_archive(path: Path) -> object:
     try:
+        if is_script_archive(path):
+            return read_script_archive(path)
         return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
