@@ -1,0 +1,124 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Poses as tensors: what pose heads predict of people, and the bodies that a rig makes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Rig(Protocol):
+    """The body rig; see ``BodyRig``."""
+
+    def __call__(
+        self, identity: Tensor, parameters: Tensor, expression: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Pose bodies.
+
+        Args:
+            identity: ``(N, 45)``.
+            parameters: ``(N, 204)`` of the rig's own.
+            expression: ``(N, 72)``.
+
+        Returns:
+            Vertices ``(N, V, 3)`` in cm, and joints ``(N, 127, 8)``: position in cm, quaternion
+            ``xyzw``, scale. Both have the axes of the rig: x to the body's left, y up, z forward.
+        """
+        ...
+
+    def restricted(self, vertices: Tensor) -> "Rig":
+        """Return a rig of some vertices ``(n,)`` alone, each as it was."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pose:
+    """What makes a rig N people; named as in the released model, angles in rad."""
+
+    raw: Tensor  # (N, 266) continuous, as predicted: rotation of the root 6, body 260
+    global_rot: Tensor  # (N, 3)
+    body_pose: Tensor  # (N, 133); hands and jaw are 0 here, [124:130] are translations
+    shape: Tensor  # (N, 45)
+    scale: Tensor  # (N, 28)
+    hand: Tensor  # (N, 108) continuous, left 54 then right 54
+    expression: Tensor  # (N, 72)
+
+    def __len__(self) -> int:
+        """Return how many people these are."""
+        return len(self.raw)
+
+    def __getitem__(self, people: slice) -> "Pose":
+        """Return the poses of some of the people."""
+        return self.map(lambda values: values[people])
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Pose":
+        """Return poses with all of their values changed in one way."""
+        changed = {each.name: change(getattr(self, each.name)) for each in fields(self)}
+        return replace(self, **changed)
+
+    def estimate(self, camera: Tensor) -> Tensor:
+        """Return what decoders take for a former answer ``(N, 522)``; ``camera`` is ``(N, 3)``."""
+        parts = (self.raw, self.shape, self.scale, self.hand, self.expression, camera)
+        return torch.cat(parts, dim=-1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PosedBody:
+    """N bodies as the rig makes them: metres, around their origin, in the axes of the camera."""
+
+    vertices_m: Tensor  # (N, V, 3)
+    keypoints_m: Tensor  # (N, 70, 3)
+    joints_m: Tensor  # (N, 127, 3)
+    joint_rotations: Tensor  # (N, 127, 3, 3) these alone have the axes of the rig
+    rig_parameters: Tensor  # (N, 204)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KeypointRegressor:
+    """Keypoints as weighted sums of joints and of the vertices that have any weight."""
+
+    vertices: Tensor  # (n,) which
+    from_vertices: Tensor  # (70, n)
+    from_joints: Tensor  # (70, 127)
+
+    @classmethod
+    def of(cls, mapping: Tensor, num_joints: int) -> "KeypointRegressor":
+        """Take weights ``(70, V + joints)`` of all vertices, then all joints, apart."""
+        num_vertices = mapping.shape[1] - num_joints
+        from_vertices, from_joints = mapping.split((num_vertices, num_joints), dim=1)
+        vertices = from_vertices.any(dim=0).nonzero().flatten()
+        return cls(
+            vertices=vertices, from_vertices=from_vertices[:, vertices], from_joints=from_joints
+        )
+
+    def __call__(self, vertices: Tensor, joints: Tensor) -> Tensor:
+        """Return keypoints ``(N, 70, 3)`` of those vertices ``(N, n, 3)`` and all joints."""
+        return self.from_vertices @ vertices + self.from_joints @ joints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeadRig:
+    """A rig as a pose head uses it.
+
+    Between its layers a decoder needs keypoints alone. Few vertices have a weight in them, so the
+    rig of these vertices gives the same keypoints for a small part of the work.
+    """
+
+    whole: Rig
+    of_keypoints: Rig
+    regressor: KeypointRegressor

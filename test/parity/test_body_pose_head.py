@@ -1,0 +1,85 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The bodies that the body model's pose heads make of tokens."""
+
+import pytest
+import torch
+from fixtures import Golden, load_golden
+
+from sam3d_ros.body.architecture import RigConfig
+from sam3d_ros.body.mhr import BodyRig
+from sam3d_ros.body.pose_head import HandPoseHead, PoseHead
+from sam3d_ros.body.rig_tensors import RigTensors
+
+HEADS = {"head_pose": PoseHead, "head_pose_hand": HandPoseHead}
+
+
+def recorded_rig(golden: Golden) -> BodyRig:
+    return BodyRig.of(RigTensors.read(golden.rig, golden.name))
+
+
+def recorded_head(golden: Golden, name: str) -> PoseHead:
+    weights = {
+        key.removeprefix(f"{name}."): tensor
+        for key, tensor in golden.weights.items()
+        if key.startswith(f"{name}.")
+    }
+    rig = RigConfig(num_vertices=golden.config["rig"]["V"], num_triangles=len(weights["faces"]))
+    head = HEADS[name](golden.config["model_config"]["MODEL"]["DECODER"]["DIM"], rig)
+    head.load_state_dict(weights)
+    return head
+
+
+@pytest.mark.parametrize("name", HEADS)
+@torch.inference_mode()
+def test_heads_make_the_recorded_bodies(name: str) -> None:
+    golden = load_golden("body/mhr_head")
+    head = recorded_head(golden, name)
+    tokens, initial = golden.inputs[f"{name}.token"], golden.inputs[f"{name}.init_estimate"]
+
+    pose = head(tokens, initial)
+    body = head.posed(pose, head.prepared(recorded_rig(golden)))
+
+    for output, actual in {
+        "raw519": head.proj(tokens) + initial,
+        "pred_pose_raw": pose.raw,
+        "global_rot": pose.global_rot,
+        "body_pose": pose.body_pose,
+        "shape": pose.shape,
+        "scale": pose.scale,
+        "hand": pose.hand,
+        "face": pose.expression,
+        "mhr_model_params": body.rig_parameters,
+        "pred_vertices": body.vertices_m,
+        "pred_keypoints_3d": body.keypoints_m,
+        "pred_joint_coords": body.joints_m,
+        "joint_global_rots": body.joint_rotations,
+    }.items():
+        golden.close(actual, f"{name}.{output}")
+
+
+@pytest.mark.parametrize("name", HEADS)
+@torch.inference_mode()
+def test_keypoints_alone_are_those_of_the_whole_body(name: str) -> None:
+    golden = load_golden("body/mhr_head")
+    head = recorded_head(golden, name)
+    rig = head.prepared(recorded_rig(golden))
+    pose = head(golden.inputs[f"{name}.token"], golden.inputs[f"{name}.init_estimate"])
+    assert len(rig.regressor.vertices) < golden.config["rig"]["V"]
+
+    keypoints = head.keypoints_m(pose, rig)
+
+    torch.testing.assert_close(keypoints, head.posed(pose, rig).keypoints_m, rtol=0, atol=1e-6)
+    golden.close(keypoints, f"{name}.pred_keypoints_3d")
