@@ -15,7 +15,7 @@
 
 """What ``/diagnostics`` says of inputs, processing, tracking, resources and outputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode
-from sam3d_ros.ros.assembler import SAME_CLOCK_NS
+from sam3d_ros.msg import FrameReport
 from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.receiver import Receiver
@@ -71,8 +71,9 @@ class Condition:
 NOT_ACTIVE = Condition(values={"state": "not active"})
 
 
-def inputs_condition(receiver: Receiver, reports: Reports, rates: Rates) -> Condition:
+def inputs_condition(session: Session, rates: Rates) -> Condition:
     """Describe every topic, and what keeps masks from becoming frames."""
+    receiver = session.receiver
     now = receiver.now()
     caches = receiver.assembler.caches
     counts = {each: cache.num_received for each, cache in caches.items()}
@@ -86,7 +87,11 @@ def inputs_condition(receiver: Receiver, reports: Reports, rates: Rates) -> Cond
     values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"
     receiver.longest_callback_s = 0.0
     errors = receiver.conflicts()
-    warnings = [*_silent(receiver, counts), *_unmatched(receiver, reports), *_clock(receiver, now)]
+    warnings = [
+        *_silent(receiver, counts),
+        *_unmatched(receiver, session.reports),
+        *session.cautions.sentences(receiver.assembler, now),
+    ]
     return Condition(
         values=values,
         problems=(
@@ -114,16 +119,19 @@ def processing_condition(session: Session) -> Condition:
     if last is None:
         return Condition(values=values)
     values["last latency"] = f"{last.latency:.3f} s"
-    sentences = []
-    code = ReportCode(last.code)
-    if code != ReportCode.OK:
-        sentences.append(f"{code.name}: {last.message}")
+    return Condition(values=values, problems=tuple(_problems_of(last, session)))
+
+
+def _problems_of(last: FrameReport, session: Session) -> Iterator[Problem]:
+    """Say what is wrong with the last frame that is news."""
+    code, failed = ReportCode(last.code), session.reports.failed
+    if ReportCode.OUT_OF_MEMORY in failed:
+        yield DiagnosticStatus.ERROR, f"{ReportCode.OUT_OF_MEMORY.name}: {last.message}"
+    elif code != ReportCode.OK:
+        yield DiagnosticStatus.WARN, f"{code.name}: {last.message}"
     max_latency_s = session.config.diagnostics.max_latency
     if max_latency_s and last.latency > max_latency_s:
-        sentences.append(_too_late(last.latency, max_latency_s))
-    return Condition(
-        values=values, problems=tuple((DiagnosticStatus.WARN, each) for each in sentences)
-    )
+        yield DiagnosticStatus.WARN, _too_late(last.latency, max_latency_s)
 
 
 def resources_condition(held: Resources, gpu_peak_mb: float) -> Condition:
@@ -245,16 +253,6 @@ def _unmatched(receiver: Receiver, reports: Reports) -> list[str]:
         return []
     code = ReportCode(last.code).name
     return [f"{code}: no mask was matched for {receiver.unmatched_s:.0f} s; {last.message}"]
-
-
-def _clock(receiver: Receiver, now: Instant) -> list[str]:
-    last_ns = receiver.assembler.caches[Input.IMAGE].last_ns
-    if last_ns is None or abs(now.clock_ns - last_ns) < SAME_CLOCK_NS:
-        return []
-    return [
-        f"CLOCK: the stamps of {receiver.topics[Input.IMAGE]} are {_ago_s(last_ns, now):.1f} s "
-        "behind the node's time; set use_sim_time in a replay, or synchronise the hosts"
-    ]
 
 
 def _ago_s(stamp_ns: int, now: Instant) -> float:

@@ -73,7 +73,7 @@ class Monitor:
         return NOT_ACTIVE if session is None else describe(session)
 
     def _inputs(self, session: Session) -> Condition:
-        return inputs_condition(session.receiver, session.reports, self._rates)
+        return inputs_condition(session, self._rates)
 
     def _tracking(self, session: Session) -> Condition:
         figures = session.following.take_figures()

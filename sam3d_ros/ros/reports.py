@@ -91,6 +91,7 @@ class Reports:
         self.counts: Counter[ReportCode] = Counter()
         self.durations = Durations()  # of the stages of frames that were looked at
         self.last: FrameReport | None = None  # of those that are news
+        self.failed: frozenset[ReportCode] = frozenset()  # of that report and its objects
         self._thread.start()
 
     def of_bundle(self, bundle: Bundle, verdict: Verdict) -> None:
@@ -114,6 +115,7 @@ class Reports:
                 message = entry.message()
                 if entry.verdict.code not in NO_NEWS:
                     self.last = message
+                    self.failed = frozenset({entry.verdict.code, *entry.verdict.failed})
                 self._publish(message)
                 self._log(entry.verdict)
             is_clean = True

@@ -25,6 +25,7 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
 from sam3d_ros.protocols import Cancelled, Step, tell
 from sam3d_ros.ros.assembler import Outcome, Refusal, TimeJump
+from sam3d_ros.ros.cautions import Cautions
 from sam3d_ros.ros.following import Following
 from sam3d_ros.ros.framing import (
     Bundle,
@@ -102,6 +103,7 @@ class Session:
             pipeline, self._depth_frame, self._publish_followed, self._warn, crashed
         )
         self.receiver = Receiver(node, config, self._on_outcome, self._follow)
+        self.cautions = Cautions(config, self.receiver.topics, self._warn)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
 
     def advance(self) -> None:
