@@ -19,7 +19,6 @@ from collections.abc import Callable
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
-from rclpy.qos import QoSProfile
 from rig import (
     CAMERA,
     PERIOD_NS,
@@ -28,12 +27,10 @@ from rig import (
     broken_tf,
     check,
     frame,
-    refused,
     stamp_ns,
     tf,
 )
 from rosgraph_msgs.msg import Clock
-from tf2_msgs.msg import TFMessage
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.decode import stamp_ns_from_msg
@@ -49,13 +46,6 @@ pytestmark = pytest.mark.ros
 # No transform
 
 
-def test_without_the_transform_to_the_output_frame_nothing_is_published(make_rig: MakeRig) -> None:
-    rig = make_rig({"output_frame": "map"})
-    check(refused(rig), ReportCode.NO_TRANSFORM, "map", CAMERA, "/tf")
-    assert not rig.heard["/tf"]
-    assert not rig.heard["/objects"]
-
-
 def test_a_transform_that_comes_within_the_timeout_is_in_time(make_rig: MakeRig) -> None:
     rig = make_rig({"output_frame": "map", "tf.timeout": 5.0})
     rig.start()
@@ -65,16 +55,6 @@ def test_a_transform_that_comes_within_the_timeout_is_in_time(make_rig: MakeRig)
     rig.send(tf=tf("map", CAMERA, -1))
     rig.send(tf=tf("map", CAMERA, 1))
     check(rig.report(), ReportCode.OK)
-
-
-def test_the_latest_transform_never_stands_in_for_that_of_the_stamp(make_rig: MakeRig) -> None:
-    rig = make_rig({"output_frame": "map"})
-    rig.start()
-    rig.send(tf=tf("map", CAMERA, -30))
-    rig.send(tf=tf("map", CAMERA, -3))
-    rig.until(lambda: len(rig.heard["/tf"]) == 2, "the transforms")
-    rig.send_frame()
-    check(rig.report(), ReportCode.NO_TRANSFORM, "0.099 s older", "tf.timeout")
 
 
 def test_a_transform_that_is_none_is_named(make_rig: MakeRig) -> None:
@@ -105,24 +85,6 @@ def test_a_mask_that_comes_before_its_image_waits_for_it(rig: Rig) -> None:
     rig.until(lambda: rig.num_masks == 1, "the mask")
     rig.send_frame(0, masks=None)
     check(rig.report(), ReportCode.OK)
-
-
-def test_a_mask_older_than_the_cache_is_stale(make_rig: MakeRig) -> None:
-    rig = make_rig({"sync.cache_seconds": 1.0})
-    rig.start()
-    for number in range(0, 60, 15):
-        rig.feed(number)
-    rig.send(masks=frame(0)["masks"])
-    check(rig.report(), ReportCode.MASK_STALE, "before the newest image", "sync.cache_seconds")
-
-
-def test_a_mask_older_than_max_age_is_stale(make_rig: MakeRig) -> None:
-    rig = make_rig({"masks.max_age": 1.0})
-    rig.start()
-    for number in (0, 60):
-        rig.feed(number)
-    rig.send(masks=frame(0)["masks"])
-    check(rig.report(), ReportCode.MASK_STALE, "1.980 s old", "masks.max_age is 1 s", "span")
 
 
 # Unsynchronised
@@ -185,23 +147,6 @@ def test_after_a_while_diagnostics_warn_of_the_topic_that_lags(make_rig: MakeRig
     values = {pair.key: pair.value for pair in status.values}
     assert values.keys() >= {"/image", "/camera_info", "/masks", "/depth", "/points"}
     assert "Hz, newest stamp" in values["/image"]
-
-
-def test_stamps_far_from_the_node_time_are_a_warning(rig: Rig) -> None:
-    rig.start()
-    rig.send_frame()
-    status = rig.diagnostics("inputs", lambda status: "CLOCK" in status.message)
-    assert "use_sim_time" in status.message
-
-
-def test_a_publisher_that_is_not_heard_is_an_error_with_both_policies(rig: Rig) -> None:
-    volatile = QoSProfile(depth=1)
-    rig.tester.create_publisher(TFMessage, "/tf_static", volatile)
-    rig.start()
-    status = rig.diagnostics("inputs", lambda status: status.level == status.ERROR)
-    assert "/tf_static" in status.message
-    assert "offers durability VOLATILE" in status.message
-    assert "asks for TRANSIENT_LOCAL" in status.message
 
 
 def test_diagnostics_say_what_makes_meshes_and_why_nothing_better_does(rig: Rig) -> None:
