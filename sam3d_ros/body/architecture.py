@@ -80,7 +80,6 @@ class RigConfig:
 
     num_vertices: int = 18439
     num_triangles: int = 36874
-    num_correctives: int = 3000  # hidden units between poses and pose correctives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,8 @@
 Attribute names are those of the checkpoints below ``backbone.``.
 """
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -77,7 +79,10 @@ class VithBackbone(nn.Module):
         return self.last_norm(x).transpose(1, 2).unflatten(2, self.grid)
 
 
-def build_backbone(architecture: BodyArchitecture) -> Dinov3Backbone | VithBackbone:
+Backbone: TypeAlias = Dinov3Backbone | VithBackbone
+
+
+def build_backbone(architecture: BodyArchitecture) -> Backbone:
     """Build the image encoder of an architecture, without weights."""
     if architecture.backbone.kind is BackboneKind.VITH:
         return VithBackbone(architecture.backbone, architecture.grid)

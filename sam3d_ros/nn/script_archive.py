@@ -50,8 +50,10 @@ DTYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-TAGGERS = ("restore_type_tag", "build_intlist", "build_tensorlist", "build_boollist")
-TAGGERS += ("build_doublelist",)  # they say what is in a list or dict, which it says itself
+# They say what is in a list or dict, which it says itself.
+TAGGERS = {"restore_type_tag"} | {
+    f"build_{kind}list" for kind in ("int", "double", "bool", "tensor")
+}
 
 
 def is_script_archive(path: Path) -> bool:
@@ -159,7 +161,7 @@ class _Storages:
         if start + num_bytes > len(self._mapped):
             raise ValueError(f"record {key} ends beyond the file")
         storage = self._mapped[start : start + num_bytes]
-        return torch.empty(0, dtype=dtype).set_(storage)  # type: ignore[call-overload]
+        return torch.empty(0, dtype=dtype).set_(storage)
 
     def _start(self, record: zipfile.ZipInfo) -> int:
         """Return where in the file a record's values begin."""
