@@ -127,3 +127,33 @@ class BodyConfig(Checked):
         "full looks at the hands once more, in crops of their own; body takes a third of the time",
         choices=("body", "full"),
     )
+    classes: str = setting("person", "Classes of masks that are people, separated by commas")
+    first_label: int = setting(
+        0, "Label images: values from this one up are people; 0: only classes tell", 0, 2**31 - 1
+    )
+    align: bool = setting(
+        True, "Move bodies along the ray through their hips to the depth measured under their mask"
+    )
+    smoothing_hz: float = setting(
+        1.0,
+        "Slow motion of people is smoothed with this cut-off, fast motion less, what touches "
+        "something not at all, Hz; 0 is off",
+        0.0,
+        100.0,
+    )
+    match_distance: float = setting(
+        0.8, "Largest step of a person from image to image beyond their motion, m", 0.0, 10.0
+    )
+    lost_after: float = setting(
+        1.0, "Unseen for longer: a person that comes back is somebody new, s", 0.0, 3600.0
+    )
+    parent: str = setting(
+        "camera",
+        "Parent of the frames body_<id>: camera as REP-155 has it, or output_frame",
+        choices=("camera", "output_frame"),
+    )
+    joint_frames: bool = setting(True, "Publish frames of the large joints below body_<id>")
+    mesh: bool = setting(False, "Put vertices into ~/bodies, 220 kB per person and image")
+    collision: bool = setting(
+        False, "Publish people as collision objects of their own, where planning is enabled"
+    )

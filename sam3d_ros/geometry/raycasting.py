@@ -51,3 +51,18 @@ def raycasting_scene(meshes: Sequence[MeshLike]) -> o3d.t.geometry.RaycastingSce
             o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)),
         )
     return scene
+
+
+def hit_distances(
+    scene: o3d.t.geometry.RaycastingScene, origin: Floats, directions: Floats
+) -> Floats:
+    """Return how many of its directions ``(N, 3)`` a ray from ``origin`` ``(3,)`` goes, ``(N,)``.
+
+    Directions with z = 1 give the depth below the origin; NaN where nothing is hit.
+    """
+    check_shape(origin, "3", "origin")
+    check_shape(directions, "N 3", "directions")
+    rays = np.empty((len(directions), 6), dtype=np.float32)
+    rays[:, :3], rays[:, 3:] = origin, directions
+    distances = scene.cast_rays(o3d.core.Tensor(rays), nthreads=NUM_THREADS)["t_hit"].numpy()
+    return np.where(np.isfinite(distances), distances, np.nan)

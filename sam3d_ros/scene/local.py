@@ -19,6 +19,8 @@ from sam3d_ros.protocols import ObjectBackend, PointEstimator
 from sam3d_ros.scene.backends import WiredBackend, wired_backend
 from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.follower import DepthFollower
+from sam3d_ros.scene.people.backends import wired_people
+from sam3d_ros.scene.people.reconstruct import PeopleReconstructor
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 
@@ -27,20 +29,25 @@ def local_pipeline(
     config: SceneConfig,
     backend: ObjectBackend | None = None,
     estimator: PointEstimator | None = None,
+    people: PeopleReconstructor | None = None,
 ) -> ScenePipeline:
     """Build the pipeline of ``sam3d offline`` and of everybody who imports this package.
 
-    Several pipelines may share what the config names: backend, and what estimates points.
+    Several pipelines may share what the config names: backend, what estimates points, what
+    reconstructs people.
     """
-    return ScenePipeline(config, local_reconstructor(config, backend, estimator), DepthFollower())
+    reconstructor = local_reconstructor(config, backend, estimator, people)
+    return ScenePipeline(config, reconstructor, DepthFollower())
 
 
 def local_reconstructor(
     config: SceneConfig,
     backend: ObjectBackend | None = None,
     estimator: PointEstimator | None = None,
+    people: PeopleReconstructor | None = None,
 ) -> FrameReconstructor:
     """Build a reconstructor with what the config names, where nothing else is given."""
     wired = wired_backend(config) if backend is None else WiredBackend(backend)
     estimator = estimator or make_point_estimator(config)
-    return FrameReconstructor(config, wired.backend, estimator, wired.why)
+    people = people or wired_people(config)
+    return FrameReconstructor(config, wired.backend, estimator, wired.why, people)

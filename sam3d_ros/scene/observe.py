@@ -14,7 +14,7 @@
 
 """From a frame to one observation per mask, all in one rectified camera."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -62,6 +62,7 @@ class FrameObservations:
     observations: tuple[Observation, ...]
     errors: Mapping[int, Sam3dError]  # by instance id
     support: SupportPlane | None
+    view: View  # with what was measured
 
     @property
     def failures(self) -> tuple[ObjectFailure, ...]:
@@ -83,7 +84,10 @@ class _Candidate:
 
 
 def observe(
-    frame: Frame, config: SceneConfig, estimate: Estimate | None = None
+    frame: Frame,
+    config: SceneConfig,
+    estimate: Estimate | None = None,
+    without: Collection[int] = (),
 ) -> FrameObservations:
     """Prepare every mask of a frame for reconstruction.
 
@@ -91,6 +95,7 @@ def observe(
         frame: With measured depth, or without.
         config: ``depth.on_missing`` says whether depth may be estimated.
         estimate: What sees points in an image alone, if there is anything that does.
+        without: Instance ids of masks that are no objects; they tell only what is no part of any.
 
     Raises:
         Sam3dError: When intrinsics, distortion or the depth camera make all of the frame unusable.
@@ -101,6 +106,7 @@ def observe(
     view = _view(frame, rectification, config)
     candidates, errors = _candidates(frame.masks, rectification, view, config)
     support = _support(candidates, view, frame.up_camera)
+    errors = {key: error for key, error in errors.items() if key not in without}
     blind = [
         each for each in frame.masks if isinstance(errors.get(each.instance_id), DepthSparseError)
     ]
@@ -109,8 +115,12 @@ def observe(
             del errors[instance.instance_id]
         estimated, failed = _estimated_candidates(blind, rectification, view, config, estimate)
         candidates, errors = candidates + estimated, errors | failed
-    observations = _observations(frame, candidates, support, config.masks)
-    return FrameObservations(observations=observations, errors=errors, support=support)
+    observations = tuple(
+        each
+        for each in _observations(frame, candidates, support, config.masks)
+        if each.instance.instance_id not in without
+    )
+    return FrameObservations(observations=observations, errors=errors, support=support, view=view)
 
 
 def _candidates(

@@ -25,11 +25,17 @@ from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.following import Follower
+from sam3d_ros.scene.people.tracks import People
 from sam3d_ros.scene.portions import Portion, TakingPortions
-from sam3d_ros.scene.reconstructor import ReconstructedFrame, Reconstructor, RememberedView
+from sam3d_ros.scene.reconstructor import (
+    ReconstructedFrame,
+    Reconstructor,
+    RememberedView,
+    SeenPeople,
+)
 from sam3d_ros.scene.registry import Registry
 from sam3d_ros.scene.tracks import Detection
-from sam3d_ros.structures import DepthFrame, Frame, SceneSnapshot
+from sam3d_ros.structures import DepthFrame, Frame, PeopleSnapshot, SceneSnapshot
 
 Show: TypeAlias = Callable[[SceneSnapshot], None]
 
@@ -50,6 +56,7 @@ class ScenePipeline:
         self._reconstructor = reconstructor
         self._follower = follower if config.tracking.enabled else None
         self._registry = Registry(config.registry, config.tracking)
+        self._people = People(config.body)
         self._lock = Lock()  # of the registry; never held while anything is measured
         self._numbers = count(1)  # of snapshots; drawn under the lock
         self._num_resets = 0
@@ -167,6 +174,7 @@ class ScenePipeline:
             stage_s=result.stage_s,
             gpu_peak_mb=result.gpu_peak_mb,
             backend=result.backend,
+            body_backend=result.body_backend,
         )
 
     def _take_portion(self, shown: "_Shown", show: Show, portion: Portion) -> None:
@@ -176,13 +184,29 @@ class ScenePipeline:
         """
         with self._lock:
             is_new = self._registry.knows_only({*portion.standing, *shown.track_ids})
-            if shown.num_resets != self._num_resets or not (is_new and portion.instances):
+            if shown.num_resets != self._num_resets:
                 return
-            result = ReconstructedFrame(
-                instances=list(portion.instances), standing=list(portion.standing)
-            )
-            snapshot = self._update(shown, result)
+            if portion.people is not None:
+                snapshot = self._update_people(shown, portion.people)
+            elif is_new and portion.instances:
+                result = ReconstructedFrame(
+                    instances=list(portion.instances), standing=list(portion.standing)
+                )
+                snapshot = self._update(shown, result)
+            else:
+                return
         show(snapshot)
+
+    def _update_people(self, shown: "_Shown", seen: SeenPeople) -> SceneSnapshot:
+        """Take in the people of a frame, whose objects are still to come; the lock is held."""
+        shown.people = self._people.update(shown.frame, seen)
+        return SceneSnapshot(
+            number=next(self._numbers),
+            stamp_ns=max(self._registry.stamp_ns, shown.frame.stamp_ns),
+            frame_id=shown.frame.frame_id,
+            objects=self._registry.objects,
+            people=shown.people,
+        )
 
     def _update(self, shown: "_Shown", result: ReconstructedFrame) -> SceneSnapshot:
         """Take in what of a frame was not yet; the lock is held."""
@@ -194,6 +218,8 @@ class ScenePipeline:
         shown.track_ids += change.updated
         objects = self._registry.objects
         known = {each.track_id for each in objects}
+        if result.people is not None and shown.people is None:
+            shown.people = self._people.update(shown.frame, result.people)
         return SceneSnapshot(
             number=next(self._numbers),
             stamp_ns=self._registry.stamp_ns,
@@ -201,6 +227,7 @@ class ScenePipeline:
             objects=objects,
             updated=tuple(key for key in dict.fromkeys(shown.track_ids) if key in known),
             removed=change.removed,
+            people=shown.people,
         )
 
     def advance(self, stamp_ns: int, frame_id: str = "") -> SceneSnapshot:
@@ -216,6 +243,7 @@ class ScenePipeline:
         """Forget all objects and return their track ids."""
         with self._lock:
             self._num_resets += 1
+            self._people.clear()
             return self._registry.clear()
 
     def close(self) -> None:
@@ -233,6 +261,7 @@ class _Shown:
     num_resets: int  # when it began
     instance_ids: list[int] = field(default_factory=list)
     track_ids: list[int] = field(default_factory=list)
+    people: PeopleSnapshot | None = None
 
 
 def _detections(

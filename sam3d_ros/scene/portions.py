@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from sam3d_ros.protocols import Cancelled, Step, tell
-from sam3d_ros.scene.reconstructor import ReconstructedInstance
+from sam3d_ros.scene.reconstructor import ReconstructedInstance, SeenPeople
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,6 +27,7 @@ class Portion(Step):
 
     instances: tuple[ReconstructedInstance, ...]
     standing: tuple[int, ...]  # see ``ReconstructedFrame``
+    people: SeenPeople | None = None  # all there are
 
 
 class PartOf:

@@ -31,15 +31,19 @@ from sam3d_ros.protocols import (
     tell,
 )
 from sam3d_ros.scene.choosing import agreeing
-from sam3d_ros.scene.estimated import Estimate
+from sam3d_ros.scene.estimated import Estimate, View
 from sam3d_ros.scene.finishing import add_known, add_made
 from sam3d_ros.scene.knowing import Finding, KnownMeshes
 from sam3d_ros.scene.observe import observe
+from sam3d_ros.scene.people.reconstruct import PeopleReconstructor
+from sam3d_ros.scene.people.who import people_in
 from sam3d_ros.scene.portions import PartOf, Portion, portions
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
 from sam3d_ros.scene.settling import settle_frame
 from sam3d_ros.scene.warmup import ball_on_table
 from sam3d_ros.structures import BackendInUse, Frame, Observation
+
+NO_MODEL = "this reconstructor was made without a body model"
 
 
 class FrameReconstructor:
@@ -50,6 +54,7 @@ class FrameReconstructor:
         backend: Makes the meshes.
         estimator: Of points where none were measured.
         why: No better backend does; see ``scene.backends``.
+        people: Makes bodies of the masks that are people.
     """
 
     def __init__(
@@ -58,12 +63,14 @@ class FrameReconstructor:
         backend: ObjectBackend,
         estimator: PointEstimator | None = None,
         why: str = "",
+        people: PeopleReconstructor | None = None,
     ) -> None:
         self._config = config
         self._estimator = estimator
         self._in_use = BackendInUse(backend.name, why)
         self._backend = agreeing(backend, config.refine)
         self._known = KnownMeshes(config)
+        self._people = people or PeopleReconstructor(config, None, NO_MODEL)
 
     @property
     def is_ready(self) -> bool:
@@ -84,12 +91,14 @@ class FrameReconstructor:
         """Reconstruct or measure every mask that is asked for; one that fails stops no other."""
         tell(cancelled, Step(stage="observe"))
         started = time.perf_counter()
-        observed = observe(frame, self._config, self._estimate(cancelled))
+        people = {mask.instance_id for mask in people_in(frame.masks, self._config.body)}
+        observed = observe(frame, self._config, self._estimate(cancelled), people)
         result = ReconstructedFrame(
             failures=list(observed.failures), support=observed.support, backend=self._in_use
         )
         result.stage_s["observe"] = time.perf_counter() - started
         result.failures = [each for each in result.failures if frame.wants(each.instance_id)]
+        self._see_people(frame, observed.view, cancelled, result)
         tell(cancelled, Step(stage="measure"))
         started = time.perf_counter()
         comparison = self._known.compare(frame, observed.observations, known)
@@ -103,6 +112,19 @@ class FrameReconstructor:
                 add_known(finding, result)
         settle_frame(result, observed.observations, known, self._config.settle)
         return result
+
+    def _see_people(
+        self, frame: Frame, view: View, cancelled: Cancelled, result: ReconstructedFrame
+    ) -> None:
+        """Add the people of a frame, and hand them on: they do not wait, as objects do."""
+        found = self._people.reconstruct(frame, view, cancelled)
+        if found.seen is None:
+            return
+        result.people, result.body_backend = found.seen, self._people.in_use
+        result.failures += found.failures
+        result.stage_s.update(found.stage_s)
+        portion = Portion(stage="people", instances=(), standing=(), people=found.seen)
+        tell(cancelled, portion)
 
     def _make(
         self,

@@ -25,6 +25,9 @@ from typing import Protocol
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.structures import (
     BackendInUse,
+    BodyReconstruction,
+    Bools,
+    DepthFit,
     Frame,
     Mesh,
     ObjectFailure,
@@ -96,6 +99,23 @@ class MeasuredInstance:
     view: RememberedView | None = None  # worth keeping
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeenPerson:
+    """One person of the frame: the body where it was measured."""
+
+    body: BodyReconstruction
+    fit: DepthFit
+    contacts: Bools  # (70,) keypoints that touch something that is nobody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeenPeople:
+    """The people of the frame."""
+
+    people: tuple[SeenPerson, ...] = ()
+    num_left_out: int = 0  # beyond ``BodyConfig.max_people``
+
+
 @dataclass(slots=True, kw_only=True)
 class ReconstructedFrame:
     """What came out of the backend for one frame."""
@@ -110,6 +130,8 @@ class ReconstructedFrame:
     stage_s: dict[str, float] = field(default_factory=dict)
     gpu_peak_mb: float = float("nan")  # NaN where no GPU was used
     backend: BackendInUse | None = None  # that makes meshes, whether this frame needed any or not
+    people: SeenPeople | None = None  # None where nobody is looked for
+    body_backend: BackendInUse | None = None  # without a name where there is none
 
 
 class Reconstructor(Protocol):

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sam3d_ros.errors import ReportCode
+from sam3d_ros.scene.people.frames import person_name
 from sam3d_ros.structures import SceneSnapshot
 
 
@@ -34,28 +35,40 @@ class Verdict:
 
 
 def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
-    """Summarise a processed frame: it is fine when it shows at least one object.
+    """Summarise a processed frame: it is fine when it shows at least one object or person.
 
     Args:
         snapshot: What the pipeline returned.
         names: Name of each object by track id.
     """
     seen = tuple(names[track_id] for track_id in snapshot.updated)
+    people = _people(snapshot)
     failures = "; ".join(
         f"mask {failure.instance_id}: {failure.code.name}, {failure.message}"
         for failure in snapshot.failures
     )
     code = ReportCode.OK
-    if not seen:
+    if not seen and not people:
         code = snapshot.failures[0].code if snapshot.failures else ReportCode.MASK_EMPTY
     found = f"{len(seen)} objects: {', '.join(seen)}" if seen else "no object"
-    if not seen and not failures:
+    if people:
+        found = f"{found}, {len(people)} people: {', '.join(people)}"
+    if snapshot.people is not None and snapshot.people.num_left_out:
+        found = f"{found}, {snapshot.people.num_left_out} people beyond body.max_people left out"
+    if not seen and not people and not failures:
         failures = "the mask image has no pixel above 0"
     return Verdict(
         code=code,
         message=f"{found}; {failures}" if failures else found,
-        object_ids=seen,
+        object_ids=(*seen, *people),
         failed=tuple(failure.code for failure in snapshot.failures),
         stage_s=snapshot.stage_s,
         gpu_peak_mb=snapshot.gpu_peak_mb,
     )
+
+
+def _people(snapshot: SceneSnapshot) -> tuple[str, ...]:
+    """Return the frames of the people in view."""
+    if snapshot.people is None:
+        return ()
+    return tuple(person_name(person.person_id) for person in snapshot.people.people)

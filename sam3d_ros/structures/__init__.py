@@ -25,8 +25,11 @@ from sam3d_ros.structures.people import (
     NUM_KEYPOINTS,
     BodyParameters,
     BodyReconstruction,
+    DepthFit,
+    PeopleSnapshot,
     PeopleView,
     PersonPrompt,
+    ScenePerson,
 )
 from sam3d_ros.structures.poses import Similarity
 from sam3d_ros.structures.results import (
@@ -73,6 +76,7 @@ __all__ = [
     "Bytes",
     "Camera",
     "Choice",
+    "DepthFit",
     "DepthFrame",
     "DepthImage",
     "EarlierView",
@@ -87,6 +91,7 @@ __all__ = [
     "ObjectReconstruction",
     "ObjectState",
     "Observation",
+    "PeopleSnapshot",
     "PeopleView",
     "PersonPrompt",
     "PointCloud",
@@ -96,6 +101,7 @@ __all__ = [
     "RefinementStatus",
     "ScaleSource",
     "SceneObject",
+    "ScenePerson",
     "SceneSnapshot",
     "Settling",
     "Similarity",

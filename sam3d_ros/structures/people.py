@@ -16,11 +16,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 import numpy as np
 
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures.arrays import Bools, Bytes, Floats, Ints
+from sam3d_ros.structures.poses import Similarity
 from sam3d_ros.structures.sensing import Camera, ScaleSource
 
 NUM_KEYPOINTS = 70  # MHR70
@@ -124,3 +126,46 @@ class BodyReconstruction:
         """Middle between the hips ``(3,)``, metres: the origin of the person's frame (REP-155)."""
         hips: Floats = np.mean(self.keypoints_camera[9:11], axis=0)
         return hips
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthFit:
+    """How a body agrees with the depth under its mask, and by how much it was moved for that.
+
+    NaN where nothing was measured.
+    """
+
+    correction_m: float = float("nan")  # along z, of the middle between the hips
+    residual_m: float = float("nan")  # median |surface - measured| afterwards
+    inlier_fraction: float = float("nan")  # of the readings near the surface afterwards
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the body stands where depth was measured."""
+        return isfinite(self.residual_m)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScenePerson:
+    """One person over time, as posed in the image at ``last_seen_ns``."""
+
+    person_id: int
+    body: BodyReconstruction  # aligned and smoothed
+    fit: DepthFit
+    contacts: Bools  # (70,) keypoints measured to touch something that is not a person
+    first_seen_ns: int
+    last_seen_ns: int
+    fixed_from_camera: Similarity | None = None  # of that image
+
+    def __post_init__(self) -> None:
+        check_shape(self.contacts, f"{NUM_KEYPOINTS}", "contacts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PeopleSnapshot:
+    """The people of one image with masks."""
+
+    stamp_ns: int
+    people: tuple[ScenePerson, ...] = ()  # seen in it
+    gone: tuple[int, ...] = ()  # person ids seen before, not in it
+    num_left_out: int = 0  # beyond ``BodyConfig.max_people``

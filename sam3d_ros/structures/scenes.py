@@ -20,6 +20,7 @@ from enum import IntEnum
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.structures.arrays import Floats
+from sam3d_ros.structures.people import PeopleSnapshot
 from sam3d_ros.structures.poses import Similarity
 from sam3d_ros.structures.results import ObjectReconstruction
 from sam3d_ros.structures.sensing import SupportPlane
@@ -88,5 +89,7 @@ class SceneSnapshot:
     stage_s: Mapping[str, float] = field(default_factory=dict)
     gpu_peak_mb: float = float("nan")
     backend: BackendInUse | None = None  # that was asked for this frame
+    people: PeopleSnapshot | None = None  # None where the snapshot says nothing about people
+    body_backend: BackendInUse | None = None  # without a name where people are not reconstructed
     # Counts up over one pipeline, whichever thread asks: the higher one knows more.
     number: int = 0
