@@ -12,30 +12,55 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What decoders answer about N crops of people or hands."""
+"""What decoders and heads answer about N people or hands, as tensors."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from sam3d_ros.body.camera_head import Placement
-from sam3d_ros.body.poses import Pose, PosedBody
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BodyValues:
+    """What makes the rig N people; names as in the released model."""
+
+    global_rot: Tensor  # (N, 3) rad
+    body_pose: Tensor  # (N, 133) rad; hands and jaw are 0 here, [:, 124:130] translations
+    hand: Tensor  # (N, 108) continuous, left 54 then right 54
+    scale: Tensor  # (N, 28)
+    shape: Tensor  # (N, 45)
+    expression: Tensor  # (N, 72)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PosedBody:
+    """N bodies relative to their origins, in metres and the axes of the camera."""
+
+    vertices_m: Tensor  # (N, V, 3)
+    keypoints_m: Tensor  # (N, 70, 3)
+    joints_m: Tensor  # (N, 127, 3)
+    joint_rotations: Tensor  # (N, 127, 3, 3) in the axes of the rig, y up
+    rig_parameters: Tensor  # (N, 204) what the rig was given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LayerEstimate:
-    """What a decoder says between two of its layers."""
+    """What a decoder says of N crops between two of its layers."""
 
-    pose: Pose
+    raw: Tensor  # (N, 519) what the pose head answered
+    values: BodyValues
     keypoints_m: Tensor  # (N, 70, 3) as of a ``PosedBody``
     placement: Placement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Estimate:
-    """What one pass of a decoder says."""
+    """What one pass of a decoder says of N crops."""
 
-    pose: Pose
+    raw: Tensor  # (N, 519) what the pose head answered
+    values: BodyValues
     posed: PosedBody
     placement: Placement
     hand_boxes: Tensor  # (N, 2, 4) left, right: centre and size in units of the crop, from 0 to 1
@@ -45,4 +70,7 @@ class Estimate:
     @property
     def previous(self) -> Tensor:
         """What another pass over the same crops is told of this one, ``(N, 522)``."""
-        return self.pose.estimate(self.placement.camera)
+        values = self.values
+        told = (values.shape, values.scale, values.hand, values.expression)
+        root_and_body = self.raw[:, : -sum(part.shape[1] for part in told)]
+        return torch.cat((root_and_body, *told, self.placement.camera), dim=-1)

@@ -33,21 +33,21 @@ from sam3d_ros.body.architecture import (
     NUM_SCALES,
     RigConfig,
 )
+from sam3d_ros.body.estimates import BodyValues, PosedBody
+from sam3d_ros.body.head_rig import HeadRig, KeypointRegressor, Rig
 from sam3d_ros.body.layers import TwoLayers
 from sam3d_ros.body.parameters import HANDS, JAW, body_from_continuous, hand_from_continuous
-from sam3d_ros.body.poses import HeadRig, KeypointRegressor, Pose, PosedBody, Rig
 from sam3d_ros.body.rotations import matrix_from_quat_xyzw
 from sam3d_ros.nn.rotations import matrix_from_6d, matrix_from_xyz, xyz_from_matrix
 
 CM_PER_M = 100.0
 RIG_UNITS_PER_M = 10.0  # of the root's translation
-NUM_ROOT_VALUES, NUM_BODY_VALUES = 6, 260
 NUM_RIG_ANGLES = 130  # of the body's 133 parameters those that the rig knows; the jaw is not one
 NUM_HAND_ANGLES = 27
 NUM_NOT_OF_HANDS = 145  # of the rig's parameters
 OF_HANDS = slice(21, 42)  # keypoints of the right hand and its wrist
-NUM_RAW_VALUES = NUM_ROOT_VALUES + NUM_BODY_VALUES
-ANSWER = (NUM_RAW_VALUES, NUM_IDENTITIES, NUM_SCALES, 2 * NUM_HAND_VALUES, NUM_EXPRESSIONS)
+# Of rotation of the root, body, shape, scale, both hands, expression.
+NUM_NUMBERS = (6, 260, NUM_IDENTITIES, NUM_SCALES, 2 * NUM_HAND_VALUES, NUM_EXPRESSIONS)
 
 
 class PoseHead(nn.Module):
@@ -75,15 +75,17 @@ class PoseHead(nn.Module):
         for name, shape in _index_shapes(rig).items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.int64))
 
-    def forward(self, tokens: Tensor, initial: Tensor) -> Pose:
-        """Map tokens ``(N, D)`` and a first guess ``(1, 519)`` to poses."""
-        raw, shape, scale, hand, expression = (self.proj(tokens) + initial).split(ANSWER, -1)
-        root, body = raw.split((NUM_ROOT_VALUES, NUM_BODY_VALUES), dim=-1)
+    def forward(self, tokens: Tensor, initial: Tensor) -> Tensor:
+        """Map tokens ``(N, D)`` and a first guess ``(1, 519)`` to an answer ``(N, 519)``."""
+        return self.proj(tokens) + initial
+
+    def values(self, raw: Tensor) -> BodyValues:
+        """Tell what an answer ``(N, 519)`` says."""
+        root, body, shape, scale, hand, expression = raw.split(NUM_NUMBERS, dim=-1)
         body_pose = body_from_continuous(body)
         body_pose[..., HANDS] = 0.0  # hands have values of their own
         body_pose[..., JAW] = 0.0
-        return Pose(
-            raw=raw,
+        return BodyValues(
             # Angles of turns about z, y, x in this order, as a rotation has them. All that uses
             # them takes them for angles about x, y, z: the released weights have learned so.
             global_rot=xyz_from_matrix(matrix_from_6d(root)).flip(-1),
@@ -108,16 +110,16 @@ class PoseHead(nn.Module):
         """Which keypoints this head makes; others lie at the origin."""
         return slice(NUM_KEYPOINTS)
 
-    def keypoints_m(self, pose: Pose, rig: HeadRig) -> Tensor:
+    def keypoints_m(self, values: BodyValues, rig: HeadRig) -> Tensor:
         """Return the keypoints ``(N, 70, 3)`` that ``posed`` would, and no more."""
-        parameters = self.rig_parameters(pose)
-        vertices, joints = rig.of_keypoints(pose.shape, parameters, pose.expression)
+        parameters = self.rig_parameters(values)
+        vertices, joints = rig.of_keypoints(values.shape, parameters, values.expression)
         return _in_camera_axes(rig.regressor(vertices, joints[..., :3]))
 
-    def posed(self, pose: Pose, rig: HeadRig) -> PosedBody:
+    def posed(self, values: BodyValues, rig: HeadRig) -> PosedBody:
         """Have the rig make bodies."""
-        parameters = self.rig_parameters(pose)
-        vertices, joints = rig.whole(pose.shape, parameters, pose.expression)
+        parameters = self.rig_parameters(values)
+        vertices, joints = rig.whole(values.shape, parameters, values.expression)
         keypoints = rig.regressor(vertices[:, rig.regressor.vertices], joints[..., :3])
         return PosedBody(
             vertices_m=_in_camera_axes(vertices),
@@ -127,18 +129,18 @@ class PoseHead(nn.Module):
             rig_parameters=parameters,
         )
 
-    def rig_parameters(self, pose: Pose) -> Tensor:
+    def rig_parameters(self, values: BodyValues) -> Tensor:
         """Return what the rig takes, ``(N, 204)``: translation, rotation, angles, scales."""
-        return self._assembled(pose, torch.zeros_like(pose.global_rot), pose.global_rot)
+        return self._assembled(values, torch.zeros_like(values.global_rot), values.global_rot)
 
-    def _assembled(self, pose: Pose, translation_m: Tensor, rotation: Tensor) -> Tensor:
-        angles = pose.body_pose[..., :NUM_RIG_ANGLES]
+    def _assembled(self, values: BodyValues, translation_m: Tensor, rotation: Tensor) -> Tensor:
+        angles = values.body_pose[..., :NUM_RIG_ANGLES]
         moved = torch.cat((RIG_UNITS_PER_M * translation_m, rotation, angles), dim=-1)
-        values = self.hand_pose_mean + pose.hand.unflatten(-1, (2, -1)) @ self.hand_pose_comps
-        left, right = hand_from_continuous(values).unbind(-2)
+        hands = self.hand_pose_mean + values.hand.unflatten(-1, (2, -1)) @ self.hand_pose_comps
+        left, right = hand_from_continuous(hands).unbind(-2)
         moved = moved.index_copy(-1, self.hand_joint_idxs_left, left)
         moved = moved.index_copy(-1, self.hand_joint_idxs_right, right)
-        scales = self.scale_mean + pose.scale @ self.scale_comps
+        scales = self.scale_mean + values.scale @ self.scale_comps
         return torch.cat((moved, scales), dim=-1)
 
 
@@ -153,13 +155,13 @@ class HandPoseHead(PoseHead):
         """Those of the right hand."""
         return OF_HANDS
 
-    def rig_parameters(self, pose: Pose) -> Tensor:
+    def rig_parameters(self, values: BodyValues) -> Tensor:
         """Return what the rig takes, ``(N, 204)``, 0 wherever hands have no part."""
-        turned = matrix_from_xyz(pose.global_rot) @ self.local_to_world_wrist
+        turned = matrix_from_xyz(values.global_rot) @ self.local_to_world_wrist
         rotation = xyz_from_matrix(turned)
         wrist = self.right_wrist_coords - self.root_coords
         translation_m = -(turned @ wrist + self.root_coords)
-        parameters = self._assembled(pose, translation_m, rotation)
+        parameters = self._assembled(values, translation_m, rotation)
         return parameters.index_fill(-1, self.nonhand_param_idxs, 0.0)
 
 

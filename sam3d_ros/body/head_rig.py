@@ -12,13 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Poses as tensors: what pose heads predict of people, and the bodies that a rig makes of it."""
+"""The body rig as pose heads use it: whole, or for keypoints alone."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 
@@ -44,48 +42,6 @@ class Rig(Protocol):
     def restricted(self, vertices: Tensor) -> "Rig":
         """Return a rig of some vertices ``(n,)`` alone, each as it was."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pose:
-    """What makes a rig N people; named as in the released model, angles in rad."""
-
-    raw: Tensor  # (N, 266) continuous, as predicted: rotation of the root 6, body 260
-    global_rot: Tensor  # (N, 3)
-    body_pose: Tensor  # (N, 133); hands and jaw are 0 here, [124:130] are translations
-    shape: Tensor  # (N, 45)
-    scale: Tensor  # (N, 28)
-    hand: Tensor  # (N, 108) continuous, left 54 then right 54
-    expression: Tensor  # (N, 72)
-
-    def __len__(self) -> int:
-        """Return how many people these are."""
-        return len(self.raw)
-
-    def __getitem__(self, people: slice) -> "Pose":
-        """Return the poses of some of the people."""
-        return self.map(lambda values: values[people])
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Pose":
-        """Return poses with all of their values changed in one way."""
-        changed = {each.name: change(getattr(self, each.name)) for each in fields(self)}
-        return replace(self, **changed)
-
-    def estimate(self, camera: Tensor) -> Tensor:
-        """Return what decoders take for a former answer ``(N, 522)``; ``camera`` is ``(N, 3)``."""
-        parts = (self.raw, self.shape, self.scale, self.hand, self.expression, camera)
-        return torch.cat(parts, dim=-1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PosedBody:
-    """N bodies as the rig makes them: metres, around their origin, in the axes of the camera."""
-
-    vertices_m: Tensor  # (N, V, 3)
-    keypoints_m: Tensor  # (N, 70, 3)
-    joints_m: Tensor  # (N, 127, 3)
-    joint_rotations: Tensor  # (N, 127, 3, 3) these alone have the axes of the rig
-    rig_parameters: Tensor  # (N, 204)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
