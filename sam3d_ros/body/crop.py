@@ -75,6 +75,15 @@ def crop_squares(boxes_px: Floats, padding: float) -> tuple[Floats, Floats]:
     return corners.mean(axis=1), padding * np.maximum(height, width / ASPECT)
 
 
+def mirrored_boxes(boxes_px: Floats, width: int) -> Floats:
+    """Return where boxes ``(N, 4)`` x1 y1 x2 y2 are in the mirrored image of that width.
+
+    As the release mirrors them, pixel by pixel: x2 is taken for a pixel of the box.
+    """
+    x1, y1, x2, y2 = np.asarray(boxes_px).T
+    return np.stack((width - x2 - 1, y1, width - x1 - 1, y2), axis=-1)
+
+
 def crop_affines(centers_px: Floats, sides_px: Floats, size: int) -> Floats:
     """Return ``crop_from_image`` ``(N, 2, 3)`` for squares that become ``size`` pixels wide.
 

@@ -85,13 +85,14 @@ class BodyRig(nn.Module):
     def rest_vertices(self, identity: Tensor, expression: Tensor) -> Tensor:
         """Return the body ``(B, V, 3)`` cm before it is posed."""
         weights = torch.cat((identity, expression), dim=-1)
-        return self.base_shape + (weights @ self.shape_vectors.flatten(1)).unflatten(-1, (-1, 3))
+        moved = torch.unflatten(weights @ self.shape_vectors.flatten(1), -1, (-1, 3))
+        return self.base_shape + moved
 
     def correctives(self, joint_parameters: Tensor) -> Tensor:
         """Return by how much poses ``(B, 127, 7)`` move each vertex, ``(B, V, 3)`` cm."""
         features = pose_features(joint_parameters)
         hidden = torch.relu(features @ self.corrective_hidden.T)
-        return (hidden @ self.corrective_offsets.flatten(0, 1).T).unflatten(-1, (-1, 3))
+        return torch.unflatten(hidden @ self.corrective_offsets.flatten(0, 1).T, -1, (-1, 3))
 
     def _skinned(self, rest: Tensor, transforms: Tensor) -> Tensor:
         """Move vertices ``(B, V, 3)`` by the blend of their joints' transforms ``(B, 127, 3, 4)``.
@@ -100,7 +101,7 @@ class BodyRig(nn.Module):
         gather the few that have a say in each vertex.
         """
         blend = self.skin_weights @ transforms.to(rest.dtype).flatten(2)
-        blend = blend.unflatten(-1, (3, 4))
+        blend = torch.unflatten(blend, -1, (3, 4))
         return (blend[..., :3] * rest[..., None, :]).sum(dim=-1) + blend[..., 3]
 
 

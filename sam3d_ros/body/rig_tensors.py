@@ -121,7 +121,9 @@ class RigTensors:
             shape_vectors=_shape_vectors(tensors, source),
             skin_weights=_skin_weights(tensors, sizes["V"], source),
             corrective_hidden=_corrective_hidden(tensors, sizes["H"], source),
-            corrective_offsets=tensors[CORRECTIVES + "2.weight"].float().unflatten(0, (-1, 3)),
+            corrective_offsets=torch.unflatten(
+                tensors[CORRECTIVES + "2.weight"].float(), 0, (-1, 3)
+            ),
             triangles=_checked_indices(tensors[FACES], sizes["V"], FACES, source),
         )
         return cls(skeleton=skeleton, surface=surface)

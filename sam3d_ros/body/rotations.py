@@ -43,7 +43,7 @@ def left_product(quat_xyzw: Tensor) -> Tensor:
     """
     x, y, z, w = quat_xyzw.unbind(dim=-1)
     rows = (w, -z, y, x, z, w, -x, y, -y, x, w, z, -x, -y, -z, w)
-    return torch.stack(rows, dim=-1).unflatten(-1, (4, 4))
+    return torch.unflatten(torch.stack(rows, dim=-1), -1, (4, 4))
 
 
 def matrix_from_quat_xyzw(quat_xyzw: Tensor) -> Tensor:

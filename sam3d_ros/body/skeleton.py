@@ -43,7 +43,7 @@ class Skeleton(nn.Module):
 
     def __init__(self, tensors: SkeletonTensors) -> None:
         super().__init__()
-        bind_t, bind_q, bind_s = tensors.inverse_bind_pose.double().split((3, 4, 1), dim=-1)
+        bind_t, bind_q, bind_s = torch.split(tensors.inverse_bind_pose.double(), [3, 4, 1], dim=-1)
         jumps = _jumps(tensors.parents)
         for name, tensor in {
             "parameter_transform": tensors.parameter_transform,
@@ -64,7 +64,7 @@ class Skeleton(nn.Module):
             ``(B, 127, 7)``: translation cm, rotation about x, y and z rad, log2 of the scale.
         """
         flat = parameters @ self.parameter_transform.T
-        return flat.unflatten(-1, (-1, PARAMETERS_OF_JOINT))
+        return torch.unflatten(flat, -1, (-1, PARAMETERS_OF_JOINT))
 
     def pose(self, joint_parameters: Tensor) -> Tensor:
         """Return where joints moved by ``(B, 127, 7)`` are, float64.
@@ -72,7 +72,7 @@ class Skeleton(nn.Module):
         Returns:
             ``(B, 127, 8)``: position cm, quaternion xyzw, scale, in the world of the rig.
         """
-        moved, angles, scale = joint_parameters.double().split((3, 3, 1), dim=-1)
+        moved, angles, scale = torch.split(joint_parameters.double(), [3, 3, 1], dim=-1)
         local = self.prerotations @ left_product(quat_xyzw_from_xyz(angles))
         quat_xyzw = self._along_chains(local)[..., 3]
         scale = torch.exp(LOG_2 * (self.ancestors @ scale))
@@ -82,7 +82,7 @@ class Skeleton(nn.Module):
 
     def skinning(self, joints: Tensor) -> Tensor:
         """Return how joints ``(B, 127, 8)`` move what hangs on them at rest, ``(B, 127, 3, 4)``."""
-        position, quat_xyzw, scale = joints.split((3, 4, 1), dim=-1)
+        position, quat_xyzw, scale = torch.split(joints, [3, 4, 1], dim=-1)
         matrices = scale[..., None] * matrix_from_quat_xyzw(quat_xyzw)
         translations = position[..., None] + matrices @ self.bind_translations
         return torch.cat((matrices @ self.bind_matrices, translations), dim=-1)
