@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3d_ros.errors import EncodingError, IntrinsicsError
+from sam3d_ros.errors import EncodingError, IntrinsicsError, ShapeError
 from sam3d_ros.geometry.cameras import binned, checked_matrix_px, cropped
 from sam3d_ros.geometry.lenses import lens_of
 from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
@@ -41,6 +41,11 @@ PointCloud2Msg: TypeAlias = Any
 TransformMsg: TypeAlias = Any
 StampMsg: TypeAlias = Any
 
+# Of the focal length to the longer side of the image: fields of view of 3 minutes to 178 degrees.
+# A fisheye lens sees more with a focal length of a quarter of that side.
+FOCAL_RANGE = 0.01, 1000.0
+MAX_OFF_CENTER = 10.0  # of the principal point from the image, in its longer sides
+MAX_SHIFT_M = 1e9  # the Earth has 6.4e6
 COMPRESSED_DEPTH_HEADER = struct.Struct("=iff")  # kind, then A and B of depth = A / (value - B)
 
 
@@ -169,7 +174,7 @@ def camera_from_msg(msg: CameraInfoMsg, *, rectified: bool = False) -> Camera:
             f"{name} is all zeros: the camera is not calibrated; calibrate it, or set "
             "camera.fov_fallback_deg to go on with a guess"
         )
-    checked_matrix_px(camera)
+    _check_plausible(checked_matrix_px(camera), camera, name)
     lens_of(camera)
     roi = msg.roi
     if roi.width and roi.height:
@@ -196,13 +201,31 @@ def transform_from_msg(msg: TransformMsg) -> Similarity:
     """Return a ``geometry_msgs/Transform`` as ``parent_from_child``.
 
     Raises:
-        ShapeError: The quaternion is zero or not finite.
+        ShapeError: The quaternion is zero, or anything is not finite or beyond all measure.
     """
     quat, shift = msg.rotation, msg.translation
-    return Similarity(
-        rotation_from_quat_wxyz(np.array([quat.w, quat.x, quat.y, quat.z])),
-        np.array([shift.x, shift.y, shift.z]),
-    )
+    translation_m = np.array([shift.x, shift.y, shift.z])
+    if not (np.abs(translation_m) < MAX_SHIFT_M).all():
+        raise ShapeError(
+            f"translation must be finite and below {MAX_SHIFT_M:g} m, got {translation_m}; check "
+            "the publisher of the transform"
+        )
+    quat_wxyz = np.array([quat.w, quat.x, quat.y, quat.z])
+    return Similarity(rotation_from_quat_wxyz(quat_wxyz), translation_m)
+
+
+def _check_plausible(matrix_px: Floats, camera: Camera, name: str) -> None:
+    """Refuse what no lens has: all points would fall into one line, or beyond all numbers."""
+    side_px = max(camera.width, camera.height, 1)
+    focal = matrix_px[[0, 1], [0, 1]] / side_px
+    center = np.abs(matrix_px[:2, 2]) / side_px
+    least, most = FOCAL_RANGE
+    if not ((least <= focal) & (focal <= most) & (center <= MAX_OFF_CENTER)).all():
+        raise IntrinsicsError(
+            f"{name} of an image of {camera.width}x{camera.height} must have focal lengths of "
+            f"{least:g} to {most:g} times its longer side and its principal point within "
+            f"{MAX_OFF_CENTER:g} of them, got {matrix_px.tolist()}; check the calibration"
+        )
 
 
 def _layout(msg: ImageMsg, layouts: dict[str, PixelLayout], what: str) -> PixelLayout:

@@ -36,6 +36,8 @@ from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
 from sam3d_ros.msg import Object, ObjectMesh, StageTime
 from sam3d_ros.structures import NS_PER_S, Bytes, Floats, Mesh, SceneObject, Similarity
 
+# Of builtin_interfaces/Time. A hostile message has more nanoseconds than a second.
+FIRST_NS, LAST_NS = -(2**31) * NS_PER_S, 2**31 * NS_PER_S - 1
 ARRAY_CODES = {"float32": "f", "uint32": "I", "uint8": "B"}
 CLOUD_POINT = np.dtype(
     [("x", "f4"), ("y", "f4"), ("z", "f4"), ("rgb", "u4"), ("label", "u4"), ("observed", "f4")]
@@ -54,7 +56,8 @@ CLOUD_FIELDS = [
 
 
 def time_from_ns(stamp_ns: int) -> Time:
-    """Return a stamp as a message."""
+    """Return a stamp as a message; one that a message cannot carry becomes the nearest it can."""
+    stamp_ns = min(max(stamp_ns, FIRST_NS), LAST_NS)
     return Time(sec=stamp_ns // NS_PER_S, nanosec=stamp_ns % NS_PER_S)
 
 

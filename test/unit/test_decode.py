@@ -342,3 +342,26 @@ def test_a_quaternion_of_zeros_is_refused() -> None:
     zero = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=0.0)
     with pytest.raises(ShapeError, match="quaternion"):
         transform_from_msg(SimpleNamespace(translation=zero, rotation=zero))
+
+
+@pytest.mark.parametrize("shift", [float("nan"), float("inf"), -1e300])
+def test_a_translation_beyond_all_measure_is_refused(shift: float) -> None:
+    rotation = SimpleNamespace(x=0.0, y=0.0, z=0.0, w=1.0)
+    with pytest.raises(ShapeError, match="translation must be finite"):
+        transform_from_msg(
+            SimpleNamespace(translation=SimpleNamespace(x=0.0, y=shift, z=0.0), rotation=rotation)
+        )
+
+
+@pytest.mark.parametrize(("place", "value"), [(0, 1e-300), (4, 1e300), (2, 1e9), (5, -1e9)])
+def test_a_camera_that_no_lens_could_make_is_refused(place: int, value: float) -> None:
+    matrix = list(info().k)
+    matrix[place] = value
+    with pytest.raises(IntrinsicsError, match="times its longer side"):
+        camera_from_msg(info(k=matrix))
+
+
+def test_a_fisheye_and_a_telescope_are_cameras() -> None:
+    for focal_px in (640 / 20, 640 * 500.0):
+        matrix = [focal_px, 0.0, 320.0, 0.0, focal_px, 240.0, 0.0, 0.0, 1.0]
+        assert camera_from_msg(info(k=matrix)).matrix_px[0, 0] == focal_px
