@@ -96,12 +96,18 @@ class Pending:
 class Assembler:
     """Bounded caches by stamp, and the masks that wait for what belongs to them."""
 
-    def __init__(self, config: NodeConfig, topics: Topics = OWN_TOPICS) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        topics: Topics = OWN_TOPICS,
+        transforms: TransformBuffer | None = None,
+    ) -> None:
         self._config = config
         self._topics = topics
         self._matcher = Matcher(config, topics)
         self._pending: list[Pending] = []
-        self.transforms = TransformBuffer(CACHE_S + config.masks.max_age)
+        # Not tf2's unless asked for: bags are read where there is no ROS.
+        self.transforms = transforms or TransformBuffer(CACHE_S + config.masks.max_age)
         self.candidates = Candidates(config, self._matcher, self.transforms)
 
     @property

@@ -31,6 +31,7 @@ from sam3d_ros.errors import EncodingError, IntrinsicsError, ShapeError
 from sam3d_ros.geometry.cameras import binned, checked_matrix_px, cropped
 from sam3d_ros.geometry.lenses import lens_of
 from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
+from sam3d_ros.ros.compat.images import rgb_by_cv_bridge
 from sam3d_ros.structures import NS_PER_S, Bytes, Camera, Floats, Ints, Similarity
 
 # Of rclpy or of rosbags, which share no base class.
@@ -113,6 +114,8 @@ def image_from_msg(msg: ImageMsg | CompressedImageMsg) -> Bytes:
     """
     if hasattr(msg, "format"):
         return _image_from_compressed(msg)
+    if msg.encoding not in COLOR_LAYOUTS and (rgb := rgb_by_cv_bridge(msg)) is not None:
+        return rgb
     layout = _layout(msg, COLOR_LAYOUTS, "colour")
     pixels = _pixels(msg, layout)
     if pixels.dtype.itemsize == 2:

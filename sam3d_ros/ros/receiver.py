@@ -34,6 +34,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.assembler import JUMP_NS, Assembler, Outcome
 from sam3d_ros.ros.compat import tf_message_type
+from sam3d_ros.ros.compat.inputs import Hearing, hear
+from sam3d_ros.ros.compat.tf_buffer import CACHE_S
+from sam3d_ros.ros.compat.transforms import make_transforms
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import Bundle, DepthBundle, Input, Instant
 from sam3d_ros.ros.qos import (
@@ -88,7 +91,8 @@ class Receiver:
         self.masks_ns: int | None = None  # stamp of the mask that came last
         names = _names(config)
         self.topics = {each: node.resolve_topic_name(name) for each, name in names.items()}
-        self.assembler = Assembler(config, self.topics)
+        transforms = make_transforms(CACHE_S + config.masks.max_age)
+        self.assembler = Assembler(config, self.topics, transforms)
         self._subscribe_all(names)
         # Timers of the node's clock would stand still with a paused simulation.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -165,18 +169,12 @@ class Receiver:
         topic = self._node.resolve_topic_name(name)
         package, folder = message_type.__module__.split(".")[:2]
         self._types[topic] = f"{package}/{folder}/{message_type.__name__}"
-        self._subscriptions[topic] = self._node.create_subscription(
-            message_type,
-            name,
-            callback,
-            qos,
-            callback_group=self._group,
-            qos_overriding_options=overrides,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=partial(self._on_incompatible, topic),
-                use_default_callbacks=False,  # the executor looks at each before every message
-            ),
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=partial(self._on_incompatible, topic),
+            use_default_callbacks=False,  # the executor looks at each before every message
         )
+        how = Hearing(qos=qos, group=self._group, events=events, overrides=overrides)
+        self._subscriptions[topic] = hear(self._node, message_type, name, callback, how)
 
     def _on_message(self, topic: Input, message: Any) -> None:
         started_s = time.perf_counter()

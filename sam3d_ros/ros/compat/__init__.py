@@ -12,7 +12,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""ROS packages that may be missing: how they are found, and what stands in for them."""
+"""What standard ROS packages do: by them where they are installed, and what stands in for them.
+
+The node needs ``rclpy`` and messages; of what else a ROS installation has, it takes:
+
+* ``tf2_ros``: its buffer answers the node's lookups (``transforms``); else ``tf_buffer`` does, by
+  the same rules. That stays beside it: it says what is missing, and a bag is read with it alone.
+* ``message_filters``: its subscribers hear the inputs (``inputs``), so that others can be connected.
+  Which messages belong together is found here in any case: masks come seconds late.
+* ``diagnostic_updater``: publishes ``/diagnostics``, at the period of its parameter (``updater``).
+* ``cv_bridge``: reads the colour encodings that ``ros.decode`` does not know (``images``).
+
+Images and clouds are read by ``ros.decode``, with ROS and without, because a bag must give what the
+node gives; ``sensor_msgs_py`` reads the same.
+"""
 
 from sam3d_ros.ros.compat.packages import (
     MissingPackageError,

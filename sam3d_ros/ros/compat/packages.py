@@ -58,6 +58,16 @@ def vision_messages() -> ModuleType | None:
     return optional_module("vision_msgs.msg")
 
 
+def hri_messages() -> ModuleType | None:
+    """Return ``hri_msgs.msg``, None where it is not installed."""
+    return optional_module("hri_msgs.msg")
+
+
+def yolo_messages() -> ModuleType | None:
+    """Return ``yolo_msgs.msg``, None where it is not installed."""
+    return optional_module("yolo_msgs.msg")
+
+
 def outputs_off() -> dict[str, str]:
     """Return the outputs that are off, and why."""
     if vision_messages() is not None:
