@@ -16,18 +16,13 @@
 
 import pytest
 import torch
+from body_parts import recorded_rig
 from fixtures import Golden, load_golden
 
 from sam3d_ros.body.architecture import RigConfig
-from sam3d_ros.body.mhr import BodyRig
 from sam3d_ros.body.pose_head import HandPoseHead, PoseHead
-from sam3d_ros.body.rig_tensors import RigTensors
 
 HEADS = {"head_pose": PoseHead, "head_pose_hand": HandPoseHead}
-
-
-def recorded_rig(golden: Golden) -> BodyRig:
-    return BodyRig.of(RigTensors.read(golden.rig, golden.name))
 
 
 def recorded_head(golden: Golden, name: str) -> PoseHead:
