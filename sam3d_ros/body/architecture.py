@@ -21,6 +21,7 @@ from sam3d_ros.errors import ConfigError
 
 NUM_JOINTS = 127  # of the MHR rig
 NUM_RIG_PARAMETERS = 204  # translation 3, rotation 3, pose 130, scales 68
+NUM_BODY_PARAMETERS = 133  # angles and translations of a body, jaw included
 NUM_RIG_SCALES = 68
 NUM_SCALES = 28  # components that the 68 are made of
 NUM_IDENTITIES = 45

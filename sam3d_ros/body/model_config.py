@@ -17,6 +17,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -112,6 +113,28 @@ def described_architecture(settings: Mapping[str, object], source: str) -> BodyA
         backbone=replace(released.backbone, num_heads=num_heads),
         decoder=decoder,
     )
+
+
+def settings_of(architecture: BodyArchitecture) -> dict[str, Any]:
+    """Return settings that describe an architecture; see ``described_architecture``."""
+    decoder, backbone = architecture.decoder, architecture.backbone
+    side = architecture.image_size
+    values = {
+        IMAGE_SIZE: [side, side],
+        BACKBONE: backbone.kind.value,
+        NUM_HEADS: backbone.num_heads,
+        HAND_SCALE: int(decoder.hand_scale),
+        **{key: getattr(decoder, name) for name, key in SIZES.items()},
+        **KNOWN,
+    }
+    settings: dict[str, Any] = {}
+    for key, value in values.items():
+        *parts, last = key.split(".")
+        room = settings
+        for part in parts:
+            room = room.setdefault(part, {})
+        room[last] = value
+    return settings
 
 
 class _Said:

@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from sam3d_ros.nn.embeddings import grid_positions
+from sam3d_ros.nn.random_state import State, random_state
 from sam3d_ros.nn.vit import VitConfig
 from sam3d_ros.objects.architecture import (
     ConditionConfig,
@@ -61,7 +62,6 @@ from sam3d_ros.objects.refinement_model import RefinementModel
 from sam3d_ros.objects.streams import LATENT_NAMES, LAYOUT
 from sam3d_ros.objects.weights import EMBEDDER_PREFIX, GENERATOR_PREFIX
 
-SPREAD = 0.02  # standard deviation of what is random
 SIGNAL = 10.0  # of the planted channels, so large that a norm is hardly moved by the others
 BALL = (-1.0, 0.6)  # inner and outer radius in halves of the cube; below 0 there is no cavity
 PULL = 2.0  # of the layout towards its pose: velocity over distance
@@ -71,8 +71,6 @@ TILT = 0.5  # of the plane that the depth model sees: change of the depth's loga
 
 CORNERS = 8  # channels of a cube: signed distances
 CUT = 0.15  # where the mesh ends along x, from the middle, in units of the cube
-
-State = dict[str, Tensor]
 
 
 def tiny_architecture() -> ObjectsArchitecture:
@@ -184,20 +182,6 @@ def write_random_weights(
     (folder / DEPTH_MODEL_FILE).parent.mkdir(exist_ok=True)
     torch.save({"model": depth}, folder / DEPTH_MODEL_FILE)
     return folder
-
-
-def random_state(
-    build: Callable[[], nn.Module], generator: torch.Generator, dtype: torch.dtype
-) -> State:
-    """Return small random weights of a module; scales of norms are about one."""
-    with torch.device("meta"):
-        expected = build().state_dict()
-    state: State = {}
-    for name, tensor in expected.items():
-        is_scale = name.endswith("gamma") or (name.endswith("weight") and tensor.ndim == 1)
-        drawn = torch.randn(tensor.shape, generator=generator, device=generator.device, dtype=dtype)
-        state[name] = drawn.mul_(SPREAD).add_(float(is_scale))
-    return state
 
 
 def plant_ball(state: State, config: GeometryConfig, radii: tuple[float, float]) -> None:

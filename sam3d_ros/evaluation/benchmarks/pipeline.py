@@ -33,6 +33,7 @@ from sam3d_ros.evaluation.benchmarks.command import DTYPES, main_of
 from sam3d_ros.evaluation.benchmarks.measuring import device_name, usable_device, verdict
 from sam3d_ros.evaluation.benchmarks.results import write_json
 from sam3d_ros.nn.flow import FlowConfig
+from sam3d_ros.nn.random_state import State
 from sam3d_ros.nn.weights import ModuleT, WeightsPart, fit
 from sam3d_ros.objects.architecture import ObjectsArchitecture
 from sam3d_ros.objects.condition import ConditionEmbedder, share_encoders
@@ -43,7 +44,7 @@ from sam3d_ros.objects.loading import LoadedStages
 from sam3d_ros.objects.mesh_decoder import MeshDecoder
 from sam3d_ros.objects.occupancy import OccupancyDecoder
 from sam3d_ros.objects.pipeline import Reconstructor
-from sam3d_ros.objects.random_weights import State, random_weights, tiny_architecture
+from sam3d_ros.objects.random_weights import random_weights, tiny_architecture
 from sam3d_ros.objects.refinement_model import RefinementModel
 from sam3d_ros.objects.refinement_sampling import refinement_flow
 from sam3d_ros.objects.second_stage import SecondStage
