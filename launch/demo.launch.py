@@ -48,8 +48,8 @@ WORLD = "world"  # the frame in which the table top stands still
 
 # What of sam3d.launch.py is the demo's own: its inputs are those in the namespace of the node.
 INPUTS = ("camera", "image_topic", "depth_topic", "points_topic", "masks_topic", "bag")
-INFOS = ("camera_info_topic", "depth_info_topic")
-OWN = dict.fromkeys((*INPUTS, *INFOS), "") | {"output_frame": WORLD}
+INFOS = ("camera_info_topic", "depth_info_topic", "detections_topic", "label_info_topic")
+OWN = dict.fromkeys((*INPUTS, *INFOS), "") | {"output_frame": WORLD, "masks_mode": "label_image"}
 
 ARGUMENTS = (
     DeclareLaunchArgument(

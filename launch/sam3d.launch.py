@@ -60,6 +60,24 @@ ARGUMENTS = (
         "camera_info_topic", "", "Intrinsics of the image; empty: camera_info beside image_topic"
     ),
     argument("masks_topic", "", "Label image, 0 is background; empty: masks in the namespace"),
+    argument(
+        "masks_mode",
+        "",
+        "What the masks are; of detections and yolo the topic is detections_topic; empty: what "
+        "params_file says",
+        choices=("", "label_image", "binary", "detections", "yolo"),
+    ),
+    argument(
+        "detections_topic",
+        "",
+        "Classes and scores of the masks (vision_msgs/Detection2DArray), or the masks themselves, "
+        "see masks_mode; empty: detections in the namespace",
+    ),
+    argument(
+        "label_info_topic",
+        "",
+        "Names of classes (vision_msgs/LabelInfo); empty: label_info beside detections_topic",
+    ),
     argument("depth_topic", "", "Depth image; empty: depth in the namespace"),
     argument(
         "depth_info_topic", "", "Intrinsics of the depth; empty: camera_info beside depth_topic"
@@ -84,7 +102,18 @@ ARGUMENTS = (
         "What reconstructs objects (auto, sam3d, nano, lift); empty: what params_file says",
     ),
     argument("weights", "", "Folder of the weights of sam3d; empty: what params_file says"),
+    argument(
+        "body_weights",
+        "",
+        "Folder of the weights of SAM 3D Body, for people, too; empty: what params_file says",
+    ),
     argument("device", "", "Where models run (auto, cpu, cuda:0); empty: what params_file says"),
+    argument(
+        "precision",
+        "",
+        "In which models compute; empty: what params_file says",
+        choices=("", "auto", "fp32", "bf16", "fp16"),
+    ),
     argument(
         "use_sim_time",
         "",
@@ -96,6 +125,12 @@ ARGUMENTS = (
         "",
         "Bag or scene folder to play with its clock; without image_topic its topics are found. "
         "Of images that are there only compressed, say so with image_transport, depth_transport",
+    ),
+    argument(
+        "overlay",
+        "",
+        "Draw meshes and masks into images, ~/debug/overlay; empty: what params_file says",
+        choices=("", *BOOLEANS),
     ),
     argument("rate", "1.0", "Times as fast as recorded to play the bag"),
     argument("loop", "false", "Play the bag again at its end", choices=BOOLEANS),
@@ -124,11 +159,14 @@ def sibling(topic: str, name: str = "camera_info") -> str:
 def remappings(given: dict[str, str]) -> list[tuple[str, str]]:
     """Connect the node's inputs to the topics that were given."""
     image, depth = given["image_topic"], given["depth_topic"]
+    detections, label_info = given["detections_topic"], given["label_info_topic"]
     wanted = {
         "image": image,
         "image/compressed": image and f"{image}/compressed",
         "camera_info": given["camera_info_topic"] or (image and sibling(image)),
         "masks": given["masks_topic"],
+        "detections": detections,
+        "label_info": label_info or (detections and sibling(detections, "label_info")),
         "depth": depth,
         "depth/compressedDepth": depth and f"{depth}/compressedDepth",
         "depth/camera_info": given["depth_info_topic"] or (depth and sibling(depth)),
@@ -146,7 +184,12 @@ def overrides(given: dict[str, str]) -> dict[str, str | bool]:
         "output_frame": given["output_frame"],
         "objects.backend": given["backend"],
         "weights.objects": given["weights"],
+        "body.enabled": given["body_weights"] and True,
+        "weights.body": given["body_weights"],
         "device": given["device"],
+        "debug.overlay": given["overlay"] and given["overlay"] == "true",
+        "precision": given["precision"],
+        "masks.mode": given["masks_mode"],
         "use_sim_time": use_sim_time and use_sim_time == "true",
     }
     return {name: value for name, value in wanted.items() if value != ""}

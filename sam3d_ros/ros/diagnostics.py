@@ -81,7 +81,8 @@ def inputs_condition(session: Session, rates: Rates) -> Condition:
     newest_ns = {each: cache.last_ns for each, cache in caches.items()}
     newest_ns[Input.MASKS] = receiver.masks_ns
     values = {
-        topic: f"{rate_hz[each]:.1f} Hz{_stamps(newest_ns[each], newest_ns[Input.IMAGE], now)}"
+        topic: f"{rate_hz.get(each, 0.0):.1f} Hz"
+        f"{_stamps(newest_ns.get(each), newest_ns[Input.IMAGE], now)}"
         for each, topic in receiver.topics.items()
     }
     values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"

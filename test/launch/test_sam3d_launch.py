@@ -40,6 +40,15 @@ GIVEN = Started(
     backend="lift",
     use_sim_time="true",
 )
+NAMED = Started(
+    LAUNCH_FILE,
+    detections_topic="/seg/detections",
+    masks_topic="/seg/labels",
+    masks_mode="label_image",
+    precision="fp32",
+    overlay="true",
+    log_level="warn",
+)
 CAMERA = Started(LAUNCH_FILE, camera="realsense", image_topic="/other/image_raw")
 
 
@@ -51,6 +60,11 @@ def default() -> LaunchDescription:
 @launch_pytest.fixture
 def given() -> LaunchDescription:
     return GIVEN.description
+
+
+@launch_pytest.fixture
+def named() -> LaunchDescription:
+    return NAMED.description
 
 
 @launch_pytest.fixture
@@ -122,6 +136,18 @@ def test_arguments_rename_topics_and_override_the_parameter_file(
     yield
 
     assert GIVEN.return_codes == [0]
+
+
+@pytest.mark.launch(fixture=named)
+def test_masks_have_their_names_from_the_topics_of_their_provider(
+    observe: Callable[[str], Any],
+) -> None:
+    node = observe("/sam3d/sam3d_node")
+
+    assert node.listens_to({"/seg/labels", "/seg/detections", "/seg/label_info"})
+    assert node.parameter("precision") == "fp32"
+    assert node.parameter("debug.overlay") is True
+    assert node.parameter("body.enabled") is False
 
 
 @pytest.mark.launch(fixture=camera)

@@ -18,7 +18,7 @@ The node needs ``rclpy`` and messages; of what else a ROS installation has, it t
 
 * ``tf2_ros``: its buffer answers the node's lookups (``transforms``); else ``tf_buffer`` does, by
   the same rules. That stays beside it: it says what is missing, and a bag is read with it alone.
-* ``message_filters``: its subscribers hear the inputs (``inputs``), so that others can be connected.
+* ``message_filters``: its subscribers hear the inputs (``inputs``), so others can join.
   Which messages belong together is found here in any case: masks come seconds late.
 * ``diagnostic_updater``: publishes ``/diagnostics``, at the period of its parameter (``updater``).
 * ``cv_bridge``: reads the colour encodings that ``ros.decode`` does not know (``images``).
