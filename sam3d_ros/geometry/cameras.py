@@ -89,6 +89,15 @@ def binned(camera: Camera, binning_x: int, binning_y: int) -> Camera:
     return replace(camera, width=camera.width // x, height=camera.height // y, matrix_px=scaled)
 
 
+def same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Tell whether one size (width, height) is the other one scaled, up to rounding of one side."""
+    (width, height), (other_width, other_height) = sorted((first, second))
+    return (
+        abs(width - other_width * height / other_height) < 1
+        or abs(height - other_height * width / other_width) < 1
+    )
+
+
 def rectified(camera: Camera) -> Camera:
     """Return the camera of the rectified image: same matrix and size, no distortion."""
     return replace(camera, distortion_model="none", distortion=())

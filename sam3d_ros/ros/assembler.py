@@ -211,6 +211,7 @@ class Assembler:
         image = found[Input.IMAGE]
         if image.decided and image.entry is None:
             return self._refuse_without_image(pending, waited_ns)
+        found = {**found, **self._matcher.search_names(image, final=is_last_call)}
         if not all(search.decided for search in found.values()):
             return None
         if missing := self._matcher.missing(found):

@@ -64,7 +64,7 @@ class Cautions:
 
     def _frame(self, assembler: Assembler) -> Iterator[tuple[str, str]]:
         """Say that images come in a frame that does not look along z, beside one that does."""
-        newest = assembler.caches[Input.IMAGE].newest
+        newest = assembler.caches[Input.IMAGE].latest
         if newest is None or self._config.camera.frame_is_optical != "auto":
             return
         frame = frame_name(newest.message.header.frame_id)

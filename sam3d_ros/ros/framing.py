@@ -21,18 +21,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
 
-import cv2
 import numpy as np
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import (
     DepthAlignError,
-    EncodingError,
     IntrinsicsError,
-    MaskSizeError,
     Sam3dError,
 )
-from sam3d_ros.geometry.cameras import camera_from_fov, resized
+from sam3d_ros.geometry.cameras import camera_from_fov, resized, same_aspect
 from sam3d_ros.geometry.depth import DepthUnit, metric_depth
 from sam3d_ros.ros.compat.tf_buffer import frame_name
 from sam3d_ros.ros.decode import (
@@ -40,17 +37,16 @@ from sam3d_ros.ros.decode import (
     cloud_from_msg,
     depth_from_msg,
     image_from_msg,
-    labels_from_msg,
     stamp_ns_from_msg,
 )
+from sam3d_ros.ros.instances import Provided, instances_from
+from sam3d_ros.scene.boxes import with_objects_in_boxes
 from sam3d_ros.structures import (
     Camera,
     DepthFrame,
     DepthImage,
     Floats,
     Frame,
-    InstanceMask,
-    Ints,
     PointCloud,
     Similarity,
 )
@@ -64,10 +60,11 @@ class Input(Enum):
     DEPTH = "depth"
     DEPTH_INFO = "depth/camera_info"
     POINTS = "points"
+    DETECTIONS = "detections"  # classes and scores of the masks
+    LABEL_INFO = "label_info"  # names of classes or of values; the last one holds
     MASKS = "masks"  # last: it asks for all the others
 
 
-MAX_INSTANCES = 255  # as many as the smallest label image can tell apart
 Topics = Mapping[Input, str]  # under what name a person knows each input
 OWN_TOPICS: Topics = {each: each.value for each in Input}
 
@@ -102,6 +99,8 @@ class Matched:
     depth: Any = None
     depth_info: Any = None
     points: Any = None
+    detections: Any = None
+    label_info: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -143,13 +142,16 @@ def frame_from_bundle(bundle: Bundle, config: NodeConfig, topics: Topics = OWN_T
         Sam3dError: A message cannot be used; says which and why.
     """
     messages, poses = bundle.messages, bundle.poses
+    provided = Provided(
+        masks=messages.masks, detections=messages.detections, label_info=messages.label_info
+    )
     with naming(topics[Input.IMAGE]):
         rgb = image_from_msg(messages.image)
     height, width = rgb.shape[:2]
     with naming(topics[Input.CAMERA_INFO]):
         camera, uncalibrated = _color_camera(messages.info, width, height, config)
     with naming(topics[Input.MASKS]):
-        masks = masks_from_labels(labels_from_msg(messages.masks), width, height, config.masks.mode)
+        masks = instances_from(provided, (width, height), config.masks.mode)
     points = depth = None
     if messages.points is not None and poses.camera_from_points is not None:
         with naming(topics[Input.POINTS]):
@@ -159,7 +161,7 @@ def frame_from_bundle(bundle: Bundle, config: NodeConfig, topics: Topics = OWN_T
             )
     if messages.depth is not None:
         depth = _depth_image(bundle, camera, config, topics)
-    return Frame(
+    frame = Frame(
         rgb=rgb,
         camera=camera,
         stamp_ns=bundle.stamp_ns,
@@ -173,6 +175,8 @@ def frame_from_bundle(bundle: Bundle, config: NodeConfig, topics: Topics = OWN_T
         uncalibrated=uncalibrated,
         in_motion=poses.in_motion,
     )
+    is_boxes = config.masks.mode == "detections" and not provided.is_image
+    return with_objects_in_boxes(frame, config) if is_boxes else frame
 
 
 def depth_frame_from_bundle(
@@ -195,40 +199,6 @@ def depth_frame_from_bundle(
         fixed_from_camera=bundle.poses.fixed_from_camera,
         fixed_frame_id=config.output_frame,
         in_motion=bundle.poses.in_motion,
-    )
-
-
-def masks_from_labels(
-    labels: Ints, width: int, height: int, mode: str = "label_image"
-) -> tuple[InstanceMask, ...]:
-    """Split a label image ``(h, w)`` into one mask per id, of the size of the image.
-
-    Labels of another size but the same aspect ratio are resized to the nearest and flagged.
-
-    Raises:
-        MaskSizeError: The aspect ratio differs.
-        EncodingError: There are more ids than any scene has objects.
-    """
-    mask_height, mask_width = labels.shape
-    is_resized = (mask_width, mask_height) != (width, height)
-    if is_resized:
-        _check_aspect((mask_width, mask_height), (width, height))
-        labels = np.asarray(
-            cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        ).astype(np.int32)
-    if mode == "binary":
-        labels = (labels != 0).astype(np.int32)
-    ids = np.unique(labels)
-    ids = ids[ids > 0]
-    if len(ids) > MAX_INSTANCES:
-        raise EncodingError(
-            f"the mask image must have at most {MAX_INSTANCES} ids, has {len(ids)} from {ids[0]} "
-            f"to {ids[-1]}; check that it is a label image, and that no depth or colour image is "
-            "remapped to its topic"
-        )
-    return tuple(
-        InstanceMask(instance_id=int(label), mask=labels == label, resized=is_resized)
-        for label in ids
     )
 
 
@@ -288,7 +258,7 @@ def _depth_image(bundle: Exposure, color: Camera, config: NodeConfig, topics: To
 def _camera_of_registered(bundle: Exposure, color: Camera, width: int, height: int) -> Camera:
     """Return the image's camera at the size of a depth image without intrinsics of its own."""
     frame = frame_name(bundle.messages.depth.header.frame_id)
-    is_alike = _same_aspect((width, height), (color.width, color.height))
+    is_alike = same_aspect((width, height), (color.width, color.height))
     if frame != frame_name(bundle.messages.image.header.frame_id) or not is_alike:
         raise DepthAlignError(
             f"depth of {width}x{height} in frame {frame!r} has no intrinsics, which only works "
@@ -304,21 +274,3 @@ def _check_size(camera: Camera, width: int, height: int) -> None:
             f"camera_info describes an image of {camera.width}x{camera.height} (after roi and "
             f"binning), got one of {width}x{height}; check that both come from one camera"
         )
-
-
-def _check_aspect(mask: tuple[int, int], image: tuple[int, int]) -> None:
-    if not _same_aspect(mask, image):
-        raise MaskSizeError(
-            f"the mask of {mask[0]}x{mask[1]} differs in aspect ratio from the image of "
-            f"{image[0]}x{image[1]}; send masks of the image that the node gets, without "
-            "cropping or padding"
-        )
-
-
-def _same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
-    """Tell whether one size is the other one scaled, up to the rounding of one side."""
-    (width, height), (other_width, other_height) = sorted((first, second))
-    return (
-        abs(width - other_width * height / other_height) < 1
-        or abs(height - other_height * width / other_width) < 1
-    )

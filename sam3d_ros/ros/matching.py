@@ -23,13 +23,23 @@ from sam3d_ros.ros.framing import Input, Topics
 from sam3d_ros.ros.sync import NOTHING, Search, StampCache
 from sam3d_ros.structures import NS_PER_S
 
-CACHED = (Input.IMAGE, Input.CAMERA_INFO, Input.DEPTH, Input.DEPTH_INFO, Input.POINTS)
+CACHED = (
+    Input.IMAGE,
+    Input.CAMERA_INFO,
+    Input.DEPTH,
+    Input.DEPTH_INFO,
+    Input.POINTS,
+    Input.DETECTIONS,
+    Input.LABEL_INFO,
+)
 NAMES = {  # in ``Matched``
     Input.IMAGE: "image",
     Input.CAMERA_INFO: "info",
     Input.DEPTH: "depth",
     Input.DEPTH_INFO: "depth_info",
     Input.POINTS: "points",
+    Input.DETECTIONS: "detections",
+    Input.LABEL_INFO: "label_info",
 }
 Found = Mapping[Input, Search]
 
@@ -81,12 +91,19 @@ class Matcher:
             Input.POINTS: points,
         }
 
+    def search_names(self, image: Search, *, final: bool) -> Found:
+        """Search what says what the masks of an image show; of names, the last ones hold."""
+        stamp_ns = image.entry.stamp_ns if image.entry else 0
+        detections = self._search(Input.DETECTIONS, stamp_ns, self.slop_ns, final=final)
+        names = self.caches[Input.LABEL_INFO].latest
+        return {Input.DETECTIONS: detections, Input.LABEL_INFO: Search(names, decided=True)}
+
     def missing(self, found: Found) -> list[Input]:
         """Return the topics without which there is no frame, though they are in use or needed."""
         missing = [
             topic
-            for topic in (Input.CAMERA_INFO,)
-            if self.is_in_use(topic) and found[topic].entry is None
+            for topic in (Input.CAMERA_INFO, Input.DETECTIONS, Input.LABEL_INFO)
+            if topic in found and self.is_in_use(topic) and found[topic].entry is None
         ]
         depth, points = found[Input.DEPTH].entry, found[Input.POINTS].entry
         if depth is None and points is None:

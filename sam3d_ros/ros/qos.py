@@ -45,7 +45,9 @@ def latched(depth: int) -> QoSProfile:
 
 def of_input(topic: Input) -> QoSProfile:
     """Return what the node asks for on an input."""
-    return best_effort(10 if topic is Input.MASKS else 5)
+    if topic is Input.LABEL_INFO:  # names are told once
+        return latched(1)
+    return best_effort(10 if topic in (Input.MASKS, Input.DETECTIONS) else 5)
 
 
 def overridable() -> QoSOverridingOptions:

@@ -29,7 +29,6 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.assembler import JUMP_NS, Assembler, Outcome
@@ -39,6 +38,7 @@ from sam3d_ros.ros.compat.tf_buffer import CACHE_S
 from sam3d_ros.ros.compat.transforms import make_transforms
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import Bundle, DepthBundle, Input, Instant
+from sam3d_ros.ros.input_topics import message_types, topic_names
 from sam3d_ros.ros.qos import (
     TF_DEPTH,
     conflicts,
@@ -51,14 +51,6 @@ from sam3d_ros.ros.qos import (
 
 EXPIRE_PERIOD_S = 0.05  # so much longer than its limit may a mask wait
 ANNOUNCE_PERIOD_S = 0.5
-TYPES = {
-    Input.IMAGE: Image,
-    Input.CAMERA_INFO: CameraInfo,
-    Input.MASKS: Image,
-    Input.DEPTH: Image,
-    Input.DEPTH_INFO: CameraInfo,
-    Input.POINTS: PointCloud2,
-}
 
 
 class Receiver:
@@ -89,11 +81,11 @@ class Receiver:
         self.longest_callback_s = 0.0
         self.num_masks = 0
         self.masks_ns: int | None = None  # stamp of the mask that came last
-        names = _names(config)
+        names = topic_names(config)
         self.topics = {each: node.resolve_topic_name(name) for each, name in names.items()}
         transforms = make_transforms(CACHE_S + config.masks.max_age)
         self.assembler = Assembler(config, self.topics, transforms)
-        self._subscribe_all(names)
+        self._subscribe_all(names, message_types(config))
         # Timers of the node's clock would stand still with a paused simulation.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [
@@ -120,8 +112,9 @@ class Receiver:
     def conflicts(self) -> list[str]:
         """Say which publishers are not heard because of their QoS or their type."""
         caches = self.assembler.caches
-        silent = {self.topics[each] for each, cache in caches.items() if not cache.num_received}
-        silent |= set() if self.num_masks else {self.topics[Input.MASKS]}
+        heard = {each for each, cache in caches.items() if cache.num_received}
+        heard |= {Input.MASKS} if self.num_masks else set()
+        silent = {topic for each, topic in self.topics.items() if each not in heard}
         sentences = self._qos_conflicts()
         for topic in sorted(silent):  # of the others, the type is right
             message_type = self._types[topic]
@@ -145,7 +138,7 @@ class Receiver:
         for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
 
-    def _subscribe_all(self, names: dict[Input, str]) -> None:
+    def _subscribe_all(self, names: dict[Input, str], types: dict[Input, Any]) -> None:
         # The executor calls in this order what came at the same time: transforms first, so that
         # they are there when the mask comes.
         for name, is_static in (("/tf_static", True), ("/tf", False)):
@@ -153,10 +146,8 @@ class Receiver:
             callback = partial(self._on_transforms, is_static)
             self._subscribe(tf_message_type(), name, callback, qos, None)
         for each, name in names.items():
-            is_compressed = name.endswith(("/compressed", "/compressedDepth"))
-            message_type = CompressedImage if is_compressed else TYPES[each]
             callback = partial(self._on_message, each)
-            self._subscribe(message_type, name, callback, of_input(each), overridable())
+            self._subscribe(types[each], name, callback, of_input(each), overridable())
 
     def _subscribe(
         self,
@@ -216,13 +207,3 @@ class Receiver:
 
     def _note_duration(self, started_s: float) -> None:
         self.longest_callback_s = max(self.longest_callback_s, time.perf_counter() - started_s)
-
-
-def _names(config: NodeConfig) -> dict[Input, str]:
-    """Return the topic of each input; image transports add their name, as image_transport does."""
-    names = {each: each.value for each in Input}
-    if config.image_transport != "raw":
-        names[Input.IMAGE] += f"/{config.image_transport}"
-    if config.depth_transport != "raw":
-        names[Input.DEPTH] += f"/{config.depth_transport}"
-    return names

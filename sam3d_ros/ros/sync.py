@@ -50,6 +50,7 @@ class StampCache:
         self.num_bytes = 0
         self.num_received = 0
         self.last_ns: int | None = None  # stamp of what came last
+        self.latest: Entry | None = None  # what came last, whatever has been forgotten since
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -58,11 +59,6 @@ class StampCache:
     def span_ns(self) -> tuple[int, int] | None:
         """Oldest and newest stamp, None when empty."""
         return (self._entries[0].stamp_ns, self._entries[-1].stamp_ns) if self._entries else None
-
-    @property
-    def newest(self) -> Entry | None:
-        """The message with the latest stamp."""
-        return self._entries[-1] if self._entries else None
 
     def add(self, stamp_ns: int, message: Any) -> None:
         """Remember a message; one with the same stamp is replaced."""
@@ -73,7 +69,7 @@ class StampCache:
         self._entries.insert(place, entry)
         self.num_bytes += entry.num_bytes
         self.num_received += 1
-        self.last_ns = stamp_ns
+        self.last_ns, self.latest = stamp_ns, entry
         # What is far in the future is of no more use than what is long past: after a jump back it
         # would be taken for the newest.
         self._keep(

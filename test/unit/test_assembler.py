@@ -24,7 +24,8 @@ import pytest
 from sam3d_ros.config import MasksConfig, NodeConfig, SyncConfig
 from sam3d_ros.errors import EncodingError, MaskSizeError, ReportCode
 from sam3d_ros.ros.assembler import Assembler, Outcome, Refusal, TimeJump
-from sam3d_ros.ros.framing import Bundle, Input, Instant, frame_from_bundle, masks_from_labels
+from sam3d_ros.ros.framing import Bundle, Input, Instant, frame_from_bundle
+from sam3d_ros.ros.instances import masks_from_labels
 from sam3d_ros.ros.sync import StampCache
 
 NS = 1_000_000_000

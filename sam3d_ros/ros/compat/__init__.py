@@ -29,16 +29,20 @@ node gives; ``sensor_msgs_py`` reads the same.
 
 from sam3d_ros.ros.compat.packages import (
     MissingPackageError,
+    hri_messages,
     optional_module,
     outputs_off,
     tf_message_type,
     vision_messages,
+    yolo_messages,
 )
 
 __all__ = (
     "MissingPackageError",
+    "hri_messages",
     "optional_module",
     "outputs_off",
     "tf_message_type",
     "vision_messages",
+    "yolo_messages",
 )
