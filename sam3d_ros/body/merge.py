@@ -98,6 +98,15 @@ class HandTrust:
     believed: Tensor  # (N, 2) whether what was seen of a hand fits the body
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class MergedBody:
+    """N bodies with the hands that fit them."""
+
+    values: BodyValues
+    posed: PosedBody
+    accepted: Tensor  # (N, 2) which hands are those that were looked at closely
+
+
 def hand_boxes_px(boxes: Tensor, views: CropViews) -> Tensor:
     """Return squares ``(N, 2, 4)`` x1 y1 x2 y2 around hands, in the image.
 
@@ -249,7 +258,7 @@ def merged(
 
 def with_hands(
     body: Estimate, hands: HandReadings, first: HandTrust, head: PoseHead, rig: HeadRig
-) -> tuple[BodyValues, PosedBody]:
+) -> MergedBody:
     """Return bodies as they are with hands that were looked at closely.
 
     Args:
@@ -265,7 +274,7 @@ def with_hands(
     fitting = fitting_wrists(rotations, hands, constants)
     accepted = first.believed & (angle_between(first.wrists, fitting) < MAX_WRIST_ANGLE_RAD)
     values = merged(body.values, hands, fitting, accepted)
-    return values, head.posed(values, rig)
+    return MergedBody(values=values, posed=head.posed(values, rig), accepted=accepted)
 
 
 def _joint_rotations(values: BodyValues, head: PoseHead, rig: HeadRig) -> Tensor:
