@@ -21,6 +21,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from sam3d_ros.apps.processes import PROFILE_VARIABLES
+from sam3d_ros.body.files import is_body_folder
 from sam3d_ros.errors import WeightsMissingError
 from sam3d_ros.objects.files import NANO_FILE, nano_folder
 from sam3d_ros.objects.provenance import why_not_trusted
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights",
         type=Path,
         metavar="DIR",
-        help="check the released model weights in this folder instead. "
-        "Exit code 1: something that the first stage needs is missing or does not fit",
+        help="check the released weights of SAM 3D Objects or of SAM 3D Body in this folder "
+        "instead. Exit code 1: something that the first stage needs is missing or does not fit",
     )
 
 
@@ -59,9 +60,14 @@ def _check_weights(folder: Path) -> int:
     if not is_installed("torch"):
         print(f"torch {MODELS['torch']}; weights are read by it")
         return 1
-    from sam3d_ros.apps.check_weights import report_weights  # noqa: PLC0415  # imports torch
+    from sam3d_ros.apps import check_body_weights, check_weights  # noqa: PLC0415  # import torch
 
-    return report_weights(folder)
+    if is_body_folder(folder):
+        return check_body_weights.report_body_weights(folder)
+    code = check_weights.report_weights(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):  # and so may be meant for either
+        check_body_weights.report_body_downloads(folder)
+    return code
 
 
 def _check_modules() -> int:

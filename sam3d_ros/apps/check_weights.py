@@ -71,7 +71,7 @@ def report_weights(folder: Path, architecture: ObjectsArchitecture | None = None
     print(f"weights in {folder}{'' if folder.is_dir() else ', which is no folder'}")
     states = [_state(folder, file, architecture) for file in RELEASED_FILES]
     for state in states:
-        _report(state.file.name, _line(folder, state))
+        report(state.file.name, _line(folder, state))
     ready = _report_backends(states)
     if wanted := [state for state in states if not state.fitted]:
         _report_downloads(folder, wanted)
@@ -92,19 +92,19 @@ def _line(folder: Path, state: FileState) -> str:
         return f"missing: {state.file.purpose}{'' if state.file.required else ' (optional)'}"
     size = weights_path(folder, state.file.name).stat().st_size
     if state.problem:
-        return f"{_size(size)}, NOT usable: {state.problem}"
+        return f"{in_units(size)}, NOT usable: {state.problem}"
     tensors = [tensor for fitted in state.fitted for tensor in fitted.part.tensors.values()]
     stored = " and ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
-    return f"{_size(size)}, {len(tensors)} tensors of {stored}, fits: {state.file.purpose}"
+    return f"{in_units(size)}, {len(tensors)} tensors of {stored}, fits: {state.file.purpose}"
 
 
 def _report_backends(states: Iterable[FileState]) -> bool:
     """Print what the files make possible; return whether that includes the first stage."""
     useless = [state.file.name for state in states if not state.fitted]
     print("\nbackends")
-    _report("lift", "ready, needs no weights")
+    report("lift", "ready, needs no weights")
     for name, result, needed in RESULTS:
-        _report(name, _readiness([file for file in useless if file in needed], result))
+        report(name, _readiness([file for file in useless if file in needed], result))
     return not set(useless) & set(FIRST_STAGE)
 
 
@@ -112,7 +112,8 @@ def _readiness(lacking: list[str], result: str) -> str:
     return f"NOT ready, needs {', '.join(lacking)}" if lacking else f"ready: {result}"
 
 
-def _report(name: str, text: str) -> None:
+def report(name: str, text: str) -> None:
+    """Print one line about something that has a name."""
     print(f"  {name:22} {text}")
 
 
@@ -133,7 +134,7 @@ def _download(folder: Path, states: list[FileState]) -> str:
     return shlex.join(["hf", "download", first.repository, *paths, *target, *again])
 
 
-def _size(num_bytes: int) -> str:
+def in_units(num_bytes: int) -> str:
     """Return a size in the unit that reads best."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if num_bytes >= factor:

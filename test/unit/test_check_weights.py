@@ -101,7 +101,7 @@ def test_an_empty_folder_names_every_file_and_the_commands_that_fetch_it(
     assert line_of(text, "... splats").endswith("slat_generator.ckpt, slat_decoder_gs.ckpt")
     assert "gated: ask for access on https://huggingface.co/facebook/sam-3d-objects" in text
     assert "hf auth login" in text
-    assert line_of(text, "hf download facebook").split() == [
+    assert line_of(text, "hf download facebook/sam-3d-objects").split() == [
         *("hf", "download", "facebook/sam-3d-objects", GENERATOR, DECODER, *SECOND_STAGE),
         *("--local-dir", str(tmp_path)),
     ]
