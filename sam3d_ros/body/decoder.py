@@ -33,10 +33,10 @@ NORM_EPS = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TokenStream:
-    """Tokens, and what says where each is, if anything does; both ``(N, L, D)``."""
+    """Tokens, and what says where each is; both ``(N, L, D)``."""
 
     values: Tensor
-    places: Tensor | None = None
+    places: Tensor
 
     def with_values(self, values: Tensor) -> "TokenStream":
         """Return these tokens with other values at the same places."""
@@ -48,7 +48,7 @@ class ImageContext:
     """Patches of images ``(N, P, C)``, and what says where each is, ``(1, P, C)``."""
 
     patches: Tensor
-    places: Tensor | None = None
+    places: Tensor
 
 
 # What becomes of the tokens between two layers, given also their normalised values (N, L, D).
@@ -94,13 +94,13 @@ class DecoderLayer(nn.Module):
 
     def forward(self, tokens: TokenStream, image: ImageContext) -> TokenStream:
         """Return tokens that have read from each other and from the image."""
-        places = 0.0 if tokens.places is None else self.ln_pe_1(tokens.places)
+        places = self.ln_pe_1(tokens.places)
         x, normed = tokens.values, self.ln1(tokens.values)
         # The first layer compares tokens without their places, the released weights want it so.
         placed = normed if self.first else normed + places
         x = x + self.self_attn(placed, placed, normed)
         patches = self.ln2_2(image.patches)
-        keys = patches if image.places is None else patches + self.ln_pe_2(image.places)
+        keys = patches + self.ln_pe_2(image.places)
         x = x + self.cross_attn(self.ln2_1(x) + places, keys, patches)
         return tokens.with_values(x + self.ffn(self.ln3(x)))
 

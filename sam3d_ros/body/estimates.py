@@ -35,14 +35,20 @@ class BodyValues:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PosedBody:
-    """N bodies relative to their origins, in metres and the axes of the camera."""
+class PosedJoints:
+    """N bodies without their surface, around their origins, in metres and axes of the camera."""
 
-    vertices_m: Tensor  # (N, V, 3)
     keypoints_m: Tensor  # (N, 70, 3)
     joints_m: Tensor  # (N, 127, 3)
     joint_rotations: Tensor  # (N, 127, 3, 3) in the axes of the rig, y up
     rig_parameters: Tensor  # (N, 204) what the rig was given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PosedBody(PosedJoints):
+    """N bodies around their origins, in metres and the axes of the camera."""
+
+    vertices_m: Tensor  # (N, V, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,7 +57,7 @@ class LayerEstimate:
 
     raw: Tensor  # (N, 519) what the pose head answered
     values: BodyValues
-    keypoints_m: Tensor  # (N, 70, 3) as of a ``PosedBody``
+    keypoints_m: Tensor  # (N, 70, 3) as of ``PosedJoints``
     placement: Placement
 
 
@@ -61,7 +67,7 @@ class Estimate:
 
     raw: Tensor  # (N, 519) what the pose head answered
     values: BodyValues
-    posed: PosedBody
+    posed: PosedJoints
     placement: Placement
     hand_boxes: Tensor  # (N, 2, 4) left, right: centre and size in units of the crop, from 0 to 1
     hand_logits: Tensor  # (N, 2, 2) whether there are hands; nothing is decided by them

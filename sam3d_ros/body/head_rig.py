@@ -56,7 +56,7 @@ class KeypointRegressor:
     def of(cls, mapping: Tensor, num_joints: int) -> "KeypointRegressor":
         """Take weights ``(70, V + joints)`` of all vertices, then all joints, apart."""
         num_vertices = mapping.shape[1] - num_joints
-        from_vertices, from_joints = mapping.split((num_vertices, num_joints), dim=1)
+        from_vertices, from_joints = mapping[:, :num_vertices], mapping[:, num_vertices:]
         vertices = from_vertices.any(dim=0).nonzero().flatten()
         return cls(
             vertices=vertices, from_vertices=from_vertices[:, vertices], from_joints=from_joints
@@ -71,8 +71,8 @@ class KeypointRegressor:
 class HeadRig:
     """A rig as a pose head uses it.
 
-    Between its layers a decoder needs keypoints alone. Few vertices have a weight in them, so the
-    rig of these vertices gives the same keypoints for a small part of the work.
+    Decoders need keypoints and joints alone. Few vertices have a weight in keypoints, so the rig
+    of these vertices gives the same ones for a small part of the work.
     """
 
     whole: Rig

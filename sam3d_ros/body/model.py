@@ -120,13 +120,15 @@ class BodyModel(nn.Module):
         condition = cliff_condition(views.centers_px, views.sides_px, views.matrix_px)
         tokens = layers.begin(condition, told.previous, self._said(crops, told))
         answer = layers.decoder(tokens, self._context(part, features), refine)
-        last = layers.estimate(answer[:, 0], views, rig)
+        raw = layers.head_pose(answer[:, 0], layers.init_pose.weight)
+        values = layers.head_pose.values(raw)
+        posed = layers.head_pose.joints(values, rig)
         hands = answer[:, -2 * NUM_KEYPOINTS - NUM_HANDS : -2 * NUM_KEYPOINTS]
         return Estimate(
-            raw=last.raw,
-            values=last.values,
-            posed=layers.head_pose.posed(last.values, rig),
-            placement=last.placement,
+            raw=raw,
+            values=values,
+            posed=posed,
+            placement=layers.place(answer[:, 0], posed.keypoints_m, views),
             hand_boxes=self.bbox_embed(hands),
             hand_logits=self.hand_cls_embed(hands),
             earlier=tuple(earlier),

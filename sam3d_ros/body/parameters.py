@@ -108,10 +108,9 @@ def body_from_continuous(values: Tensor) -> Tensor:
 
     The values are all triples, then all sines and cosines, then the translations.
     """
-    triples, singles, translations = values.split(
-        (NUM_TRIPLE_VALUES, NUM_SINGLE_VALUES, len(BODY.others)), dim=-1
-    )
-    angles = _angles(triples.unflatten(-1, (-1, 6)), singles.unflatten(-1, (-1, 2)))
+    sizes = [NUM_TRIPLE_VALUES, NUM_SINGLE_VALUES, len(BODY.others)]
+    triples, singles, translations = torch.split(values, sizes, dim=-1)
+    angles = _angles(_in_groups(triples, 6), _in_groups(singles, 2))
     grouped = torch.cat((angles, translations), dim=-1)
     return grouped[..., indices_on(values.device, BODY.places)]
 
@@ -128,16 +127,16 @@ def hand_from_continuous(values: Tensor) -> Tensor:
 
     Each angle owns two values, joint by joint: six in a row are a rotation about three axes.
     """
-    pairs = values.unflatten(-1, (-1, 2))[..., indices_on(values.device, HAND.grouped), :]
-    triples, singles = pairs.split((3 * len(HAND.triples), len(HAND.singles)), dim=-2)
-    angles = _angles(triples.flatten(-2).unflatten(-1, (-1, 6)), singles)
+    pairs = _in_groups(values, 2)[..., indices_on(values.device, HAND.grouped), :]
+    num = 3 * len(HAND.triples)
+    angles = _angles(_in_groups(pairs[..., :num, :].flatten(-2), 6), pairs[..., num:, :])
     return angles[..., indices_on(values.device, HAND.places)]
 
 
 def continuous_from_hand(angles_rad: Tensor) -> Tensor:
     """Return continuous values ``(..., 54)`` that give the angles of a hand ``(..., 27)``."""
     triples, singles = _continuous(angles_rad, HAND)
-    pairs = torch.cat((triples.flatten(-2).unflatten(-1, (-1, 2)), singles), dim=-2)
+    pairs = torch.cat((_in_groups(triples.flatten(-2), 2), singles), dim=-2)
     return pairs[..., indices_on(angles_rad.device, HAND.places), :].flatten(-2)
 
 
@@ -172,6 +171,11 @@ def _angles(triples: Tensor, singles: Tensor) -> Tensor:
 def _continuous(angles_rad: Tensor, joints: Joints) -> tuple[Tensor, Tensor]:
     """Return the rotations ``(..., T, 6)`` and the sines and cosines ``(..., S, 2)`` of angles."""
     device, num = angles_rad.device, 3 * len(joints.triples)
-    triples = angles_rad[..., indices_on(device, joints.grouped[:num])].unflatten(-1, (-1, 3))
+    triples = _in_groups(angles_rad[..., indices_on(device, joints.grouped[:num])], 3)
     singles = angles_rad[..., indices_on(device, joints.singles)]
     return rotation_6d_from_xyz(triples), torch.stack((singles.sin(), singles.cos()), dim=-1)
+
+
+def _in_groups(values: Tensor, size: int) -> Tensor:
+    """Return values ``(..., G * size)`` as ``(..., G, size)``."""
+    return values.reshape(*values.shape[:-1], -1, size)

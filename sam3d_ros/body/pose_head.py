@@ -33,7 +33,7 @@ from sam3d_ros.body.architecture import (
     NUM_SCALES,
     RigConfig,
 )
-from sam3d_ros.body.estimates import BodyValues, PosedBody
+from sam3d_ros.body.estimates import BodyValues, PosedBody, PosedJoints
 from sam3d_ros.body.head_rig import HeadRig, KeypointRegressor, Rig
 from sam3d_ros.body.layers import TwoLayers
 from sam3d_ros.body.parameters import HANDS, JAW, body_from_continuous, hand_from_continuous
@@ -81,7 +81,7 @@ class PoseHead(nn.Module):
 
     def values(self, raw: Tensor) -> BodyValues:
         """Tell what an answer ``(N, 519)`` says."""
-        root, body, shape, scale, hand, expression = raw.split(NUM_NUMBERS, dim=-1)
+        root, body, shape, scale, hand, expression = torch.split(raw, list(NUM_NUMBERS), dim=-1)
         body_pose = body_from_continuous(body)
         body_pose[..., HANDS] = 0.0  # hands have values of their own
         body_pose[..., JAW] = 0.0
@@ -116,6 +116,17 @@ class PoseHead(nn.Module):
         vertices, joints = rig.of_keypoints(values.shape, parameters, values.expression)
         return _in_camera_axes(rig.regressor(vertices, joints[..., :3]))
 
+    def joints(self, values: BodyValues, rig: HeadRig) -> PosedJoints:
+        """Return all that ``posed`` would but the surface."""
+        parameters = self.rig_parameters(values)
+        vertices, joints = rig.of_keypoints(values.shape, parameters, values.expression)
+        return PosedJoints(
+            keypoints_m=_in_camera_axes(rig.regressor(vertices, joints[..., :3])),
+            joints_m=_in_camera_axes(joints[..., :3]),
+            joint_rotations=matrix_from_quat_xyzw(joints[..., 3:7]),
+            rig_parameters=parameters,
+        )
+
     def posed(self, values: BodyValues, rig: HeadRig) -> PosedBody:
         """Have the rig make bodies."""
         parameters = self.rig_parameters(values)
@@ -136,7 +147,10 @@ class PoseHead(nn.Module):
     def _assembled(self, values: BodyValues, translation_m: Tensor, rotation: Tensor) -> Tensor:
         angles = values.body_pose[..., :NUM_RIG_ANGLES]
         moved = torch.cat((RIG_UNITS_PER_M * translation_m, rotation, angles), dim=-1)
-        hands = self.hand_pose_mean + values.hand.unflatten(-1, (2, -1)) @ self.hand_pose_comps
+        hands = (
+            self.hand_pose_mean
+            + torch.stack(values.hand.chunk(2, dim=-1), dim=-2) @ self.hand_pose_comps
+        )
         left, right = hand_from_continuous(hands).unbind(-2)
         moved = moved.index_copy(-1, self.hand_joint_idxs_left, left)
         moved = moved.index_copy(-1, self.hand_joint_idxs_right, right)

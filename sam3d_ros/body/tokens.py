@@ -88,20 +88,20 @@ class DecoderLayers:
         )
 
     def estimate(self, token: Tensor, views: CropViews, rig: HeadRig) -> LayerEstimate:
-        """Return what a pose token ``(N, D)`` says, in as little time as it takes.
+        """Return what pose tokens ``(N, D)`` say, as far as the next layer needs it.
 
         Each layer answers anew: it corrects the first guess, not the layer before it.
         """
         raw = self.head_pose(token, self.init_pose.weight)
         values = self.head_pose.values(raw)
         keypoints_m = self.head_pose.keypoints_m(values, rig)
+        placement = self.place(token, keypoints_m, views)
+        return LayerEstimate(raw=raw, values=values, keypoints_m=keypoints_m, placement=placement)
+
+    def place(self, token: Tensor, keypoints_m: Tensor, views: CropViews) -> Placement:
+        """Return where bodies with keypoints ``(N, 70, 3)`` are, as tokens ``(N, D)`` say."""
         camera = self.head_camera(token, self.init_camera.weight)
-        return LayerEstimate(
-            raw=raw,
-            values=values,
-            keypoints_m=keypoints_m,
-            placement=self.head_camera.place(camera, keypoints_m, views),
-        )
+        return self.head_camera.place(camera, keypoints_m, views)
 
     def follow(self, tokens: TokenStream, estimate: LayerEstimate, features: Tensor) -> TokenStream:
         """Return tokens of which those of keypoints know where these now are.
@@ -117,15 +117,15 @@ class DecoderLayers:
         in_image = torch.where(seen, self.keypoint_posemb_linear(placement.keypoints_crop), 0.0)
         hips = estimate.keypoints_m[:, HIPS].mean(dim=1, keepdim=True)
         in_space = self.keypoint3d_posemb_linear(estimate.keypoints_m - hips)
-        others, image, space = tokens.values.split(
-            (tokens.values.shape[1] - 2 * NUM_KEYPOINTS, NUM_KEYPOINTS, NUM_KEYPOINTS), dim=1
+        num_others = tokens.values.shape[1] - 2 * NUM_KEYPOINTS
+        others, image, space = torch.split(
+            tokens.values, [num_others, NUM_KEYPOINTS, NUM_KEYPOINTS], dim=1
         )
         # The layer's bias reaches keypoints that are not seen, too.
         image = image + self.keypoint_feat_linear(at_keypoints)
-        places = tokens.places[:, : -2 * NUM_KEYPOINTS]
         return TokenStream(
             values=torch.cat((others, image, space), dim=1),
-            places=torch.cat((places, in_image, in_space), dim=1),
+            places=torch.cat((tokens.places[:, :num_others], in_image, in_space), dim=1),
         )
 
 

@@ -98,7 +98,7 @@ def matrix_from_xyz(angles_rad: Tensor) -> Tensor:
         *(cb * sc, sa * sb * sc + ca * cc, ca * sb * sc - sa * cc),
         *(-sb, sa * cb, ca * cb),
     )
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(entries, dim=-1).reshape(*angles_rad.shape, 3)
 
 
 def xyz_from_matrix(matrix: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ def matrix_from_xzy(angles_rad: Tensor) -> Tensor:
         *(ca * sb * cc + sa * sc, ca * cb, ca * sb * sc - sa * cc),
         *(sa * sb * cc - ca * sc, sa * cb, sa * sb * sc + ca * cc),
     )
-    return torch.stack(entries, dim=-1).unflatten(-1, (3, 3))
+    return torch.stack(entries, dim=-1).reshape(*angles_rad.shape, 3)
 
 
 def xzy_from_matrix(matrix: Tensor) -> Tensor:

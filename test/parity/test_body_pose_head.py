@@ -14,6 +14,8 @@
 
 """The bodies that the body model's pose heads make of tokens."""
 
+from dataclasses import fields
+
 import pytest
 import torch
 from body_parts import recorded_rig
@@ -68,7 +70,7 @@ def test_heads_make_the_recorded_bodies(name: str) -> None:
 
 @pytest.mark.parametrize("name", HEADS)
 @torch.inference_mode()
-def test_keypoints_alone_are_those_of_the_whole_body(name: str) -> None:
+def test_keypoints_and_joints_alone_are_those_of_the_whole_body(name: str) -> None:
     golden = load_golden("body/mhr_head")
     head = recorded_head(golden, name)
     rig = head.prepared(recorded_rig(golden))
@@ -77,7 +79,10 @@ def test_keypoints_alone_are_those_of_the_whole_body(name: str) -> None:
     )
     assert len(rig.regressor.vertices) < golden.config["rig"]["V"]
 
-    keypoints = head.keypoints_m(values, rig)
+    whole, joints = head.posed(values, rig), head.joints(values, rig)
 
-    torch.testing.assert_close(keypoints, head.posed(values, rig).keypoints_m, rtol=0, atol=1e-6)
-    golden.close(keypoints, f"{name}.pred_keypoints_3d")
+    for each in fields(joints):
+        alone, made = getattr(joints, each.name), getattr(whole, each.name)
+        torch.testing.assert_close(alone, made, rtol=0, atol=1e-6)
+    torch.testing.assert_close(head.keypoints_m(values, rig), joints.keypoints_m, rtol=0, atol=0)
+    golden.close(joints.keypoints_m, f"{name}.pred_keypoints_3d")
