@@ -29,6 +29,7 @@ from sam3d_ros.ros import markers
 from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, cloud_points, header_of, mesh_msg
 from sam3d_ros.ros.gaussians import GaussianClouds
 from sam3d_ros.ros.latch import Latch
+from sam3d_ros.ros.overlay import OverlayTopics
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
 from sam3d_ros.scene.output_folder import OutputFolder
@@ -61,6 +62,7 @@ class Outputs:
             topic = self._publisher(PointCloud2, "~/gaussians", latched(num_latched))
             self._gaussians = GaussianClouds(topic.publish, num_latched)
         self.poses = PoseOutputs(self._publisher, config)
+        self.overlay = OverlayTopics(self._publisher, config)
         self.folder = OutputFolder(config.output_directory)
         self._revisions: dict[int, int] = {}  # what was sent, by track id
         self._marker_latch: Latch[MarkerMsg] = Latch(self._markers.publish, num_latched)

@@ -35,6 +35,7 @@ from sam3d_ros.ros.framing import (
     frame_from_bundle,
 )
 from sam3d_ros.ros.jobs import BusyError, Job, NotActiveError, Progress
+from sam3d_ros.ros.overlay import Overlay
 from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.receiver import Receiver
@@ -102,6 +103,7 @@ class Session:
         self.following = Following(
             pipeline, self._depth_frame, self._publish_followed, self._warn, crashed
         )
+        self._overlay = Overlay(outputs.overlay, config, self._warn, crashed)
         self.receiver = Receiver(node, config, self._on_outcome, self._follow)
         self.cautions = Cautions(config, self.receiver.topics, self._warn)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
@@ -133,6 +135,7 @@ class Session:
         if not self._join():
             self._pipeline.close()  # takes from the workers what they wait for
             self._join()
+        self._overlay.stop(reason, JOIN_S)
         self.reports.close()
 
     @property
@@ -288,6 +291,7 @@ class Session:
             self._note(snapshot)
             tell(asking, Step(stage="publish"))
             self.outputs.publish(snapshot)
+            self._overlay.show(frame, snapshot)
             self._rest_after(snapshot)
             verdict = verdict_of(snapshot, self.outputs.poses.names(snapshot))
         self._end(job, verdict, snapshot)
