@@ -15,6 +15,7 @@
 """Meshes to look at: quick to make, with few triangles, not always closed."""
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from sam3d_ros.errors import ShapeError
 from sam3d_ros.geometry.meshes import triangle_areas
@@ -45,6 +46,31 @@ def clustered(mesh: Mesh, max_triangles: int) -> Mesh:
         if len(triangles) <= max_triangles:
             return _merged(mesh, cell_of_vertex, triangles)
         size_m *= GROWTH
+
+
+def thinned(vertices: Floats, triangles: Ints, max_triangles: int) -> tuple[Ints, Ints]:
+    """Choose vertices that stand for those around them, and the triangles between them.
+
+    As ``clustered``, for surfaces that move: the choice of one pose holds for every other.
+
+    Args:
+        vertices: ``(V, 3)`` of one pose.
+        triangles: ``(F, 3)``.
+        max_triangles: How many are wanted at most.
+
+    Returns:
+        Rows of ``vertices``, ``(K,)``, and triangles of these, ``(T, 3)``.
+    """
+    num = len(vertices)
+    mesh = Mesh(
+        vertices=vertices.astype(np.float32),
+        triangles=triangles,
+        colors=np.zeros((num, 3), dtype=np.uint8),
+        observed=np.zeros(num, dtype=np.float32),
+    )
+    few = clustered(mesh, max_triangles)
+    rows = cKDTree(vertices).query(few.vertices)[1]
+    return rows, few.triangles
 
 
 def _cells(vertices: Floats, size_m: float) -> Ints:

@@ -63,7 +63,7 @@ def mesh_marker(known: SceneObject, name: str) -> bytes:
     mesh = reconstruction.preview or reconstruction.mesh_object
     marker = _object_marker(known.track_id, name, Marker.TRIANGLE_LIST)
     marker.scale = vector_msg(np.ones(3))
-    return _with_triangles(marker, mesh)
+    return with_triangles(marker, mesh)
 
 
 def box_marker(known: SceneObject, name: str) -> MarkerArray:
@@ -79,7 +79,7 @@ def label_markers(
 ) -> list[Marker]:
     """Return text and box of one object, which vanish unless they are sent again."""
     box = frame_from_object @ box_center(known.reconstruction.mesh_object)
-    shared = {"header": header, "id": known.track_id, "lifetime": _duration(lifetime_s)}
+    shared = {"header": header, "id": known.track_id, "lifetime": duration_msg(lifetime_s)}
     size_cm = " x ".join(f"{100 * length:.1f}" for length in known.size_m)
     text = Marker(
         ns=TEXTS,
@@ -104,7 +104,7 @@ def _object_marker(track_id: int, name: str, kind: int) -> Marker:
     return marker
 
 
-def _with_triangles(marker: Marker, mesh: Mesh) -> bytes:
+def with_triangles(marker: Marker, mesh: Mesh) -> bytes:
     """Serialise a marker with the triangles of a mesh, coloured per vertex.
 
     CDR (OMG, "DDS Interoperability Wire Protocol", chapter 10) writes a sequence as its length in
@@ -138,6 +138,7 @@ def _template(marker: Marker) -> tuple[bytes, bytes, bytes]:
     return written[: first - len(one)], written[first:start], written[start + len(content) :]
 
 
-def _duration(duration_s: float) -> Duration:
+def duration_msg(duration_s: float) -> Duration:
+    """Return a duration."""
     whole = int(duration_s)
     return Duration(sec=whole, nanosec=int((duration_s - whole) * NS_PER_S))

@@ -29,4 +29,8 @@ def outputs_off(config: NodeConfig) -> dict[str, str]:
         off["~/gaussians"] = "gaussians.publish is false"
     if not config.debug.overlay:
         off["~/debug/overlay"] = "debug.overlay is false"
+    if not config.body.enabled:
+        off["~/bodies"] = "body.enabled is false"
+    elif packages.hri_messages() is None:
+        off["/humans/bodies"] = "hri_msgs is not installed (ros-$ROS_DISTRO-hri-msgs)"
     return off

@@ -30,6 +30,7 @@ from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, cloud_points, header_of
 from sam3d_ros.ros.gaussians import GaussianClouds
 from sam3d_ros.ros.latch import Latch
 from sam3d_ros.ros.overlay import OverlayTopics
+from sam3d_ros.ros.people.outputs import PeopleOutputs
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
 from sam3d_ros.scene.output_folder import OutputFolder
@@ -62,6 +63,7 @@ class Outputs:
             topic = self._publisher(PointCloud2, "~/gaussians", latched(num_latched))
             self._gaussians = GaussianClouds(topic.publish, num_latched)
         self.poses = PoseOutputs(self._publisher, config)
+        self.people = PeopleOutputs(node, self._publisher, config) if config.body.enabled else None
         self.overlay = OverlayTopics(self._publisher, config)
         self.folder = OutputFolder(config.output_directory)
         self._revisions: dict[int, int] = {}  # what was sent, by track id
@@ -71,18 +73,28 @@ class Outputs:
     def start(self) -> None:
         """Begin a new life: viewers forget what they show, everything is sent again."""
         self._revisions.clear()
-        self.poses.start_over(0)
+        self.start_over(0)
         self._markers.publish(markers.delete_all())
+
+    def start_over(self, stamp_ns: int) -> None:
+        """Let stamps go back once, to this one."""
+        self.poses.start_over(stamp_ns)
+        if self.people is not None:
+            self.people.start_over()
 
     def publish(self, snapshot: SceneSnapshot) -> None:
         """Send what a frame with masks has shown: the small and urgent first, geometry last."""
+        self._send_people(snapshot)
         self.poses.send_frame(snapshot)
         self.forget(snapshot.removed)
         self._send_points(snapshot)
         self._send_geometry(snapshot)
 
     def publish_found(self, snapshot: SceneSnapshot) -> None:
-        """Send objects of a frame with masks that are finished before others."""
+        """Send people and objects of a frame with masks that are finished before others."""
+        self._send_people(snapshot)
+        if not snapshot.updated:
+            return
         self.poses.send_found(snapshot)
         self.forget(snapshot.removed)
         self._send_geometry(snapshot)
@@ -116,6 +128,8 @@ class Outputs:
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
+        if self.people is not None:
+            self.people.close()
         self.folder.close()
 
     def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:
@@ -124,6 +138,10 @@ class Outputs:
         )
         self._publishers.append(publisher)
         return publisher
+
+    def _send_people(self, snapshot: SceneSnapshot) -> None:
+        if self.people is not None:
+            self.people.send(snapshot)
 
     def _send_geometry(self, snapshot: SceneSnapshot) -> None:
         """Send mesh and marker of each new revision."""

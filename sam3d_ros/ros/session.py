@@ -299,10 +299,12 @@ class Session:
     def _rest_after(self, snapshot: SceneSnapshot) -> None:
         """Leave the processor to following while masks show nothing new.
 
-        Never where each mask is to be looked at, nor where poses come with masks alone.
+        Never where each mask is to be looked at, nor where poses come with masks alone, as those
+        of people do.
         """
         rate = self.config.tracking.max_mask_rate
-        wants_all = self.config.queue.policy == "none" or self.trigger.anew
+        has_people = snapshot.people is not None and bool(snapshot.people.people)
+        wants_all = self.config.queue.policy == "none" or self.trigger.anew or has_people
         if not rate or wants_all or not self.following.is_up_to_date:
             return
         is_known = all(known.state in AS_EXPECTED for known in snapshot.objects)
@@ -342,7 +344,7 @@ class Session:
         if not self.config.registry.keep_on_time_jump:
             self.outputs.forget(self._pipeline.reset())
             self.num_objects = 0
-        self.outputs.poses.start_over(stamp_ns)
+        self.outputs.start_over(stamp_ns)
         self.stamp_ns = None
         self.following.resume()
 

@@ -155,7 +155,7 @@ class ScenePipeline:
             Sam3dError: When nothing of the frame can be used.
         """
         if not frame.masks:
-            return self.advance(frame.stamp_ns, frame.frame_id)
+            return self._empty(frame)
         with self._lock:
             known = self._registry.known(frame) if self.config.tracking.enabled else []
             shown = _Shown(frame=frame, num_resets=self._num_resets)
@@ -176,6 +176,14 @@ class ScenePipeline:
             backend=result.backend,
             body_backend=result.body_backend,
         )
+
+    def _empty(self, frame: Frame) -> SceneSnapshot:
+        """Take in a frame that shows nothing and nobody."""
+        snapshot = self.advance(frame.stamp_ns, frame.frame_id)
+        if not self.config.body.enabled:
+            return snapshot
+        with self._lock:
+            return replace(snapshot, people=self._people.update(frame, SeenPeople()))
 
     def _take_portion(self, shown: "_Shown", show: Show, portion: Portion) -> None:
         """Take in and show what is finished of a frame, unless it may be what else is known.

@@ -169,3 +169,4 @@ class PeopleSnapshot:
     people: tuple[ScenePerson, ...] = ()  # seen in it
     gone: tuple[int, ...] = ()  # person ids seen before, not in it
     num_left_out: int = 0  # beyond ``BodyConfig.max_people``
+    image_size: tuple[int, int] = (0, 0)  # width, height, px

@@ -300,3 +300,10 @@ def test_the_frame_of_a_person_is_that_of_rep_155() -> None:
     assert links["r_hip"].translation_m[1] == pytest.approx(-0.1)
     assert links["head"].translation_m[2] == pytest.approx(0.68)
     np.testing.assert_allclose(links["l_knee"].rotation, np.eye(3), atol=1e-9)
+
+
+def test_an_image_without_masks_shows_nobody_any_more(mesh: Mesh) -> None:
+    scene = Scene(mesh, StandInBodies())
+    scene.pipeline.process(frame_of(TWO))
+    left = people_of(scene.pipeline.process(frame_of((), stamp_ns=1)))
+    assert (left.people, left.gone) == ((), (1, 2))

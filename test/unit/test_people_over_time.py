@@ -18,8 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from bodies import person
-from scenes import VGA
+from bodies import VGA, person
 
 from sam3d_ros.config import BodyConfig
 from sam3d_ros.scene.people.seeing import moved

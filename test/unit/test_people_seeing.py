@@ -19,8 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bodies import frame_of, person, published_person
-from scenes import VGA
+from bodies import VGA, frame_of, person, published_person
 
 from sam3d_ros.evaluation.datasets import load_scene
 from sam3d_ros.geometry.depth import unproject

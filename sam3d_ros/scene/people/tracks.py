@@ -96,6 +96,7 @@ class People:
             people=tuple(sorted(people, key=lambda person: person.person_id)),
             gone=tuple(sorted({*gone, *(before - after)})),
             num_left_out=seen.num_left_out,
+            image_size=(frame.camera.width, frame.camera.height),
         )
 
     def _forget(self, frame: Frame) -> tuple[int, ...]:

@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
-from scenes import VGA
 
 from sam3d_ros.errors import CancelledError, ReconstructionError
 from sam3d_ros.evaluation.files import read_mesh
@@ -41,6 +40,11 @@ from sam3d_ros.structures import (
 )
 from sam3d_ros.structures.mhr import JOINT_NAMES, KEYPOINT_NAMES
 
+VGA = Camera(
+    width=640,
+    height=480,
+    matrix_px=np.array([[600.0, 0.0, 319.5], [0.0, 600.0, 239.5], [0.0, 0.0, 1.0]]),
+)
 # Upright in the frame of REP-155: x out of the chest, y to the left, z up, hips at the origin.
 PLACES = {
     "nose": (0.12, 0.0, 0.68),
