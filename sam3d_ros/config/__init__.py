@@ -37,6 +37,7 @@ from sam3d_ros.config.node import (
     TfConfig,
     TriggerConfig,
 )
+from sam3d_ros.config.planning import PlanningConfig
 from sam3d_ros.config.scene import (
     MarkersConfig,
     MeshConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "MeshConfig",
     "NodeConfig",
     "ObjectsConfig",
+    "PlanningConfig",
     "QueueConfig",
     "RefineConfig",
     "RegistryConfig",

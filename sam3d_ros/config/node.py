@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from sam3d_ros.config.inputs import CameraConfig, SyncConfig
 from sam3d_ros.config.limits import Checked, setting
+from sam3d_ros.config.planning import PlanningConfig
 from sam3d_ros.config.scene import SceneConfig
 
 
@@ -116,3 +117,4 @@ class NodeConfig(SceneConfig, Checked):
     queue: QueueConfig = field(default_factory=QueueConfig)
     diagnostics: DiagnosticsConfig = field(default_factory=DiagnosticsConfig)
     debug: DebugConfig = field(default_factory=DebugConfig)
+    planning: PlanningConfig = field(default_factory=PlanningConfig)

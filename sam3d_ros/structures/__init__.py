@@ -20,7 +20,7 @@ Unknown is NaN, never 0 or infinity.
 """
 
 from sam3d_ros.structures.arrays import NS_PER_S, Bools, Bytes, Floats, Ints
-from sam3d_ros.structures.collision import CollisionPart, CollisionShape
+from sam3d_ros.structures.collision import CollisionPart, CollisionShape, ShapeOrder
 from sam3d_ros.structures.people import (
     NUM_JOINTS,
     NUM_KEYPOINTS,
@@ -107,6 +107,7 @@ __all__ = [
     "ScenePerson",
     "SceneSnapshot",
     "Settling",
+    "ShapeOrder",
     "Similarity",
     "Splats",
     "SupportPlane",

@@ -20,6 +20,15 @@ from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures.arrays import Floats, Ints
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeOrder:
+    """What solids are wanted; see ``PlanningConfig``."""
+
+    geometry: str = "convex_decomposition"
+    max_hulls: int = 16
+    padding_m: float = 0.003
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CollisionPart:
     """One closed surface in the object frame, metres."""

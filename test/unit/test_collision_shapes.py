@@ -27,9 +27,9 @@ from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.geometry.collision import decomposition
 from sam3d_ros.geometry.collision.agreement import beyond_all_m, surface_samples
 from sam3d_ros.geometry.collision.polytopes import MAX_CORNERS, enclosing_polytope
-from sam3d_ros.geometry.collision.shapes import FALL_BACKS, ShapeOrder, collision_shape
+from sam3d_ros.geometry.collision.shapes import FALL_BACKS, collision_shape
 from sam3d_ros.geometry.measures import is_closed
-from sam3d_ros.structures import CollisionPart, CollisionShape, Floats, Mesh
+from sam3d_ros.structures import CollisionPart, CollisionShape, Floats, Mesh, ShapeOrder
 
 VESSELS = {"mug": mug, "bowl": bowl, "can": can}
 SOLID = ("convex_decomposition", "convex_hull", "box")

@@ -16,7 +16,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,7 +25,7 @@ from sam3d_ros.geometry.collision.decomposition import convex_pieces
 from sam3d_ros.geometry.collision.polytopes import enclosing_polytope, outside_m, planes_of
 from sam3d_ros.geometry.measures import is_closed, vertex_normals
 from sam3d_ros.geometry.meshes import bounds, decimate
-from sam3d_ros.structures import CollisionPart, CollisionShape, Floats, Mesh
+from sam3d_ros.structures import CollisionPart, CollisionShape, Floats, Mesh, ShapeOrder
 
 DECIMATED_TRIANGLES = 300
 # What is tried, in this order, where the one before fails.
@@ -36,15 +35,6 @@ FALL_BACKS = {
     "decimated": ("decimated", "convex_hull", "box"),
     "box": ("box",),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShapeOrder:
-    """What is wanted of a shape; see ``PlanningConfig``."""
-
-    geometry: str = "convex_decomposition"
-    max_hulls: int = 16
-    padding_m: float = 0.003
 
 
 def collision_shape(mesh: Mesh, order: ShapeOrder) -> CollisionShape:
