@@ -26,6 +26,7 @@ from sam3d_ros.errors import ReportCode
 from sam3d_ros.msg import FrameReport
 from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
+from sam3d_ros.ros.input_topics import inputs_off
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.resources import Resources
@@ -85,6 +86,7 @@ def inputs_condition(session: Session, rates: Rates) -> Condition:
         f"{_stamps(newest_ns.get(each), newest_ns[Input.IMAGE], now)}"
         for each, topic in receiver.topics.items()
     }
+    values |= {name: f"off: {why}" for name, why in inputs_off(session.config).items()}
     values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"
     receiver.longest_callback_s = 0.0
     errors = receiver.conflicts()

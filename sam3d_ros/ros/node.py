@@ -35,6 +35,7 @@ from rclpy.signals import SignalHandlerOptions
 from sam3d_ros.config import NodeConfig, SceneConfig
 from sam3d_ros.errors import ConfigError, Sam3dError
 from sam3d_ros.ros.framing import Input
+from sam3d_ros.ros.input_topics import message_types
 from sam3d_ros.ros.monitor import Monitor
 from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.pipeline import Pipeline
@@ -126,6 +127,7 @@ class Sam3dNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters, make the publishers and the pipeline."""
         self._config = config_from_parameters(self)
+        message_types(self._config)  # what is missing is said now, not at the activation
         self._outputs = Outputs(self, self._config)
         self._pipeline = self._make_pipeline(self._config)
         self._pipeline.start()  # that takes seconds, which activation need not wait for

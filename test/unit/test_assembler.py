@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from provided import array, label_info, vision_detection
 
 from sam3d_ros.config import MasksConfig, NodeConfig, SyncConfig
 from sam3d_ros.errors import EncodingError, MaskSizeError, ReportCode
@@ -62,6 +63,11 @@ def message(topic: Input, number: float) -> Any:
         )
     if topic is Input.POINTS:
         return SimpleNamespace(header=header(number, "lidar"), data=b"")
+    if topic is Input.DETECTIONS:
+        detection = vision_detection((4.0, 3.0, 8.0, 6.0), "3", score=number / 100)
+        return array(detection, header=header(number))
+    if topic is Input.LABEL_INFO:
+        return SimpleNamespace(header=header(number), **vars(label_info(cup=3)))
     encoding, dtype, channels = {
         Input.IMAGE: ("rgb8", np.uint8, 3),
         Input.DEPTH: ("16UC1", np.uint16, 1),
@@ -362,3 +368,55 @@ def test_an_image_with_more_ids_than_a_scene_has_objects_is_no_label_image() -> 
 def test_negative_labels_are_background() -> None:
     labels = np.array([[-1, 0], [0, 3]], dtype=np.int32)
     assert [mask.instance_id for mask in masks_from_labels(labels, 2, 2)] == [3]
+
+
+# What masks show
+
+
+def named_by(feed: Feed) -> list[tuple[str, float]]:
+    """Return class and score of the one mask of each bundle."""
+    bundles = [each for each in feed.outcomes if isinstance(each, Bundle)]
+    masks = [frame_from_bundle(each, NodeConfig()).masks[0] for each in bundles]
+    return [(mask.class_id, mask.score) for mask in masks]
+
+
+def test_a_mask_waits_for_the_detections_of_its_stamp_where_they_are_sent() -> None:
+    feed = Feed()
+    feed.assembler.announce((*EXPOSURE, Input.DETECTIONS))
+    for number in (50, 51):
+        for topic in EXPOSURE:
+            feed.add(topic, number)
+    assert not feed.outcomes
+    for number in (50, 51):
+        feed.add(Input.DETECTIONS, number, at=51)
+    assert named_by(feed) == [("3", 0.5), ("3", 0.51)]
+
+
+def test_detections_that_never_come_are_named_and_nobody_is_called_an_object() -> None:
+    feed = Feed()
+    feed.assembler.announce((*EXPOSURE, Input.DETECTIONS))
+    for topic in EXPOSURE:
+        feed.add(topic, 0)
+    feed.flush(20)
+    (refusal,) = feed.refusals
+    assert refusal.code == ReportCode.NOT_SYNCED
+    assert "nothing came on detections" in refusal.message
+
+
+def test_the_last_names_hold_also_after_time_went_back() -> None:
+    feed = Feed()
+    feed.assembler.announce((*EXPOSURE, Input.LABEL_INFO, Input.DETECTIONS))
+    feed.add(Input.LABEL_INFO, 400)
+    for number in (390, 10):
+        for topic in (*EXPOSURE, Input.DETECTIONS):
+            feed.add(topic, number)
+    assert any(isinstance(each, TimeJump) for each in feed.outcomes)
+    assert named_by(feed) == [("cup", 3.9), ("cup", 0.1)]
+
+
+def test_images_are_followed_without_waiting_for_what_masks_show() -> None:
+    feed = Feed()
+    feed.assembler.announce((*EXPOSURE, Input.LABEL_INFO, Input.DETECTIONS))
+    for topic in EXPOSURE[:-1]:
+        feed.add(topic, 0)
+    assert feed.assembler.to_follow(now(0)) is not None
