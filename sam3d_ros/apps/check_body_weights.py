@@ -91,8 +91,7 @@ def _described(architecture: BodyArchitecture) -> str:
 
 
 def _counted(rig: RigTensors) -> str:
-    vertices, triangles = len(rig.surface.base_shape), len(rig.surface.triangles)
-    return f"a rig of {vertices} vertices and {triangles} triangles; nothing of its code was run"
+    return f"a rig of {len(rig.surface.base_shape)} vertices; nothing of its code was run"
 
 
 def _fitting(opened: OpenBody) -> str:

@@ -101,7 +101,7 @@ def open_body(folder: Path) -> OpenBody:
     stored = read_weights(body_file(folder, MODEL_FILE))
     described = read_model_config(body_file(folder, CONFIG_FILE))
     architecture = _at_stored_sizes(stored, described)
-    _check_rig(rig, architecture.rig, folder)
+    _check_rig(rig, stored, architecture.rig)
     with torch.device("meta"):
         whole = BodyModel(architecture, build_backbone(architecture)).state_dict()
     tensors = _released(stored, whole)
@@ -176,14 +176,21 @@ def _stored_rig(tensors: Mapping[str, Tensor], described: RigConfig) -> RigConfi
     )
 
 
-def _check_rig(rig: RigTensors, expected: RigConfig, folder: Path) -> None:
-    """Raise unless the heads of a model are made for the rig beside it."""
-    counts = (len(rig.surface.base_shape), len(rig.surface.triangles))
-    wanted = (expected.num_vertices, expected.num_triangles)
-    if counts != wanted:
+def _check_rig(rig: RigTensors, stored: StoredWeights, expected: RigConfig) -> None:
+    """Raise unless the heads of a model and the triangles in them are made for the rig beside it.
+
+    Triangles are those of the model; the rig's file need not have any.
+    """
+    num_vertices = len(rig.surface.base_shape)
+    if num_vertices != expected.num_vertices:
         raise WeightsError(
-            f"{folder}: {RIG_FILE} has {counts[0]} vertices and {counts[1]} triangles, heads in "
-            f"{MODEL_FILE} expect {wanted[0]} and {wanted[1]}; take both from one release"
+            f"{stored.path}: heads expect {expected.num_vertices} vertices, {RIG_FILE} beside it "
+            f"has {num_vertices}; take both from one release"
+        )
+    faces = stored.tensors.get(FACES)
+    if faces is not None and faces.numel() and not 0 <= faces.min() <= faces.max() < num_vertices:
+        raise WeightsError(
+            f"{stored.path}: {FACES} points beyond the {num_vertices} vertices; fetch it again"
         )
 
 

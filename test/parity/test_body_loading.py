@@ -156,7 +156,14 @@ def test_a_rig_with_other_counts_than_the_heads_is_refused(release: Release) -> 
     for name in ("head_pose.keypoint_mapping", "head_pose_hand.keypoint_mapping"):
         release.state[name] = release.state[name][:, 1:]
 
-    with pytest.raises(WeightsError, match=r"has 48 vertices and 96 triangles.*expect 47 and 96"):
+    with pytest.raises(WeightsError, match=r"heads expect 47 vertices.*beside it has 48"):
+        open_body(release.write())
+
+
+def test_triangles_beyond_the_vertices_are_refused(release: Release) -> None:
+    release.state["head_pose.faces"][3, 1] = 48
+
+    with pytest.raises(WeightsError, match=r"faces points beyond the 48 vertices"):
         open_body(release.write())
 
 
