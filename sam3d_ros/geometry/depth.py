@@ -35,6 +35,7 @@ from sam3d_ros.structures import Camera, DepthImage, Floats, Ints, Similarity
 DepthUnit = Literal["auto", "m", "mm"]
 UNIT_STEP = 5  # pixels from one that is looked at for its unit to the next
 IMPLAUSIBLE = 50.0  # metres are rarely more, millimetres rarely less, for the median of a scene
+MEASURABLE_M = 1e-4, 1e5
 MAX_UPSAMPLING = 8  # parts along a side of a reading that is registered
 ROUNDING_PX = 0.01  # a lattice of exactly 2 pixels needs 2 samples, not 3
 SPACING_STRIDE = 16  # readings per one at which the spacing of samples is measured
@@ -45,7 +46,10 @@ DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 
 
 
 def metric_depth(raw: NDArray[Any], unit: DepthUnit = "auto") -> Floats:
-    """Return depth ``(h, w)`` as float32 metres, NaN where ``raw`` is 0, negative or not finite.
+    """Return depth ``(h, w)`` as float32 metres, NaN where no sensor measures as little or as much.
+
+    That holds for 0, what is negative or not finite, and for values that a broken driver leaves,
+    whose squares would be beyond all numbers.
 
     ``auto`` follows REP 118: integers are millimetres, floats are metres.
 
@@ -59,7 +63,9 @@ def metric_depth(raw: NDArray[Any], unit: DepthUnit = "auto") -> Floats:
     if unit == "auto":
         _check_unit(depth, integral)
     millimetres = integral if unit == "auto" else unit == "mm"
-    return depth * np.float32(0.001) if millimetres else depth
+    depth_m = depth * np.float32(0.001) if millimetres else depth
+    depth_m[(depth_m < MEASURABLE_M[0]) | (depth_m > MEASURABLE_M[1])] = np.nan
+    return depth_m
 
 
 def clip_depth(depth_m: Floats, min_m: float, max_m: float) -> Floats:

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from sam3d_ros.errors import EncodingError, IntrinsicsError, ShapeError
 from sam3d_ros.geometry.cameras import binned, checked_matrix_px, cropped
+from sam3d_ros.geometry.depth import MEASURABLE_M
 from sam3d_ros.geometry.lenses import lens_of
 from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
 from sam3d_ros.ros.compat.images import rgb_by_cv_bridge
@@ -186,7 +187,7 @@ def camera_from_msg(msg: CameraInfoMsg, *, rectified: bool = False) -> Camera:
 
 
 def cloud_from_msg(msg: PointCloud2Msg) -> Floats:
-    """Return the finite points ``(N, 3)`` of a PointCloud2, organised or not, in its frame.
+    """Return the measurable points ``(N, 3)`` of a PointCloud2, organised or not, in its frame.
 
     Raises:
         EncodingError: x, y, z are missing, or the data do not have the announced size.
@@ -197,7 +198,7 @@ def cloud_from_msg(msg: PointCloud2Msg) -> Floats:
     rows = _rows(msg.data, int(msg.height), int(msg.row_step), int(msg.width) * point.itemsize)
     cloud = np.ascontiguousarray(rows).reshape(-1).view(point)
     points = np.stack([cloud[name].astype(np.float64) for name in "xyz"], axis=-1)
-    return points[np.isfinite(points).all(axis=-1)]
+    return points[(np.abs(points) < MEASURABLE_M[1]).all(axis=-1)]
 
 
 def transform_from_msg(msg: TransformMsg) -> Similarity:

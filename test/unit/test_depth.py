@@ -82,6 +82,11 @@ def test_values_that_contradict_their_encoding_are_refused(raw: Floats, hint: st
         metric_depth(raw)
 
 
+def test_what_no_sensor_measures_is_unknown() -> None:
+    raw = np.array([[3.4e38, 1e30, 1e-42, 1.0]], dtype=np.float32)
+    np.testing.assert_array_equal(metric_depth(raw, "m"), np.float32([[np.nan] * 3 + [1.0]]))
+
+
 def test_a_stated_unit_is_believed() -> None:
     assert metric_depth(np.full((2, 2), 812.0), "mm")[0, 0] == pytest.approx(0.812)
     assert metric_depth(np.full((2, 2), 2, dtype=np.uint16), "m")[0, 0] == 2.0
