@@ -110,21 +110,17 @@ def _prompts(keypoints_px: Floats | None, box_px: Floats) -> Floats:
     centers, sides = crop_squares(np.asarray(box_px)[None], BODY_PADDING)
     prompts = np.array(keypoints_px, dtype=np.float64)
     prompts[:, :2] = (prompts[:, :2] - centers[0]) / sides[0] + 0.5
-    inside = ((prompts[:, :2] >= 0) & (prompts[:, :2] <= 1)).all(axis=1)
-    labels = prompts[:, 2]
-    known = (labels >= 0) & (labels < NUM_KEYPOINTS) & (labels == np.rint(labels))
-    for place, (ok, is_known) in enumerate(zip(inside, known, strict=True)):
-        x, y, label = keypoints_px[place]
-        if not is_known:
+    for (x, y, label), (across, down, _) in zip(keypoints_px, prompts, strict=True):
+        if label not in range(NUM_KEYPOINTS):
             raise SelectionError(
                 f"keypoints must be numbered from 0 to {NUM_KEYPOINTS - 1} (MHR70), got {label:g}"
             )
-        if not ok:
-            low, high = centers[0] - sides[0] / 2, centers[0] + sides[0] / 2
+        if not (0 <= across <= 1 and 0 <= down <= 1):
+            (left, top), (right, bottom) = (centers[0] + half * sides[0] for half in (-0.5, 0.5))
             raise SelectionError(
                 f"keypoint {label:g} at ({x:g}, {y:g}) is not in the crop of its person, which is "
-                f"{low[0]:g} {low[1]:g} to {high[0]:g} {high[1]:g}; leave it out, or give the box "
-                "that it belongs to"
+                f"from ({left:g}, {top:g}) to ({right:g}, {bottom:g}); leave it out, or give the "
+                "box that it belongs to"
             )
     return prompts
 

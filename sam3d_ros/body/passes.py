@@ -37,6 +37,7 @@ from sam3d_ros.body.merge import (
 )
 from sam3d_ros.body.mhr import BodyRig
 from sam3d_ros.body.model import BodyModel, Crops, Part, Told
+from sam3d_ros.body.pose_head import PoseHead
 from sam3d_ros.body.rows import joined, replaced, rows
 from sam3d_ros.errors import CancelledError
 from sam3d_ros.nn.devices import finish, lent_to
@@ -123,7 +124,9 @@ class Passes:
         with watch.stage("body"):
             crops, first = self._bodies(image)
         if not rules.hands:
-            return Bodies(last=first, values=first.values, posed=first.posed, stage_s=watch.stage_s)
+            with watch.stage("surface"), self._lent(self._decoding):
+                posed = self._head.posed(first.values, self._rigs[Part.BODY])
+            return Bodies(last=first, values=first.values, posed=posed, stage_s=watch.stage_s)
         with watch.stage("hands"):
             hand_crops, seen = self._hands(image, hand_boxes_px(first.hand_boxes, crops.views))
         with watch.stage("body again"), self._lent(self._decoding):
@@ -134,6 +137,10 @@ class Passes:
     def right_hands(self, squares: Squares, camera: Camera) -> Estimate:
         """Pass over squares of an image that show a right hand each."""
         return self._seen_hands(squares, camera)[1]
+
+    @property
+    def _head(self) -> PoseHead:
+        return self.model.layers(Part.BODY).head_pose
 
     def _bodies(self, image: PeopleImage) -> tuple[Crops, Estimate]:
         size, people = self.model.architecture.image_size, image.people
@@ -169,7 +176,7 @@ class Passes:
         rules: PassRules,
     ) -> Bodies:
         (crops, first), (hand_crops, seen) = bodies, hands
-        width, head = image.camera.width, self.model.layers(Part.BODY).head_pose
+        width, head = image.camera.width, self._head
         constants = ArmConstants.of(head)
         readings = read_hands(seen, hand_crops.views, width, constants)
         trusted = trust(first, readings, constants)

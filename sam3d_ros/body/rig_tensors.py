@@ -51,7 +51,6 @@ SHAPES = {
     CORRECTIVES + "0.sparse_indices": "2 K",
     CORRECTIVES + "0.sparse_weight": "K",
     CORRECTIVES + "2.weight": "N H",
-    FACES: "F 3",
 }
 
 
@@ -75,7 +74,7 @@ class SurfaceTensors:
     skin_weights: Tensor  # (V, 127)
     corrective_hidden: Tensor  # (H, 750)
     corrective_offsets: Tensor  # (V, 3, H)
-    triangles: Tensor  # (F, 3) int64
+    triangles: Tensor  # (F, 3) int64; none where the file leaves them to the model's checkpoint
 
     def of(self, vertices: Tensor) -> "SurfaceTensors":
         """Return some vertices ``(N,)`` alone; no triangle is left."""
@@ -124,7 +123,7 @@ class RigTensors:
             corrective_offsets=torch.unflatten(
                 tensors[CORRECTIVES + "2.weight"].float(), 0, (-1, 3)
             ),
-            triangles=_checked_indices(tensors[FACES], sizes["V"], FACES, source),
+            triangles=_triangles(tensors, sizes["V"], source),
         )
         return cls(skeleton=skeleton, surface=surface)
 
@@ -178,6 +177,16 @@ def _parents(tensors: Mapping[str, Tensor], source: str) -> Tensor:
     if not bool(precede.all()):
         raise _refused(source, f"joint {int(precede.long().argmin())} comes before its parent")
     return parents
+
+
+def _triangles(tensors: Mapping[str, Tensor], num_vertices: int, source: str) -> Tensor:
+    if FACES not in tensors:
+        return torch.empty(0, 3, dtype=torch.int64)
+    try:
+        check_shape(tensors[FACES], "F 3", FACES)
+    except ShapeError as error:
+        raise _refused(source, f"is not consistent: {error}") from error
+    return _checked_indices(tensors[FACES], num_vertices, FACES, source)
 
 
 def _skin_weights(tensors: Mapping[str, Tensor], num_vertices: int, source: str) -> Tensor:

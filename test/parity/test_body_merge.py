@@ -15,7 +15,7 @@
 """Hands are merged into bodies as the reference does, in every branch."""
 
 from dataclasses import fields, replace
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,8 +42,6 @@ from sam3d_ros.body.mhr import BodyRig
 from sam3d_ros.body.pose_head import PoseHead
 from sam3d_ros.body.rig_tensors import RigTensors
 from sam3d_ros.body.views import CropViews
-
-T = TypeVar("T")
 
 ALL = tuple(f"body/hand_body_merge{end}" for end in ("", "_one", "_none", "_none_one"))
 ACCEPTED = {  # left, right of each person
@@ -142,7 +140,7 @@ def both_hands(fixture: Golden, head: PoseHead) -> HandReadings:
     return read_hands(both, views(fixture, "lhand", "rhand"), width, ArmConstants.of(head))
 
 
-def joined(first: T, second: T) -> T:
+def joined(first: Any, second: Any) -> Any:
     """Return one value of two of the same class whose fields are tensors."""
     parts = {f.name: (getattr(first, f.name), getattr(second, f.name)) for f in fields(first)}
     return type(first)(**{name: torch.cat(part) for name, part in parts.items()})

@@ -122,6 +122,13 @@ def test_newer_files_with_all_blend_shapes_in_one_make_the_same_rig(tensors, rig
     assert torch.equal(other(*drawn(1))[0], rig(*drawn(1))[0])
 
 
+def test_a_rig_without_triangles_is_the_same_rig(tensors, rig):
+    name = "character_torch.mesh.faces"  # checkpoints of the model have them, too
+    other = RigTensors.read({k: v for k, v in tensors.items() if k != name}, "test")
+    assert other.surface.triangles.shape == (0, 3)
+    assert torch.equal(BodyRig.of(other)(*drawn(1))[0], rig(*drawn(1))[0])
+
+
 @pytest.mark.parametrize(
     ("name", "broken", "text"),
     [
@@ -137,6 +144,7 @@ def test_newer_files_with_all_blend_shapes_in_one_make_the_same_rig(tensors, rig
         ("pose_correctives_model.pose_dirs_predictor.2.weight", lambda t: t[3:], "expected 3 x 32"),
         ("character_torch.mesh.faces", lambda t: t + 1, "points beyond the 32 that there are"),
         ("character_torch.mesh.faces", lambda t: t.float(), "must be indices"),
+        ("character_torch.mesh.faces", lambda t: t[:, :2], r"must have shape \(F, 3\)"),
         (
             "character_torch.parameter_transform.parameter_transform",
             lambda t: t[:, :100],
