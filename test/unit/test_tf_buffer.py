@@ -138,6 +138,15 @@ def test_a_circle_is_an_error_and_no_endless_loop() -> None:
         buffer.lookup("c", "a", 0)
 
 
+def test_frames_within_a_circle_have_no_transform() -> None:
+    """Each is on the way to the other twice, and nobody knows which way is right."""
+    buffer = TransformBuffer()
+    buffer.add(stamped("world", "camera", 0.0, pose(x=1.0)), static=False)
+    buffer.add(stamped("camera", "world", 0.0, pose(x=5.0)), static=False)
+    with pytest.raises(TransformError, match="each other's parents"):
+        buffer.lookup("world", "camera", 0)
+
+
 def test_a_leading_slash_changes_nothing() -> None:
     buffer = TransformBuffer()
     buffer.add(stamped("/a", "/b", 0.0, pose(x=1.0)), static=True)

@@ -90,6 +90,8 @@ class TransformBuffer:
         """
         from_source = self._chain(frame_name(source), stamp_ns)
         from_target = self._chain(frame_name(target), stamp_ns)
+        if (loop := from_source.loop or from_target.loop) is not None:
+            raise loop
         shared = next((name for name in from_source.frames if name in from_target.frames), None)
         if shared is None:
             raise self._unrelated(from_target, from_source, stamp_ns)
@@ -229,11 +231,13 @@ class Chain:
     stamp_ns: int
     steps: list[tuple[Sample, Sample]] = field(default_factory=list)  # around the time
     end: TransformError | None = None  # why it goes no further, unless at the root
+    # Two ways lead to a frame then, and one of them is wrong: no lookup can be trusted.
+    loop: TransformError | None = None
 
     def climb(self, before: Sample, after: Sample) -> None:
         """Go on to the parent of the last frame."""
         if before.parent in self.frames:
-            self.end = TransformError(
+            self.end = self.loop = TransformError(
                 f"frames {', '.join(self.frames)} are each other's parents; check for two "
                 "publishers of the same frame"
             )

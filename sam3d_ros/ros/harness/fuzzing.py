@@ -37,7 +37,7 @@ ALONE = 10  # messages that come alone, for each that takes a place in an exposu
 BETWEEN_GOOD = 3  # exposures with something wrong in them, from one good exposure to the next
 STRAY_S = 0.3  # for what may come of a mask that nobody may be able to read
 MAX_OFF_M = 0.05  # from a transform to the middle of the nearest true object
-MAX_TOLD = 12  # messages before a problem that it names
+MAX_TOLD = 5  # messages before a problem that it names
 MAX_FOUND = 40  # problems that are written down
 
 
