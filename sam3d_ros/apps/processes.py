@@ -114,6 +114,25 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
         seconds = time.monotonic() - started
         return Ended(name=name, exit_code=process.returncode, seconds=seconds)
 
+    def kill(self, name: str) -> set[int]:
+        """End a process in mid-air, as the kernel would; return those that it had started.
+
+        The shared memory that nobody else has mapped goes with it.
+        """
+        process = self._running.pop(name)
+        session = _session(process.pid)
+        files = _mapped_files(session) - self._files_before
+        process.kill()
+        process.wait()
+        for unused in files - _mapped_files(_all_processes()):
+            (SHARED_MEMORY / unused).unlink(missing_ok=True)
+        self._files_used |= files
+        return {int(each.name) for each in session} - {process.pid}
+
+    def pids(self, name: str) -> list[int]:
+        """Return the ids of a process and of those that it has started, in that order."""
+        return sorted(int(each.name) for each in _session(self._running[name].pid))
+
     def files_left(self) -> list[str]:
         """Return shared memory of our processes that is still there though no process uses it."""
         mine = (_shared_files() & self._files_used) - self._files_before

@@ -87,7 +87,7 @@ class Peer(AbstractContextManager["Peer"]):
         while not holds():
             if time.monotonic() > deadline_s:
                 return False
-            self._executor.spin_once(timeout_sec=SPIN_S)
+            self._executor.spin_once(timeout_sec=min(SPIN_S, max(deadline_s - time.monotonic(), 0)))
         return True
 
     def spin(self, seconds: float) -> None:
