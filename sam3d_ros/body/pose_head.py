@@ -83,8 +83,8 @@ class PoseHead(nn.Module):
         """Tell what an answer ``(N, 519)`` says."""
         root, body, shape, scale, hand, expression = torch.split(raw, list(NUM_NUMBERS), dim=-1)
         body_pose = body_from_continuous(body)
-        body_pose[..., HANDS] = 0.0  # hands have values of their own
-        body_pose[..., JAW] = 0.0
+        body_pose[..., HANDS].zero_()  # hands have values of their own
+        body_pose[..., JAW].zero_()
         return BodyValues(
             # Angles of turns about z, y, x in this order, as a rotation has them. All that uses
             # them takes them for angles about x, y, z: the released weights have learned so.

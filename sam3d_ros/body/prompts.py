@@ -120,7 +120,7 @@ def middle_columns(grid: Tensor, columns: int) -> Tensor:
 def no_keypoints(like: Tensor) -> Tensor:
     """Return the prompt ``(N, 1, 3)`` that says nothing, for ``N`` crops like ``(N, ...)``."""
     prompt = like.new_zeros(len(like), 1, 3)
-    prompt[..., 2] = NO_PROMPT
+    prompt[..., 2].fill_(NO_PROMPT)
     return prompt
 
 

@@ -19,6 +19,8 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from sam3d_ros.body.architecture import NUM_KEYPOINTS, BackboneKind, BodyArchitecture
 from sam3d_ros.body.camera_head import Placement
@@ -141,6 +143,37 @@ def test_layers_before_the_last_are_told_apart(model: BodyModel, rigs: dict[Part
 
     assert len(answer.earlier) == model.architecture.decoder.depth - 1
     assert all(not torch.equal(layer.raw, answer.raw) for layer in answer.earlier)
+
+
+class Waits(TorchDispatchMode):
+    """Notes operations for which a GPU would stop, or which a graph of its work cannot hold."""
+
+    NAMES = ("lift_fresh", "_local_scalar_dense", "nonzero", "masked_select")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[str] = []
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple = (), kwargs: dict | None = None
+    ) -> object:
+        if func.overloadpacket.__name__ in self.NAMES:
+            self.noted.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("part", Part)
+def test_a_pass_waits_for_nothing(model: BodyModel, rigs: dict[Part, HeadRig], part: Part) -> None:
+    crops = some_crops(model.architecture)
+    model(part, crops, Told(), rigs[part])  # indices get to the device once
+
+    with Waits() as waits:
+        model(part, crops, Told(), rigs[part])
+    assert waits.noted == []
+
+    with Waits() as waits:
+        torch.tensor([1.0]).nonzero()
+    assert waits.noted == ["aten.lift_fresh.default", "aten.nonzero.default"]
 
 
 def followed(model: BodyModel, placement: Placement, features: Tensor) -> Tensor:
