@@ -78,13 +78,14 @@ def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z", *, colors: bool = Tru
     exported.export(path)
 
 
-def mesh_bytes(mesh: Mesh, mesh_format: str, up_axis: str = "z") -> bytes:
+def mesh_bytes(mesh: Mesh, mesh_format: str, up_axis: str = "z", *, colors: bool = True) -> bytes:
     """Return the file of one mesh in metres; ``glb`` and ``ply`` also have ``observed``.
 
     Args:
         mesh: In the object frame.
         mesh_format: One of ``MESH_FORMATS``.
         up_axis: As of ``write_mesh``; of ``glb`` alone.
+        colors: Whether to write those of the vertices.
 
     Raises:
         ConfigError: The format is another one.
@@ -95,6 +96,8 @@ def mesh_bytes(mesh: Mesh, mesh_format: str, up_axis: str = "z") -> bytes:
         )
     turned = file_from_object(up_axis if mesh_format == "glb" else "z")
     exported = to_trimesh(mesh.transformed(turned))
+    if not colors:
+        exported.visual = trimesh.visual.ColorVisuals()
     if mesh_format in ("glb", "ply"):
         exported.vertex_attributes["_observed"] = mesh.observed.astype(np.float32)
     content = exported.export(file_type=mesh_format)

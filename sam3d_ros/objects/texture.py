@@ -145,7 +145,7 @@ def baked(mesh: Mesh, chart: Chart, colored: ColoredPoints | None = None) -> Byt
 
 
 def write_textured(textured_mesh: TexturedMesh, path: Path, up_axis: str = "y") -> None:
-    """Write a ``.glb`` with a physically based material: not metallic, wholly rough.
+    """Write a ``.glb``; see ``textured_glb``.
 
     Args:
         textured_mesh: In the object frame.
@@ -154,6 +154,13 @@ def write_textured(textured_mesh: TexturedMesh, path: Path, up_axis: str = "y") 
     """
     if path.suffix != ".glb":
         raise ConfigError(f"a textured mesh must be written as .glb, got {path.name!r}")
+    content = textured_glb(textured_mesh, up_axis)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def textured_glb(textured_mesh: TexturedMesh, up_axis: str = "y") -> bytes:
+    """Return a ``.glb`` with a physically based material: not metallic, wholly rough."""
     turned = textured_mesh.mesh.transformed(file_from_object(up_axis))
     material = trimesh.visual.material.PBRMaterial(
         baseColorTexture=Image.fromarray(textured_mesh.texture),
@@ -166,8 +173,7 @@ def write_textured(textured_mesh: TexturedMesh, path: Path, up_axis: str = "y") 
         visual=trimesh.visual.TextureVisuals(uv=textured_mesh.uv, material=material),
         process=False,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    exported.export(path)
+    return bytes(exported.export(file_type="glb"))
 
 
 def check_textures() -> None:

@@ -22,9 +22,10 @@ from functools import partial
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.names import object_name
-from sam3d_ros.structures import SceneObject
+from sam3d_ros.structures import ObjectReconstruction, SceneObject
 
 FORMATS = ("glb", "ply", "obj", "stl")
+TEXTURES = ("vertex_color", "none", "baked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,6 +36,7 @@ class ExportOrder:
     formats: tuple[str, ...]
     path: str = ""  # below the output folder
     overwrite: bool = False
+    texture: str = TEXTURES[0]
 
 
 def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -50,22 +52,55 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(formats))
 
 
+def check_texture(texture: str) -> str:
+    """Return what colours files have; empty is the default.
+
+    Raises:
+        ConfigError: It is not known.
+    """
+    if texture not in ("", *TEXTURES):
+        raise ConfigError(f"texture must be one of {', '.join(TEXTURES)}, got {texture[:80]!r}")
+    return texture or TEXTURES[0]
+
+
+def check_baking() -> None:
+    """Raise unless textures can be baked; takes a while.
+
+    Raises:
+        DependencyError: What bakes them is not installed.
+    """
+    from sam3d_ros.objects.texture import check_textures  # noqa: PLC0415  # as in _content
+
+    check_textures()
+
+
 def exported(order: ExportOrder, session: Session) -> list[str]:
     """Write the files of an order and return their paths; takes a while.
 
     Raises:
         OutputFileError: A file must not be written where it was asked for, or cannot be.
     """
-    # Imported here, in a thread that nobody waits for: it takes half a second.
-    from sam3d_ros.geometry.mesh_files import mesh_bytes  # noqa: PLC0415
-
     up_axis, prefix = session.config.mesh.glb_up_axis, session.config.tf.prefix
     files = {
         f"{object_name(known.track_id, known.class_id, prefix)}.{each}": partial(
-            mesh_bytes, known.reconstruction.mesh_object, each, up_axis
+            _content, known.reconstruction, each, up_axis, order.texture
         )
         for known in order.objects
         for each in order.formats
     }
     folder = session.outputs.folder
     return [str(path) for path in folder.write(order.path, files, overwrite=order.overwrite)]
+
+
+def _content(
+    reconstruction: ObjectReconstruction, mesh_format: str, up_axis: str, texture: str
+) -> bytes:
+    """Return a file; one with a texture where its format and its mesh can have one."""
+    # Imported here, in a thread that nobody waits for: it takes half a second.
+    from sam3d_ros.geometry.mesh_files import mesh_bytes  # noqa: PLC0415
+    from sam3d_ros.scene.export import baked_glb  # noqa: PLC0415
+
+    if mesh_format == "glb" and texture == "baked":
+        return baked_glb(reconstruction, up_axis)
+    mesh, has_colors = reconstruction.mesh_object, texture != "none"
+    return mesh_bytes(mesh, mesh_format, up_axis, colors=has_colors)

@@ -63,8 +63,21 @@ def job_of(goal: Any, session: Session, caller: Caller) -> Job:
         bundle=_bundle_of(goal, session),
         selection=_selection_of(goal, objects, session.config.tf.prefix),
         anew=goal.anew,
+        fit=_fit_of(goal),
         caller=caller,
     )
+
+
+def _fit_of(goal: Any) -> bool | None:
+    """Return whether meshes are fitted, None where settings say that."""
+    answers = {
+        Reconstruct.Goal.AS_SET: None,
+        Reconstruct.Goal.FIT: True,
+        Reconstruct.Goal.KEEP: False,
+    }
+    if goal.refine not in answers:
+        raise SelectionError(f"refine must be a constant of the goal, 0 to 2, got {goal.refine}")
+    return answers[goal.refine]
 
 
 def _selection_of(goal: Any, objects: Sequence[SceneObject], prefix: str) -> Selection:

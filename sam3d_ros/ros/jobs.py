@@ -64,6 +64,7 @@ class Job:
     bundle: Bundle
     selection: Selection = EVERYTHING
     anew: bool = False
+    fit: bool | None = None  # as ``Frame.fit``
     caller: Caller | None = None
 
 

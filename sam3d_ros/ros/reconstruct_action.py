@@ -27,35 +27,19 @@ from sam3d_ros.errors import CancelledError, ReportCode, Sam3dError
 from sam3d_ros.protocols import Step
 from sam3d_ros.ros.desk import Desk, Waiting
 from sam3d_ros.ros.encode import stage_msgs
-from sam3d_ros.ros.exports import ExportOrder, check_formats, exported
+from sam3d_ros.ros.exports import (
+    ExportOrder,
+    check_baking,
+    check_formats,
+    check_texture,
+    exported,
+)
+from sam3d_ros.ros.fractions import Fraction
 from sam3d_ros.ros.goals import job_of
 from sam3d_ros.ros.jobs import Job
 from sam3d_ros.ros.session import Session, active
 from sam3d_ros.scene.verdict import Verdict
-from sam3d_ros.structures import SceneObject, SceneSnapshot
-
-# Of each stage the share of the whole at its begin and end, as the models of SAM 3D Objects take
-# their time; a backend of another kind only has "reconstruct".
-SPANS = {
-    "decode": (0.01, 0.02),
-    "observe": (0.02, 0.06),
-    "measure": (0.06, 0.12),
-    "reconstruct": (0.12, 0.85),
-    "prepare": (0.12, 0.14),
-    "condition": (0.14, 0.18),
-    "geometry": (0.18, 0.48),
-    "occupancy": (0.48, 0.50),
-    "pose": (0.50, 0.51),
-    "fine condition": (0.51, 0.53),
-    "noise": (0.53, 0.54),
-    "refinement": (0.54, 0.72),
-    "splats": (0.72, 0.75),
-    "mesh": (0.75, 0.80),
-    "finish": (0.80, 0.83),
-    "dress": (0.83, 0.85),
-    "fit": (0.85, 0.96),
-    "publish": (0.96, 1.0),
-}
+from sam3d_ros.structures import SceneSnapshot
 
 
 class Call:
@@ -64,16 +48,13 @@ class Call:
     def __init__(self, node: Node, goal_handle: Any) -> None:
         self._goal_handle = goal_handle
         self._waiting = Waiting(node)
-        self._fraction = 0.0
+        self._fraction = Fraction()
 
     def hear(self, step: Step) -> None:
-        """Send how far the work is; a fraction never falls."""
-        begin, end = SPANS.get(step.stage, (self._fraction, self._fraction))
-        here = begin + (end - begin) * step.done / max(step.total, 1)
-        self._fraction = max(self._fraction, here)
+        """Send how far the work is."""
         feedback = Reconstruct.Feedback(
             stage=step.stage,
-            fraction=self._fraction,
+            fraction=self._fraction.at(step),
             object_index=step.done,
             num_objects=step.total,
         )
@@ -134,7 +115,9 @@ class ReconstructAction:
 
     async def _result(self, goal_handle: Any) -> Any:
         goal, call = goal_handle.request, Call(self._node, goal_handle)
-        formats = check_formats(goal.formats)
+        formats, texture = check_formats(goal.formats), check_texture(goal.texture)
+        if texture == "baked":
+            await self._desk.run(check_baking)
         session = active(self._session())
         if goal_handle.is_cancel_requested:
             raise CancelledError("the call was cancelled")
@@ -152,18 +135,14 @@ class ReconstructAction:
         seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
         result.objects = session.outputs.poses.messages(snapshot, seen)
         if formats and seen:
-            await self._write(result, session, tuple(seen), formats)
+            order = ExportOrder(
+                objects=tuple(seen), formats=formats, overwrite=True, texture=texture
+            )
+            await self._write(result, session, order)
         return result
 
-    async def _write(
-        self,
-        result: Any,
-        session: Session,
-        objects: tuple[SceneObject, ...],
-        formats: tuple[str, ...],
-    ) -> None:
+    async def _write(self, result: Any, session: Session, order: ExportOrder) -> None:
         """Write files of a goal's objects; without them, the goal has failed, not the objects."""
-        order = ExportOrder(objects=objects, formats=formats, overwrite=True)
         try:
             result.files = await self._desk.run(lambda: exported(order, session))
         except Sam3dError as error:

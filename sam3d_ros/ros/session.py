@@ -278,6 +278,7 @@ class Session:
             frame = frame_from_bundle(job.bundle, self.config, self.receiver.topics)
             if job.selection is not EVERYTHING:
                 frame = selected(frame, job.selection, self.snapshot().objects)
+            frame = replace(frame, fit=job.fit)
             # Calls are answered, or called off, as a whole.
             show = None if job.caller else self._publish_found
             snapshot = self._pipeline.process(frame, asking, anew=job.anew, show=show)

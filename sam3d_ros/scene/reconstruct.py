@@ -68,7 +68,10 @@ class FrameReconstructor:
         self._config = config
         self._estimator = estimator
         self._in_use = BackendInUse(backend.name, why)
-        self._backend = agreeing(backend, config.refine)
+        self._backends = {
+            fit: agreeing(backend, replace(config.refine, enabled=enabled))
+            for fit, enabled in ((None, config.refine.enabled), (False, False), (True, True))
+        }
         self._known = KnownMeshes(config)
         self._people = people or PeopleReconstructor(config, None, NO_MODEL)
 
@@ -82,7 +85,7 @@ class FrameReconstructor:
 
     def warm_up(self) -> None:
         """Reconstruct something that nobody waits for, where the backend is faster after it."""
-        if self._backend.wants_warmup:
+        if self._backends[None].wants_warmup:
             self.reconstruct(ball_on_table())
 
     def reconstruct(
@@ -156,10 +159,10 @@ class FrameReconstructor:
         result: ReconstructedFrame,
     ) -> list[tuple[Finding, str]]:
         """Add what the backend makes of observations; return where a known mesh stays, and why."""
-        total, refused = len(findings), []
-        for part in portions(total, portion_of(self._backend)):
+        total, refused, backend = len(findings), [], self._backends[frame.fit]
+        for part in portions(total, portion_of(backend)):
             asking, before = PartOf(cancelled, part.start, total), len(result.instances)
-            outcomes = self._backend.reconstruct(observations[part], asking)
+            outcomes = backend.reconstruct(observations[part], asking)
             pairs = zip(findings[part], outcomes, strict=True)
             for number, (finding, outcome) in enumerate(pairs, start=part.start):
                 if cancelled():

@@ -132,6 +132,7 @@ class Frame:
     # Instance ids of the masks whose objects are asked for, empty for all; the others still tell
     # what is no part of these.
     chosen: tuple[int, ...] = ()
+    fit: bool | None = None  # meshes that are made to what was measured; None as settings say
 
     def __post_init__(self) -> None:
         size = f"{self.camera.height} {self.camera.width}"
