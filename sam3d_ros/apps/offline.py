@@ -40,9 +40,12 @@ from sam3d_ros.scene.estimators import make_point_estimator
 from sam3d_ros.scene.export import scene_json, write_json, write_meshes, write_splat_files
 from sam3d_ros.scene.local import local_pipeline
 from sam3d_ros.scene.names import object_name
+from sam3d_ros.scene.people.backends import wired_people
+from sam3d_ros.scene.people.export import write_people
+from sam3d_ros.scene.people.reconstruct import PeopleReconstructor
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.verdict import Verdict, verdict_of
-from sam3d_ros.structures import Bytes, Frame, SceneObject, SceneSnapshot
+from sam3d_ros.structures import Bytes, Frame, SceneObject, ScenePerson, SceneSnapshot
 
 DESCRIPTION = """\
 Reconstruct every masked object of a recording.
@@ -51,7 +54,8 @@ INPUT is a scene folder (rgb.png, depth.png, masks/, camera.json), a folder of s
 rosbag2 (folder, .mcap or .db3). Writes a .glb and a .ply per object as it was last seen, scene.json
 (ids, poses, sizes, quality, timings), overlay.png and contact_sheet.png; of a bag also overlays/
 with every frame. With --splats backend sam3d adds NAME_splats.ply for viewers of 3D Gaussian
-Splatting.
+Splatting. With --body-weights masks of class person (person.png, person_0.png) get bodies, each
+in the frame body_ID.
 No ROS installation is needed. Exit code 1: nothing could be reconstructed.
 """
 TOPIC_HELP = {
@@ -73,6 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", help="what reconstructs objects (auto, sam3d, nano, lift)")
     parser.add_argument("--weights", metavar="DIR", help="weights of SAM 3D Objects")
     parser.add_argument(
+        "--body-weights", metavar="DIR", help="weights of SAM 3D Body: masks of people get bodies"
+    )
+    parser.add_argument(
         "--splats", action="store_const", const=True, help="write splats, too (backend sam3d)"
     )
     parser.add_argument("--texture", help="colours of meshes (none, vertex_color, baked)")
@@ -86,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Reconstruct an input; 0 when at least one object came out of each part of it.
+    """Reconstruct an input; 0 when at least one object or person came out of each part of it.
 
     Raises:
         Sam3dError: When the input or the settings cannot be used.
@@ -97,7 +104,10 @@ def run(arguments: argparse.Namespace) -> int:
     wired = wired_backend(config)
     if wired.why:
         print(f"backend {wired.backend.name}: {wired.why}")
-    models = _Models(wired.backend, make_point_estimator(config))
+    people = wired_people(config)
+    if config.body.enabled and not people.in_use.name:
+        print(f"no people: {people.in_use.why}")
+    models = _Models(wired.backend, make_point_estimator(config), people)
     if is_bag(arguments.input):
         with Bag(arguments.input) as bag:
             topics = _topics(bag, arguments)
@@ -119,6 +129,7 @@ class _Models:
 
     backend: ObjectBackend
     estimator: PointEstimator | None
+    people: PeopleReconstructor
 
 
 @dataclass(slots=True)
@@ -128,14 +139,19 @@ class _Outcome:
     rows: list[dict[str, Any]] = field(default_factory=list)
     last: SceneSnapshot | None = None
     known: dict[int, SceneObject] = field(default_factory=dict)  # as last known, by track id
+    people: dict[int, ScenePerson] = field(default_factory=dict)  # as last seen, by person id
     shown: tuple[Frame, SceneSnapshot] | None = None  # the last frame with most objects in view
 
     @property
     def scene(self) -> SceneSnapshot | None:
-        """The last snapshot with all objects of the run, those forgotten meanwhile too."""
+        """The last snapshot with all objects and people of the run, those gone meanwhile too."""
         if self.last is None:
             return None
-        return replace(self.last, objects=tuple(self.known[key] for key in sorted(self.known)))
+        people = self.last.people
+        if people is not None:
+            people = replace(people, people=tuple(self.people[key] for key in sorted(self.people)))
+        objects = tuple(self.known[key] for key in sorted(self.known))
+        return replace(self.last, objects=objects, people=people)
 
     def add(self, frame: Frame, snapshot: SceneSnapshot) -> None:
         """Take in a processed frame."""
@@ -145,7 +161,9 @@ class _Outcome:
         self.add_row(frame.stamp_ns, verdict_of(snapshot, names), snapshot)
         self.last = snapshot
         self.known.update((each.track_id, each) for each in snapshot.objects)
-        if self.shown is None or len(snapshot.updated) >= len(self.shown[1].updated):
+        if snapshot.people is not None:
+            self.people.update((each.person_id, each) for each in snapshot.people.people)
+        if self.shown is None or _num_seen(snapshot) >= _num_seen(self.shown[1]):
             self.shown = frame, snapshot
 
     def add_row(
@@ -155,12 +173,19 @@ class _Outcome:
         self.rows.append(_row(len(self.rows), stamp_ns, verdict, snapshot))
 
 
+def _num_seen(snapshot: SceneSnapshot) -> int:
+    """Count objects and people in view."""
+    return len(snapshot.updated) + (len(snapshot.people.people) if snapshot.people else 0)
+
+
 def _config(arguments: argparse.Namespace) -> NodeConfig:
     given = {
         "objects.backend": arguments.backend,
         "objects.texture": arguments.texture,
         "gaussians.publish": arguments.splats,
         "weights.objects": arguments.weights,
+        "weights.body": arguments.body_weights,
+        "body.enabled": bool(arguments.body_weights),
         "output_frame": arguments.fixed_frame,
     }
     return node_config(arguments.params, {name: value for name, value in given.items() if value})
@@ -183,21 +208,20 @@ def _reconstruct(source: Source, config: NodeConfig, models: _Models, output: Pa
     """Put one source through a pipeline of its own and write what came out."""
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
-    pipeline = local_pipeline(config, models.backend, models.estimator)
+    pipeline = local_pipeline(config, models.backend, models.estimator, models.people)
     progress = tqdm(
         source.items, total=source.num_frames, desc=source.name, unit="frame", disable=None
     )
     outcome = _process_all(progress, pipeline, output if source.num_frames > 1 else None)
     seconds = time.perf_counter() - started
     _write(outcome, source, output, config, seconds)
-    num_objects = len(outcome.known)
+    num_objects, num_people = len(outcome.known), len(outcome.people)
     num_failed = sum(len(row["failures"]) or row["code"] != "OK" for row in outcome.rows)
-    print(
-        f"{source.name}: {num_objects} objects, {num_failed} failures, {seconds:.1f} s -> {output}"
-    )
+    found = f"{num_objects} objects" + (f", {num_people} people" if config.body.enabled else "")
+    print(f"{source.name}: {found}, {num_failed} failures, {seconds:.1f} s -> {output}")
     for row in outcome.rows:
         _print_failures(row)
-    return 0 if num_objects else 1
+    return 0 if num_objects or num_people else 1
 
 
 def _process_all(items: Iterable[Item], pipeline: ScenePipeline, overlays: Path | None) -> _Outcome:
@@ -235,6 +259,7 @@ def _row(
         "code": verdict.code.name,
         "message": verdict.message,
         "objects": [each for each in described.get("objects", ()) if each["id"] in seen],
+        **({"people": described["people"]} if "people" in described else {}),
         "failures": described.get("failures", []),
         "seconds": described.get("seconds", {}),
     }
@@ -248,6 +273,8 @@ def _write(
     if scene is not None:
         files = write_meshes(scene, output, config.mesh, config.objects.texture)
         splats = write_splat_files(scene, output)
+        if scene.people is not None:
+            files += write_people(scene.people.people, output, config.mesh.glb_up_axis)
     values = {
         "input": source.name,
         "total_seconds": seconds,
@@ -260,11 +287,17 @@ def _write(
     if outcome.shown is not None:
         frame, snapshot = outcome.shown
         pictured = pictured_objects(snapshot, frame)
-        title = f"{source.name}: {len(snapshot.updated)} objects in {seconds:.1f} s"
+        title = f"{source.name}: {_found(snapshot)} in {seconds:.1f} s"
         up = snapshot.support.normal_camera if snapshot.support is not None else frame.up_camera
         write_image(_overlay(frame, pictured), output / "overlay.png")
         sheet = contact_sheet(frame.rgb, pictured, frame.camera, title, up)
         write_image(sheet, output / "contact_sheet.png")
+
+
+def _found(snapshot: SceneSnapshot) -> str:
+    """Say what is in view."""
+    people = f" and {len(snapshot.people.people)} people" if snapshot.people is not None else ""
+    return f"{len(snapshot.updated)} objects{people}"
 
 
 def _overlay(frame: Frame, pictured: list[Pictured]) -> Bytes:

@@ -35,6 +35,7 @@ from sam3d_ros.apps.drawing import (
 )
 from sam3d_ros.geometry.cameras import resized
 from sam3d_ros.geometry.raster import render, silhouette
+from sam3d_ros.scene.people.export import person_mesh
 from sam3d_ros.structures import (
     Bools,
     Bytes,
@@ -44,7 +45,9 @@ from sam3d_ros.structures import (
     Ints,
     Mesh,
     ObjectReconstruction,
+    ScenePerson,
     SceneSnapshot,
+    Similarity,
 )
 
 MIN_OVERLAY_WIDTH_PX = 1200  # smaller images are enlarged by a whole number, for the text's sake
@@ -60,7 +63,7 @@ Box = tuple[slice, slice]  # rows, columns
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pictured:
-    """One object as pictures show it: what was asked for and what came of it."""
+    """One object or person as pictures show it: what was asked for and what came of it."""
 
     number: int  # its id, and so its colour
     name: str
@@ -69,6 +72,7 @@ class Pictured:
     size_m: Floats | None = None  # (3,)
     quality: str = ""  # one line for a person
     failure: str = ""  # why there is no reconstruction
+    size_note: str = ""  # instead of the size
 
     @property
     def color(self) -> Color:
@@ -77,16 +81,23 @@ class Pictured:
 
     @property
     def size_text(self) -> str:
-        """Size in centimetres, or why there is none."""
+        """Size in centimetres, what stands in its place, or that there is none."""
+        if self.size_note:
+            return self.size_note
         if self.size_m is None:
             return "no result"
         return " x ".join(f"{100.0 * extent:.1f}" for extent in self.size_m) + " cm"
 
 
 def pictured_objects(snapshot: SceneSnapshot, frame: Frame) -> list[Pictured]:
-    """Prepare the objects seen in a frame, and the masks that failed, for pictures."""
+    """Prepare objects and people seen in a frame, and the masks that failed, for pictures.
+
+    People are drawn among objects, so that both hide each other.
+    """
     failed = {failure.instance_id: failure for failure in snapshot.failures}
-    masks = [mask for mask in frame.masks if mask.instance_id not in failed]
+    people = snapshot.people.people if snapshot.people is not None else ()
+    taken = {*failed, *(person.body.instance_id for person in people)}
+    masks = [mask for mask in frame.masks if mask.instance_id not in taken]
     seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
     pictured = []
     for known in seen:
@@ -101,6 +112,7 @@ def pictured_objects(snapshot: SceneSnapshot, frame: Frame) -> list[Pictured]:
                 quality=quality_text(known.reconstruction),
             )
         )
+    pictured += [_pictured_person(person, frame) for person in people]
     for mask in frame.masks:
         if (failure := failed.get(mask.instance_id)) is not None:
             pictured.append(
@@ -112,6 +124,25 @@ def pictured_objects(snapshot: SceneSnapshot, frame: Frame) -> list[Pictured]:
                 )
             )
     return pictured
+
+
+def _pictured_person(person: ScenePerson, frame: Frame) -> Pictured:
+    body, fit = person.body, person.fit
+    parts = [
+        body.backend,
+        _measured("depth off by", fit.residual_m, 1000.0, ".0f", " mm"),
+        _measured("moved by", fit.correction_m, 100.0, "+.0f", " cm"),
+    ]
+    distance_m = float(np.linalg.norm(body.origin_camera))
+    masks = {mask.instance_id: mask.mask for mask in frame.masks}
+    return Pictured(
+        number=person.person_id,
+        name="person",
+        mask=masks.get(body.instance_id),
+        mesh_camera=person_mesh(body, Similarity.identity()),
+        quality="   ".join(part for part in parts if part),
+        size_note=f"{distance_m:.2f} m away" + ("" if fit.is_measured else " (a guess)"),
+    )
 
 
 def in_camera(reconstruction: ObjectReconstruction) -> Mesh:

@@ -20,26 +20,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sam3d_ros.config import MeshConfig
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, mesh_bytes, write_mesh
-from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
+from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, write_mesh
 from sam3d_ros.objects.colored_points import points_of_splats
 from sam3d_ros.objects.splat_files import write_splats
-from sam3d_ros.objects.texture import TextureConfig, textured, textured_glb
+from sam3d_ros.objects.texture import TextureConfig, textured, write_textured
+from sam3d_ros.scene.json_values import number_json, numbers_json, pose_json
 from sam3d_ros.scene.names import object_name
+from sam3d_ros.scene.people.export import people_json
 from sam3d_ros.structures import (
     Choice,
-    Floats,
     ObjectFlag,
     ObjectReconstruction,
     Quality,
     SceneObject,
     SceneSnapshot,
     Settling,
-    Similarity,
 )
 
 logger = logging.getLogger(__name__)
@@ -59,6 +56,7 @@ def scene_json(snapshot: SceneSnapshot) -> dict[str, Any]:
         ],
         "support_plane_camera": _plane_json(snapshot),
         "seconds": dict(snapshot.stage_s),
+        **(people_json(snapshot.people) if snapshot.people is not None else {}),
     }
 
 
@@ -70,13 +68,13 @@ def object_json(known: SceneObject) -> dict[str, Any]:
         "id": known.track_id,
         "name": object_name(known.track_id, known.class_id),
         "class": known.class_id,
-        "score": _number(known.score),
+        "score": number_json(known.score),
         "state": known.state.name,
         "revision": known.revision,
         "flags": [flag.name for flag in ObjectFlag if known.flags & flag],
         "first_seen_ns": known.first_seen_ns,
         "last_seen_ns": known.last_seen_ns,
-        "size_m": _numbers(known.size_m),
+        "size_m": numbers_json(known.size_m),
         "camera_from_object": pose_json(reconstruction.camera_from_object),
         "fixed_from_object": (
             pose_json(known.fixed_from_object) if known.fixed_from_object is not None else None
@@ -91,15 +89,6 @@ def object_json(known: SceneObject) -> dict[str, Any]:
         "notes": list(provenance.notes),
         "triangles": len(reconstruction.mesh_object.triangles),
         "seconds": dict(reconstruction.stage_s),
-    }
-
-
-def pose_json(pose: Similarity) -> dict[str, Any]:
-    """Describe a rigid transform by translation, quaternion (w x y z) and 4x4 matrix."""
-    return {
-        "translation_m": _numbers(pose.translation_m),
-        "quat_wxyz": _numbers(quat_wxyz_from_rotation(pose.rotation)),
-        "matrix": [_numbers(row) for row in pose.matrix],
     }
 
 
@@ -123,8 +112,7 @@ def write_meshes(
         for suffix in MESH_SUFFIXES:
             path = directory / f"{stem}{suffix}"
             if suffix == ".glb" and texture == "baked":
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(baked_glb(known.reconstruction, config.glb_up_axis))
+                _write_baked(known.reconstruction, path, config.glb_up_axis)
             else:
                 up_axis = config.glb_up_axis if suffix == ".glb" else "z"
                 mesh = known.reconstruction.mesh_object
@@ -144,19 +132,16 @@ def write_splat_files(snapshot: SceneSnapshot, directory: Path) -> list[Path]:
     return files
 
 
-def baked_glb(reconstruction: ObjectReconstruction, up_axis: str) -> bytes:
-    """Return a mesh with a texture; with colours of its vertices where it can have none.
-
-    Raises:
-        DependencyError: xatlas is not installed.
-    """
+def _write_baked(reconstruction: ObjectReconstruction, path: Path, up_axis: str) -> None:
+    """Write a mesh with a texture; with colours of its vertices where it can have none."""
     mesh, colored = reconstruction.mesh_object, points_of_splats(reconstruction.splats)
     try:
         shown = textured(mesh, TextureConfig(), colored)
     except ReconstructionError as error:
-        logger.warning("an object gets no texture: %s", error)
-        return mesh_bytes(mesh, "glb", up_axis)
-    return textured_glb(shown, up_axis)
+        logger.warning("%s gets no texture: %s", path.name, error)
+        write_mesh(mesh, path, up_axis)
+        return
+    write_textured(shown, path, up_axis)
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
@@ -169,7 +154,7 @@ def _plane_json(snapshot: SceneSnapshot) -> dict[str, Any] | None:
     if snapshot.support is None:
         return None
     return {
-        "normal": _numbers(snapshot.support.normal_camera),
+        "normal": numbers_json(snapshot.support.normal_camera),
         "offset_m": float(snapshot.support.offset_m),
         "confidence": float(snapshot.support.confidence),
     }
@@ -177,18 +162,18 @@ def _plane_json(snapshot: SceneSnapshot) -> dict[str, Any] | None:
 
 def _quality_json(quality: Quality) -> dict[str, float | None]:
     return {
-        "silhouette_iou": _number(quality.silhouette_iou),
-        "depth_residual_m": _number(quality.depth_residual_m),
-        "inlier_fraction": _number(quality.inlier_fraction),
-        "observed_fraction": _number(quality.observed_fraction),
+        "silhouette_iou": number_json(quality.silhouette_iou),
+        "depth_residual_m": number_json(quality.depth_residual_m),
+        "inlier_fraction": number_json(quality.inlier_fraction),
+        "observed_fraction": number_json(quality.observed_fraction),
     }
 
 
 def _choice_json(choice: Choice) -> dict[str, float | None]:
     return {
         "candidates": choice.num_candidates,
-        "score": _number(choice.score),
-        "margin": _number(choice.margin),
+        "score": number_json(choice.score),
+        "margin": number_json(choice.margin),
     }
 
 
@@ -196,20 +181,12 @@ def _settling_json(settling: Settling | None) -> dict[str, float | None] | None:
     if settling is None:
         return None
     return {
-        "shift_m": _number(settling.shift_m),
-        "turn_rad": _number(settling.turn_rad),
-        "overlap_before_m": _number(settling.overlap_before_m),
-        "overlap_m": _number(settling.overlap_m),
-        "height_before_m": _number(settling.height_before_m),
-        "height_m": _number(settling.height_m),
-        "balance_m": _number(settling.balance_m),
+        "shift_m": number_json(settling.shift_m),
+        "turn_rad": number_json(settling.turn_rad),
+        "overlap_before_m": number_json(settling.overlap_before_m),
+        "overlap_m": number_json(settling.overlap_m),
+        "height_before_m": number_json(settling.height_before_m),
+        "height_m": number_json(settling.height_m),
+        "balance_m": number_json(settling.balance_m),
         "inside": settling.inside,
     }
-
-
-def _numbers(values: Floats) -> list[float]:
-    return [float(value) for value in values]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

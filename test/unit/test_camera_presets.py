@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "config"
 NAMES = ("generic", "kinect", "oak", "realsense", "zed")
 RELATIVE = ("generic",)
-SHOWN = {"markers", "labels", "object_points"}  # what a viewer draws of the node's outputs
+SHOWN = {"markers", "labels", "body_markers", "object_points"}  # what a viewer draws of the node's outputs
 GOOD = {
     "driver": "ros2 launch",
     "image": {"topic": "/cam/image", "encodings": ["rgb8"], "transports": ["raw"]},
@@ -111,7 +111,7 @@ def test_a_preset_that_is_wrong_is_refused_with_the_place(
 
 def topics_of_the_node() -> set[str]:
     """Return what the node's source says it publishes and subscribes, in the default namespace."""
-    sources = [path.read_text(encoding="utf-8") for path in REPOSITORY.glob("sam3d_ros/ros/*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in REPOSITORY.glob("sam3d_ros/ros/**/*.py")]
     own = {name for text in sources for name in re.findall(r'"~/(\w+)"', text)}
     inputs = {f"/sam3d/{each.value}" for each in Input}
     return {f"/sam3d/sam3d_node/{name}" for name in own} | inputs | {"/diagnostics"}

@@ -17,7 +17,7 @@
 import logging
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import WeightsError
+from sam3d_ros.errors import OutOfMemoryError, WeightsError
 from sam3d_ros.protocols import BodyBackend
 from sam3d_ros.scene.people.reconstruct import PeopleReconstructor
 
@@ -39,7 +39,7 @@ def wired_people(config: SceneConfig, backend: BodyBackend | None = None) -> Peo
         return PeopleReconstructor(config, None, "body.enabled is false")
     try:
         return PeopleReconstructor(config, _loaded(config))
-    except WeightsError as error:
+    except (WeightsError, OutOfMemoryError) as error:
         logger.warning("%s", error)
         return PeopleReconstructor(config, None, str(error))
 
@@ -49,6 +49,7 @@ def _loaded(config: SceneConfig) -> BodyBackend:
 
     Raises:
         WeightsError: There are no weights that can be used, or nothing that runs them.
+        OutOfMemoryError: The device has no room for them.
     """
     if not config.weights.body:
         raise WeightsError(NO_FOLDER)
