@@ -19,7 +19,7 @@ the README table are derived from them. Values are checked when a config is made
 """
 
 from sam3d_ros.config.inputs import CameraConfig, DepthConfig, LidarConfig, MasksConfig, SyncConfig
-from sam3d_ros.config.limits import Checked, Limits, leaves, limits_of, setting
+from sam3d_ros.config.limits import Checked, Limits, leaves, limits_of, retuned, setting
 from sam3d_ros.config.models import (
     BodyConfig,
     GaussiansConfig,
@@ -75,5 +75,6 @@ __all__ = [
     "WeightsConfig",
     "leaves",
     "limits_of",
+    "retuned",
     "setting",
 ]

@@ -14,13 +14,14 @@
 
 """How settings are declared, and checked when a config is made."""
 
-from collections.abc import Iterator
-from dataclasses import Field, dataclass, field, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
 from sam3d_ros.errors import ConfigError
 
 T = TypeVar("T", bool, int, float, str)
+ConfigT = TypeVar("ConfigT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Limits:
     low: float | None = None
     high: float | None = None
     choices: tuple[str | float, ...] = ()
-    read_only: bool = False
+    dynamic: bool = False  # a change is in force at once, not from the next configure on
 
     @property
     def listed_choices(self) -> str:
@@ -48,10 +49,16 @@ class Limits:
             raise ConfigError(f"{name} must be within [{self.low:g}, {self.high:g}], got {value!r}")
 
 
-def setting(default: T, description: str, *limits: float, choices: tuple[T, ...] = ()) -> T:
+def setting(
+    default: T,
+    description: str,
+    *limits: float,
+    choices: tuple[T, ...] = (),
+    dynamic: bool = False,
+) -> T:
     """Declare a field with its ``Limits``; ``limits`` is empty or (low, high)."""
     low, high = limits or (None, None)
-    metadata = {"limits": Limits(description, low, high, choices)}
+    metadata = {"limits": Limits(description, low, high, choices, dynamic)}
     result: T = field(default=default, metadata=metadata)
     return result
 
@@ -71,6 +78,27 @@ def leaves(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, Limits]]:
             yield from leaves(value, f"{prefix}{leaf.name}.")
         else:
             yield f"{prefix}{leaf.name}", value, limits_of(leaf)
+
+
+def retuned(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
+    """Return settings of which some leaves have other values.
+
+    Args:
+        config: The settings before.
+        changes: The values, by dotted name.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+    values, below = {}, dict[str, dict[str, Any]]()
+    for name, value in changes.items():
+        head, dot, rest = name.partition(".")
+        if dot:
+            below.setdefault(head, {})[rest] = value
+        else:
+            values[head] = value
+    values |= {head: retuned(getattr(config, head), each) for head, each in below.items()}
+    return replace(config, **values)  # type: ignore[type-var]  # every config is a dataclass
 
 
 class Checked:

@@ -28,13 +28,14 @@ class TfConfig(Checked):
 
     publish: bool = setting(True, "Publish one TF frame per object")
     prefix: str = setting("sam3d", "First part of every object frame's name")
-    timeout: float = setting(0.2, "How long to wait for a transform, s", 0.0, 5.0)
+    timeout: float = setting(0.2, "How long to wait for a transform, s", 0.0, 5.0, dynamic=True)
     max_camera_speed: float = setting(
         0.5,
         "Objects seen by a camera that moves faster in output_frame have the flag MOTION, m/s; 0 "
         "flags none",
         0.0,
         10.0,
+        dynamic=True,
     )
 
 
@@ -47,9 +48,14 @@ class TriggerConfig(Checked):
         "on_demand: only what ~/reconstruct asks for; on_new_object: what a mask shows that is not "
         "known, or not from that side; continuous: what every mask shows, anew",
         choices=("on_demand", "on_new_object", "continuous"),
+        dynamic=True,
     )
     max_rate: float = setting(
-        0.0, "Masks looked at per second of their stamps at most; 0 is no limit", 0.0, 60.0
+        0.0,
+        "Masks looked at per second of their stamps at most; 0 is no limit",
+        0.0,
+        60.0,
+        dynamic=True,
     )
 
 
@@ -61,9 +67,10 @@ class QueueConfig(Checked):
         "latest",
         "latest drops the waiting frames, oldest drops the new one, none drops nothing",
         choices=("latest", "oldest", "none"),
+        dynamic=True,
     )
     depth: int = setting(
-        1, "Frames that may wait; beside them as many calls of ~/reconstruct", 1, 100
+        1, "Frames that may wait; beside them as many calls of ~/reconstruct", 1, 100, dynamic=True
     )
 
 
@@ -76,6 +83,7 @@ class DiagnosticsConfig(Checked):
         "A frame that takes longer, from its last message to its report, is a warning, s; 0 never",
         0.0,
         3600.0,
+        dynamic=True,
     )
 
 

@@ -33,12 +33,22 @@ from sam3d_ros.config.models import (
 class RegistryConfig(Checked):
     """How objects keep their identity."""
 
-    match_iou: float = setting(0.3, "Mask overlap that makes two views one object", 0.0, 1.0)
-    match_distance: float = setting(0.15, "Distance that makes two views one object, m", 0.0, 10.0)
-    lost_after: float = setting(2.0, "Unseen for longer: LOST, s; 0 is never", 0.0, 3600.0)
-    remove_after: float = setting(30.0, "Unseen for longer: removed, s; 0 is never", 0.0, 86400.0)
+    match_iou: float = setting(
+        0.3, "Mask overlap that makes two views one object", 0.0, 1.0, dynamic=True
+    )
+    match_distance: float = setting(
+        0.15, "Distance that makes two views one object, m", 0.0, 10.0, dynamic=True
+    )
+    lost_after: float = setting(
+        2.0, "Unseen for longer: LOST, s; 0 is never", 0.0, 3600.0, dynamic=True
+    )
+    remove_after: float = setting(
+        30.0, "Unseen for longer: removed, s; 0 is never", 0.0, 86400.0, dynamic=True
+    )
     max_objects: int = setting(50, "Objects remembered at once", 1, 1000)
-    keep_on_time_jump: bool = setting(False, "Keep objects when time jumps back (looped bag)")
+    keep_on_time_jump: bool = setting(
+        False, "Keep objects when time jumps back (looped bag)", dynamic=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,20 +58,33 @@ class TrackingConfig(Checked):
     enabled: bool = setting(
         True, "Follow known objects from image to image, and reconstruct only what is new"
     )
-    max_rate: float = setting(30.0, "Images followed per second; 0 follows every one", 0.0, 240.0)
+    max_rate: float = setting(
+        30.0, "Images followed per second; 0 follows every one", 0.0, 240.0, dynamic=True
+    )
     max_mask_rate: float = setting(
         2.0,
         "Masks looked at per second while all objects are known and followed; 0 looks at every one",
         0.0,
         240.0,
+        dynamic=True,
     )
     reconstruct_if_iou_below: float = setting(
-        0.4, "Known objects whose outline fits the mask less are reconstructed anew", 0.0, 1.0
+        0.4,
+        "Known objects whose outline fits the mask less are reconstructed anew",
+        0.0,
+        1.0,
+        dynamic=True,
     )
     min_new_surface: float = setting(
-        0.1, "Share of its surface that a view must add to improve an object's mesh", 0.0, 1.0
+        0.1,
+        "Share of its surface that a view must add to improve an object's mesh",
+        0.0,
+        1.0,
+        dynamic=True,
     )
-    max_views: int = setting(4, "Views remembered per object, from which its mesh is made", 1, 16)
+    max_views: int = setting(
+        4, "Views remembered per object, from which its mesh is made", 1, 16, dynamic=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,12 @@ class Assembler:
         """What came on each topic but the masks, for diagnostics."""
         return self._matcher.caches
 
+    def retune(self, config: NodeConfig) -> None:
+        """Take other settings from now on, also for what waits."""
+        self._config = config
+        self._matcher.retune(config)
+        self.candidates.retune(config)
+
     def announce(self, inputs: Collection[Input]) -> None:
         """Say which topics have a publisher: a mask waits for these though nothing came yet."""
         self._matcher.announce(inputs)

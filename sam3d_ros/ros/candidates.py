@@ -45,14 +45,18 @@ class Candidates:
     """The images since the one that was followed last."""
 
     def __init__(self, config: NodeConfig, matcher: Matcher, transforms: TransformBuffer) -> None:
-        self._config = replace(config, gravity_frame="")  # only who reconstructs needs that one
         self._matcher = matcher
         self._transforms = transforms
-        self._pace = Pace(config.tracking.max_rate)
+        self.retune(config)
         self._waiting: list[Candidate] = []
         self._taken_ns = 0  # stamp of the last one that was complete
         self.reason = ""  # why the last one that was tried is not complete
         self.begin_counting()
+
+    def retune(self, config: NodeConfig) -> None:
+        """Choose by other settings from now on."""
+        self._config = replace(config, gravity_frame="")  # only who reconstructs needs that one
+        self._pace = Pace(config.tracking.max_rate)
 
     def begin_counting(self) -> None:
         """Count from zero what is left out."""

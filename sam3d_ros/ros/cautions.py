@@ -29,20 +29,20 @@ class Cautions:
     """Looks at the newest image now and then.
 
     Args:
-        config: The settings in force.
         topics: Under what name a person knows each input.
         warn: Logs one line.
     """
 
-    def __init__(self, config: NodeConfig, topics: Topics, warn: Callable[[str], None]) -> None:
-        self._config = config
+    def __init__(self, topics: Topics, warn: Callable[[str], None]) -> None:
         self._topics = topics
         self._warn = warn
         self._said: set[str] = set()
 
-    def sentences(self, assembler: Assembler, now: Instant) -> list[str]:
+    def sentences(self, assembler: Assembler, now: Instant, config: NodeConfig) -> list[str]:
         """Return what to look into; the log gets each kind once."""
-        found = {**dict(self._clock(assembler, now)), **dict(self._frame(assembler))}
+        found = dict(self._clock(assembler, now))
+        if config.camera.frame_is_optical == "auto":
+            found |= dict(self._frame(assembler))
         for kind in found.keys() - self._said:
             self._warn(found[kind])
         self._said |= found.keys()
@@ -65,7 +65,7 @@ class Cautions:
     def _frame(self, assembler: Assembler) -> Iterator[tuple[str, str]]:
         """Say that images come in a frame that does not look along z, beside one that does."""
         newest = assembler.caches[Input.IMAGE].latest
-        if newest is None or self._config.camera.frame_is_optical != "auto":
+        if newest is None:
             return
         frame = frame_name(newest.message.header.frame_id)
         optical = "" if OPTICAL in frame else optical_beside(frame, assembler.transforms)

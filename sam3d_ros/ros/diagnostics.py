@@ -93,7 +93,7 @@ def inputs_condition(session: Session, rates: Rates) -> Condition:
     warnings = [
         *_silent(receiver, counts),
         *_unmatched(receiver, session.reports),
-        *session.cautions.sentences(receiver.assembler, now),
+        *session.cautions.sentences(receiver.assembler, now, session.config),
     ]
     return Condition(
         values=values,

@@ -50,9 +50,18 @@ class Matcher:
     def __init__(self, config: NodeConfig, topics: Topics) -> None:
         self._config = config
         self._topics = topics
-        self.slop_ns = ns(config.sync.slop) if config.sync.mode != "exact" else 0
         self.caches = {each: StampCache(config.sync.cache_seconds) for each in CACHED}
         self._announced: frozenset[Input] = frozenset()
+
+    @property
+    def slop_ns(self) -> int:
+        """How far from an image's stamp what belongs to it may be."""
+        sync = self._config.sync
+        return ns(sync.slop) if sync.mode != "exact" else 0
+
+    def retune(self, config: NodeConfig) -> None:
+        """Match by other settings from now on; what is remembered stays."""
+        self._config = config
 
     def announce(self, inputs: Collection[Input]) -> None:
         """Say which topics have a publisher: they are waited for though nothing came yet."""

@@ -21,7 +21,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeAlias
 
@@ -32,7 +32,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
-from sam3d_ros.config import NodeConfig, SceneConfig
+from sam3d_ros.config import NodeConfig, SceneConfig, retuned
 from sam3d_ros.errors import ConfigError, Sam3dError
 from sam3d_ros.ros.framing import Input
 from sam3d_ros.ros.input_topics import message_types
@@ -100,7 +100,7 @@ class Sam3dNode(LifecycleNode):
         self._frame_id = ""  # of the objects, from one session to the next
         self._served: Services | None = None
         super().__init__(NAME, **options)
-        declare_parameters(self)
+        declare_parameters(self, self._retune)
         self._crash = self.create_guard_condition(self._raise_crash)
         self._monitor = Monitor(self, lambda: self._session, lambda: self._config)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -118,6 +118,14 @@ class Sam3dNode(LifecycleNode):
             self.trigger_configure() == TransitionCallbackReturn.SUCCESS
         ):
             self.trigger_activate()
+
+    def _retune(self, changes: Mapping[str, Any]) -> None:
+        """Let changes of dynamic settings be in force; other changes wait for a configure."""
+        self._config = retuned(self._config, changes)
+        if self._pipeline is not None:
+            self._pipeline.retune(self._config)
+        if self._session is not None:
+            self._session.retune(self._config)
 
     def crash(self) -> None:
         """Let the executor's thread raise ``CrashError``; may be called from any thread."""

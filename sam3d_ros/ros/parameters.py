@@ -13,8 +13,12 @@
 # limitations under the License.
 
 
-"""ROS parameters from the settings: one per leaf of ``NodeConfig``, read when configured."""
+"""ROS parameters from the settings: one per leaf of ``NodeConfig``, read when configured.
 
+Those that are dynamic are in force as soon as they change.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -35,8 +39,12 @@ ConfigT = TypeVar("ConfigT")
 LEAVES = {name: (value, limits) for name, value, limits in leaves(NodeConfig())}
 
 
-def declare_parameters(node: Node) -> None:
+def declare_parameters(node: Node, retune: Callable[[Mapping[str, Any]], None]) -> None:
     """Declare every setting with its default, description and limits.
+
+    Args:
+        node: Gets them.
+        retune: Gets the new values of those that are dynamic, by name, whenever some change.
 
     Raises:
         ConfigError: A value from the command line or a parameter file has the wrong type or range.
@@ -49,7 +57,7 @@ def declare_parameters(node: Node) -> None:
             raise ConfigError(f"parameter {name} is a {kind}, like {default!r}: {error}") from error
         limits.check(name, node.get_parameter(name).value)
     node.add_on_set_parameters_callback(refuse_wrong_values)
-    node.add_post_set_parameters_callback(lambda changed: _tell(node, changed))
+    node.add_post_set_parameters_callback(lambda changed: _changed(node, changed, retune))
 
 
 def config_from_parameters(node: Node) -> NodeConfig:
@@ -63,9 +71,10 @@ def config_from_parameters(node: Node) -> NodeConfig:
 
 def descriptor_of(default: Any, limits: Limits) -> ParameterDescriptor:
     """Describe one setting as tools like ``ros2 param describe`` show it."""
-    descriptor = ParameterDescriptor(description=limits.description, read_only=limits.read_only)
-    if limits.choices:
-        descriptor.additional_constraints = f"one of {limits.listed_choices}"
+    descriptor = ParameterDescriptor(description=limits.description)
+    constraints = [f"one of {limits.listed_choices}"] if limits.choices else []
+    constraints.append(f"a change is in force {_when(limits)}")
+    descriptor.additional_constraints = "; ".join(constraints)
     if limits.low is None or limits.high is None:
         return descriptor
     if isinstance(default, float):
@@ -78,7 +87,7 @@ def descriptor_of(default: Any, limits: Limits) -> ParameterDescriptor:
 
 
 def refuse_wrong_values(parameters: "list[Parameter[Any]]") -> SetParametersResult:
-    """Answer a change of parameters; what passes is in force from the next configure on."""
+    """Answer a change of parameters."""
     for parameter in parameters:
         if parameter.name in LEAVES:
             try:
@@ -88,14 +97,23 @@ def refuse_wrong_values(parameters: "list[Parameter[Any]]") -> SetParametersResu
     return SetParametersResult(successful=True)
 
 
-def _tell(node: Node, changed: "list[Parameter[Any]]") -> None:
-    """Log when a change is in force, because ``ros2 param set`` only shows that it succeeded."""
-    for parameter in changed:
-        if parameter.name in LEAVES:
-            node.get_logger().info(
-                f"{parameter.name} will be {parameter.value!r} from the next configure on: "
-                "deactivate, cleanup, configure, activate"
-            )
+def _changed(
+    node: Node, changed: "list[Parameter[Any]]", retune: Callable[[Mapping[str, Any]], None]
+) -> None:
+    """Pass on what is dynamic, and log since when a change is in force, as nobody else says it."""
+    own = {each.name: each.value for each in changed if each.name in LEAVES}
+    dynamic = {name: value for name, value in own.items() if LEAVES[name][1].dynamic}
+    if dynamic:
+        retune(dynamic)
+    for name, value in own.items():
+        verb = "is" if name in dynamic else "will be"
+        node.get_logger().info(f"{name} {verb} {value!r} {_when(LEAVES[name][1])}")
+
+
+def _when(limits: Limits) -> str:
+    if limits.dynamic:
+        return "from now on"
+    return "from the next configure on: deactivate, cleanup, configure, activate"
 
 
 def _read(node: Node, default: ConfigT, prefix: str) -> ConfigT:

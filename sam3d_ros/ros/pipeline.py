@@ -16,6 +16,7 @@
 
 from typing import Protocol
 
+from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import Cancelled
 from sam3d_ros.ros.following import FollowingPipeline
 from sam3d_ros.scene.pipeline import Show
@@ -29,6 +30,10 @@ class Pipeline(FollowingPipeline, Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether the first frame would be looked at at once; not while weights are loaded."""
+        ...
+
+    def retune(self, config: SceneConfig) -> None:
+        """Take other values of the settings that are dynamic, from the next frame on."""
         ...
 
     def start(self) -> None:

@@ -105,8 +105,15 @@ class Session:
         )
         self._overlay = Overlay(outputs.overlay, config, self._warn, crashed)
         self.receiver = Receiver(node, config, self._on_outcome, self._follow)
-        self.cautions = Cautions(config, self.receiver.topics, self._warn)
+        self.cautions = Cautions(self.receiver.topics, self._warn)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
+
+    def retune(self, config: NodeConfig) -> None:
+        """Take other values of the settings that are dynamic, also for masks that wait."""
+        self.config = config
+        self.trigger.retune(config.trigger)
+        self._worker.retune(config.queue)
+        self.receiver.assembler.retune(config)
 
     def advance(self) -> None:
         """Let the objects age while no masks come.

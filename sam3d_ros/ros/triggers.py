@@ -43,6 +43,12 @@ class Trigger:
         self.latest: Bundle | None = None
         self.counts: Counter[Fate] = Counter()
 
+    def retune(self, config: TriggerConfig) -> None:
+        """Decide by other settings from now on."""
+        if config.max_rate != self._config.max_rate:
+            self._pace = Pace(config.max_rate)
+        self._config = config
+
     @property
     def anew(self) -> bool:
         """Whether what is known is reconstructed, too."""

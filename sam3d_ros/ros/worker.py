@@ -77,6 +77,11 @@ class Worker(Generic[ItemT]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    def retune(self, queue: QueueConfig) -> None:
+        """Let more or fewer items wait, from the next one on."""
+        with self._changed:
+            self._queue = queue
+
     @property
     def is_idle(self) -> bool:
         """Whether nothing waits and nothing is being done."""

@@ -144,6 +144,10 @@ class KnownMeshes:
         self._config = config
         self._prepared: dict[tuple[int, int], Shape] = {}  # by track id and revision
 
+    def retune(self, config: SceneConfig) -> None:
+        """Compare by other settings from now on."""
+        self._config = config
+
     def compare(
         self, frame: Frame, observations: Sequence[Observation], known: Sequence[KnownObject]
     ) -> Comparison:

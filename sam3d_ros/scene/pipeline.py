@@ -67,6 +67,13 @@ class ScenePipeline:
         if self._follower is not None:
             self._follower.start()
 
+    def retune(self, config: SceneConfig) -> None:
+        """Take other values of the settings that are dynamic, from the next frame on."""
+        with self._lock:
+            self.config = config
+            self._registry.retune(config.registry, config.tracking)
+        self._reconstructor.retune(config)
+
     @property
     def is_ready(self) -> bool:
         """Whether the first frame would be looked at at once; not while weights are loaded."""

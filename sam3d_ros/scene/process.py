@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 class _Question:
     frame: Frame
     known: tuple[KnownObject, ...]
+    config: SceneConfig
 
 
 class ReconstructorProcess:
@@ -55,6 +56,10 @@ class ReconstructorProcess:
     def is_ready(self) -> bool:
         """Whether the process has what it needs."""
         return self._process.is_ready
+
+    def retune(self, config: SceneConfig) -> None:
+        """Take other settings from the next frame on; see ``FrameReconstructor``."""
+        self._config = config
 
     def start(self) -> None:
         """Start the process unless it runs; returns before it is ready.
@@ -80,7 +85,7 @@ class ReconstructorProcess:
         """
         self.start()
         lasting = [part for one in known for part in one.lasting]
-        question = _Question(frame=frame, known=tuple(known))
+        question = _Question(frame=frame, known=tuple(known), config=self._config)
         answer = self._process.ask(question, lasting, cancelled)
         assert isinstance(answer, ReconstructedFrame)
         return answer
@@ -103,6 +108,7 @@ def _made_ready(config: SceneConfig) -> Answering:
         return _refuser(error)
 
     def answer(question: _Question, cancelled: Cancelled) -> ReconstructedFrame:
+        reconstructor.retune(question.config)
         return reconstructor.reconstruct(question.frame, cancelled, question.known)
 
     return answer

@@ -83,6 +83,11 @@ class FrameReconstructor:
     def start(self) -> None:
         """Be ready already."""
 
+    def retune(self, config: SceneConfig) -> None:
+        """Take other values of the settings that are dynamic; the backend keeps its own."""
+        self._config = config
+        self._known.retune(config)
+
     def warm_up(self) -> None:
         """Reconstruct something that nobody waits for, where the backend is faster after it."""
         if self._backends[None].wants_warmup:

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.structures import (
     BackendInUse,
@@ -144,6 +145,10 @@ class Reconstructor(Protocol):
 
     def start(self) -> None:
         """Get ready before the first frame; returns at once."""
+        ...
+
+    def retune(self, config: SceneConfig) -> None:
+        """Take other values of the settings that are dynamic, from the next frame on."""
         ...
 
     def reconstruct(

@@ -56,6 +56,10 @@ class Registry:
         self._masked_ns: int | None = None  # of the last frame with masks
         self._followed_ns: int | None = None  # of the last image without
 
+    def retune(self, config: RegistryConfig, tracking: TrackingConfig) -> None:
+        """Take other settings from now on."""
+        self._config, self._tracking = config, tracking
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known."""

@@ -191,13 +191,15 @@ def test_a_changed_parameter_is_in_force_after_configuring_again_and_the_node_sa
     rig: Rig, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rig.start()
-    rig.node.set_parameters([Parameter("masks.min_pixels", value=2000)])
-    assert "masks.min_pixels will be 2000 from the next configure on" in capfd.readouterr().err
+    rig.node.set_parameters([Parameter("output_frame", value="map")])
+    assert "output_frame will be 'map' from the next configure on" in capfd.readouterr().err
+    rig.send_frame(0)
+    assert rig.reports(1)[0].code == ReportCode.OK
     for transition in ("deactivate", "cleanup", "configure", "activate"):
         assert getattr(rig.node, f"trigger_{transition}")() == SUCCESS
     rig.until(rig.is_connected, "connections")
-    rig.send_frame()
-    assert rig.report().code == ReportCode.MASK_EMPTY
+    rig.send_frame(1)
+    assert rig.reports(2)[1].code == ReportCode.NO_TRANSFORM
 
 
 # Failing

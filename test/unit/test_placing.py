@@ -136,10 +136,11 @@ class Looked:
         message = SimpleNamespace(header=header(frame_id, 100.0), data=b"")
         self.assembler.add(Input.IMAGE, message, self.at)
         self.logged: list[str] = []
-        self._cautions = Cautions(config, OWN_TOPICS, self.logged.append)
+        self._config = config
+        self._cautions = Cautions(OWN_TOPICS, self.logged.append)
 
     def sentences(self) -> list[str]:
-        return self._cautions.sentences(self.assembler, self.at)
+        return self._cautions.sentences(self.assembler, self.at, self._config)
 
 
 @pytest.mark.parametrize(("clock_s", "how"), [(120.0, "20.0 s behind"), (80.0, "20.0 s ahead of")])

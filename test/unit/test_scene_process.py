@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3d_ros.config import ObjectsConfig, SceneConfig, WeightsConfig
+from sam3d_ros.config import MasksConfig, ObjectsConfig, SceneConfig, WeightsConfig
 from sam3d_ros.errors import (
     CancelledError,
     DistortionError,
@@ -67,6 +67,17 @@ def child_pids() -> set[int]:
 def is_reconstructor(pid: int) -> bool:
     """Tell it from the resource tracker that multiprocessing starts beside it."""
     return b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_it_takes_other_settings_with_the_next_frame(
+    process: ReconstructorProcess, vga: Camera
+) -> None:
+    frame = step_frame(vga)
+    process.retune(SceneConfig(masks=MasksConfig(min_pixels=15_000)))
+    (failure,) = process.reconstruct(frame).failures
+    assert "at least 15000 pixels, has 14400" in failure.message
+    process.retune(SceneConfig())
+    assert not process.reconstruct(frame).failures
 
 
 def test_it_answers_like_the_reconstructor_of_this_process(
