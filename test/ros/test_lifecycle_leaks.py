@@ -1,0 +1,74 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Going through the states again and again leaves nothing behind: no thread, handle, process."""
+
+from collections.abc import Iterator
+
+import pytest
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from sam3d_ros.ros.node import Sam3dNode
+from sam3d_ros.ros.resources import Resources, resources
+
+pytestmark = pytest.mark.ros
+SUCCESS = TransitionCallbackReturn.SUCCESS
+NUM_WARM, NUM_CYCLES = 2, 6
+MAX_GROWTH_MB = 4.0  # of all cycles; the interpreter's own arenas come in pieces of one
+
+
+@pytest.fixture
+def node() -> Iterator[Sam3dNode]:
+    """Return a node as a robot has it, with the processes that reconstruct and follow."""
+    context = Context()
+    rclpy.init(context=context)
+    overrides = [Parameter("objects.backend", value="lift"), Parameter("debug.overlay", value=True)]
+    node = Sam3dNode(context=context, parameter_overrides=overrides)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def cycle(node: Sam3dNode) -> None:
+    """Go through all states, with some callbacks while active."""
+    for transition in ("configure", "activate"):
+        assert getattr(node, f"trigger_{transition}")() == SUCCESS
+    assert {"reconstruction", "tracking"} <= resources().children_mb.keys()
+    executor = SingleThreadedExecutor(context=node.context)
+    executor.add_node(node)
+    for _ in range(20):
+        executor.spin_once(timeout_sec=0.01)
+    executor.remove_node(node)
+    executor.shutdown()
+    for transition in ("deactivate", "cleanup"):
+        assert getattr(node, f"trigger_{transition}")() == SUCCESS
+
+
+def held_after(node: Sam3dNode, num_cycles: int) -> Resources:
+    for _ in range(num_cycles):
+        cycle(node)
+    return resources()
+
+
+def test_cycles_leave_no_thread_file_process_or_memory_behind(node: Sam3dNode) -> None:
+    before = held_after(node, NUM_WARM)
+    after = held_after(node, NUM_CYCLES)
+    assert not after.children_mb
+    assert after.num_threads == before.num_threads
+    assert after.num_files == before.num_files
+    assert after.resident_mb - before.resident_mb < MAX_GROWTH_MB
