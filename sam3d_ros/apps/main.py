@@ -30,6 +30,7 @@ COMMANDS = {
     "bench": "measure the running node, and the models beside limits and plain alternatives",
     "fuzz": "send hostile messages to a running node, good ones between them",
     "soak": "run the node for long while objects come and go, and watch what it takes",
+    "kills": "kill node, publisher and subscriber again and again, see that all recovers",
     "train": "train the small model of backend nano on procedural data",
     "engine": "ask nano several times, judge its answers, keep them as training data",
     "check": "say what is installed and which outputs are off",

@@ -140,6 +140,11 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
         time.sleep(SETTLE_S)  # one that has just ended may have been about to remove it
         return sorted(unused & _shared_files())
 
+    def remove_left(self) -> None:
+        """Remove the shared memory that killed processes could not remove."""
+        for name in self.files_left():
+            (SHARED_MEMORY / name).unlink(missing_ok=True)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,

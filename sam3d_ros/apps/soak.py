@@ -50,7 +50,9 @@ NODE = (
     *("-p", "registry.lost_after:=1.0"),
     *("-p", "registry.remove_after:=3.0"),
     *("-p", "tracking.max_rate:=0.0"),
+    # Each mask has a report, so none may be lost on the way.
     *("-p", "qos_overrides./sam3d/masks.subscription.reliability:=reliable"),
+    *("-p", "qos_overrides./sam3d/masks.subscription.depth:=100"),
 )
 
 

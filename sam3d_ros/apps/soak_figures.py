@@ -25,7 +25,7 @@ from sam3d_ros.apps.usage import Usage
 
 MAX_GROWTH = 0.02  # of memory in use, once it is warm
 MAX_SLOWDOWN = 0.2  # of the 95th percentile of the latency
-ROLES = ("node", "reconstruction", "tracking")
+ROLES = ("node", "resource tracker", "reconstruction", "tracking")  # as they are started
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ from sam3d_ros.ros.replay import restamped
 
 NODE = "/sam3d/sam3d_node"
 SPIN_S = 0.02
+DEPTH = 100  # messages that a busy node may fall behind
 OBJECT_PREFIX = f"{TfConfig().prefix}_"
 
 
@@ -61,7 +62,7 @@ class Peer(AbstractContextManager["Peer"]):
         self._types = {topic: message_type(kind) for topic, kind in recording.types.items()}
         self._publishers: dict[str, Publisher[Any]] = {
             topic: self._node.create_publisher(
-                kind, topic, latched(1) if topic in recording.latched else reliable(10)
+                kind, topic, latched(1) if topic in recording.latched else reliable(DEPTH)
             )
             for topic, kind in self._types.items()
         }
