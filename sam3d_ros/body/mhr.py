@@ -78,8 +78,9 @@ class BodyRig(nn.Module):
             scale, all in the world of the rig.
         """
         joint_parameters = self.skeleton.joint_parameters(parameters)
-        joints = self.skeleton.pose(joint_parameters)
-        rest = self.rest_vertices(identity, expression) + self.correctives(joint_parameters)
+        turned = self.skeleton.turned(joint_parameters)
+        joints = self.skeleton.pose(joint_parameters, turned)
+        rest = self.rest_vertices(identity, expression) + self.correctives(turned)
         return self._skinned(rest, self.skeleton.skinning(joints)), joints.to(rest.dtype)
 
     def rest_vertices(self, identity: Tensor, expression: Tensor) -> Tensor:
@@ -88,11 +89,20 @@ class BodyRig(nn.Module):
         moved = torch.unflatten(weights @ self.shape_vectors.flatten(1), -1, (-1, 3))
         return self.base_shape + moved
 
-    def correctives(self, joint_parameters: Tensor) -> Tensor:
-        """Return by how much poses ``(B, 127, 7)`` move each vertex, ``(B, V, 3)`` cm."""
-        features = pose_features(joint_parameters)
-        hidden = torch.relu(features @ self.corrective_hidden.T)
+    def correctives(self, turned: Tensor) -> Tensor:
+        """Return by how much joints' turns ``(B, 127, 4, 4)`` move vertices, ``(B, V, 3)`` cm."""
+        hidden = torch.relu(self.pose_features(turned) @ self.corrective_hidden.T)
         return torch.unflatten(hidden @ self.corrective_offsets.flatten(0, 1).T, -1, (-1, 3))
+
+    def pose_features(self, turned: Tensor) -> Tensor:
+        """Return what correctives see of joints' turns ``(B, 127, 4, 4)``: ``(B, 750)``.
+
+        Of the rotation of each joint but the first two the first two columns, less the identity's.
+        """
+        rotations = self.skeleton.rotations(turned[:, FIRST_CORRECTING:])
+        identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+        bent = (rotations - identity)[..., :2]
+        return bent.mT.flatten(1).to(self.corrective_hidden.dtype)
 
     def _skinned(self, rest: Tensor, transforms: Tensor) -> Tensor:
         """Move vertices ``(B, V, 3)`` by the blend of their joints' transforms ``(B, 127, 3, 4)``.
@@ -103,16 +113,3 @@ class BodyRig(nn.Module):
         blend = self.skin_weights @ transforms.to(rest.dtype).flatten(2)
         blend = torch.unflatten(blend, -1, (3, 4))
         return (blend[..., :3] * rest[..., None, :]).sum(dim=-1) + blend[..., 3]
-
-
-def pose_features(joint_parameters: Tensor) -> Tensor:
-    """Return what correctives see of a pose ``(B, 127, 7)``: ``(B, 750)``, zero where unbent.
-
-    Of the rotation of each joint but the first two the first two columns, less the identity's.
-    """
-    angles = joint_parameters[:, FIRST_CORRECTING:, 3:6]
-    cx, cy, cz = torch.cos(angles).unbind(dim=-1)
-    sx, sy, sz = torch.sin(angles).unbind(dim=-1)
-    first = (cz * cy - 1, sz * cy, -sy)
-    second = (cz * sy * sx - sz * cx, sz * sy * sx + cz * cx - 1, cy * sx)
-    return torch.stack((*first, *second), dim=-1).flatten(1)

@@ -12,28 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Quaternions as the MHR rig has them, ``xyzw`` with the real part last; see ``nn.rotations``."""
+"""Quaternions as the MHR rig has them, ``xyzw`` with the real part last; see ``nn.rotations``.
+
+Written in few operations each, for a rig that is posed once per layer of a decoder.
+"""
 
 import torch
 from torch import Tensor
-
-from sam3d_ros.nn.rotations import matrix_from_quat_wxyz
-
-
-def quat_xyzw_from_xyz(angles_rad: Tensor) -> Tensor:
-    """Return the quaternions ``(..., 4)`` of ``Rz(c) Ry(b) Rx(a)`` for ``(a, b, c)``."""
-    half = angles_rad / 2
-    cx, cy, cz = torch.cos(half).unbind(dim=-1)
-    sx, sy, sz = torch.sin(half).unbind(dim=-1)
-    return torch.stack(
-        (
-            sx * cy * cz - cx * sy * sz,
-            cx * sy * cz + sx * cy * sz,
-            cx * cy * sz - sx * sy * cz,
-            cx * cy * cz + sx * sy * sz,
-        ),
-        dim=-1,
-    )
 
 
 def left_product(quat_xyzw: Tensor) -> Tensor:
@@ -48,4 +33,9 @@ def left_product(quat_xyzw: Tensor) -> Tensor:
 
 def matrix_from_quat_xyzw(quat_xyzw: Tensor) -> Tensor:
     """Return the rotations ``(..., 3, 3)`` of quaternions ``(..., 4)`` of any length but zero."""
-    return matrix_from_quat_wxyz(quat_xyzw.roll(1, dims=-1))
+    unit = quat_xyzw / quat_xyzw.norm(dim=-1, keepdim=True)
+    vector, real = unit[..., :3], unit[..., 3:, None]
+    identity = torch.eye(3, dtype=unit.dtype, device=unit.device)
+    turned = real * torch.linalg.cross(vector[..., None, :], identity.expand(*vector.shape, 3)).mT
+    doubled = 2 * (vector[..., :, None] * vector[..., None, :] + turned)
+    return doubled + (2 * real.square() - 1) * identity

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from sam3d_ros.body.rig_tensors import PARAMETERS_OF_JOINT, SkeletonTensors
-from sam3d_ros.body.rotations import left_product, matrix_from_quat_xyzw, quat_xyzw_from_xyz
+from sam3d_ros.body.rotations import left_product, matrix_from_quat_xyzw
 
 # The natural logarithm of 2 as float32, by which the released rig multiplies.
 LOG_2 = 0.6931471824645996
@@ -40,6 +40,8 @@ class Skeleton(nn.Module):
     parents: Tensor
     ancestors: Tensor
     jumps: Tensor
+    units: Tensor
+    conjugation: Tensor
 
     def __init__(self, tensors: SkeletonTensors) -> None:
         super().__init__()
@@ -54,6 +56,10 @@ class Skeleton(nn.Module):
             "parents": jumps[0, :-1],
             "ancestors": _ancestors(tensors.parents),
             "jumps": jumps,
+            "units": left_product(torch.eye(4, dtype=torch.float64)),  # i, j, k, 1
+            "conjugation": torch.tensor([1.0, 1, 1, -1], dtype=torch.float64).outer(
+                torch.tensor([1.0, 1, 1, -1], dtype=torch.float64)
+            ),
         }.items():
             self.register_buffer(name, tensor, persistent=False)
 
@@ -66,19 +72,44 @@ class Skeleton(nn.Module):
         flat = parameters @ self.parameter_transform.T
         return torch.unflatten(flat, -1, (-1, PARAMETERS_OF_JOINT))
 
-    def pose(self, joint_parameters: Tensor) -> Tensor:
-        """Return where joints moved by ``(B, 127, 7)`` are, float64.
+    def at_rest(self) -> Tensor:
+        """Return where joints are if nothing moves them, ``(127, 8)``; see ``pose``."""
+        still = torch.zeros(1, len(self.parents), PARAMETERS_OF_JOINT)
+        return self.pose(still, self.turned(still))[0]
+
+    def turned(self, joint_parameters: Tensor) -> Tensor:
+        """Return how each of the joints moved by ``(B, 127, 7)`` is turned on its own, float64.
+
+        Returns:
+            ``(B, 127, 4, 4)`` left products of quaternions: about x, then about y, then about z.
+        """
+        half = joint_parameters[..., 3:6, None, None].double() / 2
+        turns = torch.cos(half) * self.units[3] + torch.sin(half) * self.units[:3]
+        about_x, about_y, about_z = turns.unbind(dim=2)
+        return about_z @ about_y @ about_x
+
+    def pose(self, joint_parameters: Tensor, turned: Tensor) -> Tensor:
+        """Return where joints are, float64.
+
+        Args:
+            joint_parameters: ``(B, 127, 7)`` what moves them.
+            turned: ``(B, 127, 4, 4)`` how that turns them.
 
         Returns:
             ``(B, 127, 8)``: position cm, quaternion xyzw, scale, in the world of the rig.
         """
-        moved, angles, scale = torch.split(joint_parameters.double(), [3, 3, 1], dim=-1)
-        local = self.prerotations @ left_product(quat_xyzw_from_xyz(angles))
-        quat_xyzw = self._along_chains(local)[..., 3]
-        scale = torch.exp(LOG_2 * (self.ancestors @ scale))
-        matrices = _with_world(scale[..., None] * matrix_from_quat_xyzw(quat_xyzw))
-        steps = matrices[:, self.parents] @ (self.offsets + moved)[..., None]
-        return torch.cat((self.ancestors @ steps[..., 0], quat_xyzw, scale), dim=-1)
+        chains = self._along_chains(self.prerotations @ turned)
+        scale = torch.exp(LOG_2 * (self.ancestors @ joint_parameters[..., 6:].double()))
+        matrices = _with_world(scale[..., None] * self.rotations(chains))
+        moved = self.offsets + joint_parameters[..., :3].double()
+        steps = matrices[:, self.parents] @ moved[..., None]
+        return torch.cat((self.ancestors @ steps[..., 0], chains[..., 3], scale), dim=-1)
+
+    def rotations(self, products: Tensor) -> Tensor:
+        """Return the rotations ``(..., 3, 3)`` of left products ``(..., 4, 4)`` of quaternions."""
+        # q v q*: the right product of a conjugate is the left product with some signs changed.
+        both = (products @ (self.conjugation * products))[..., :3, :3]
+        return both / products[..., 3].square().sum(dim=-1)[..., None, None]
 
     def skinning(self, joints: Tensor) -> Tensor:
         """Return how joints ``(B, 127, 8)`` move what hangs on them at rest, ``(B, 127, 3, 4)``."""

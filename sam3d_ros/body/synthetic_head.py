@@ -64,7 +64,7 @@ POINT_OF_KEYPOINT = {
 def synthetic_head_constants(rig: RigTensors, generator: torch.Generator) -> dict[str, Tensor]:
     """Return what a checkpoint has below ``head_pose.`` beside its network."""
     skeleton = Skeleton(rig.skeleton)
-    rest = skeleton.pose(skeleton.joint_parameters(torch.zeros(1, NUM_PARAMETERS)))[0].float()
+    rest = skeleton.at_rest().float()
     rotations = matrix_from_quat_xyzw(rest[:, 3:7])
     scales = torch.randn(NUM_SCALE_COMPONENTS, NUM_SCALES, generator=generator)
     kept = {*range(6), *RIGHT_HAND, *HAND_SCALES}

@@ -185,7 +185,7 @@ def _parameter_transform() -> Tensor:
 
 def _inverse(skeleton: Skeleton) -> Tensor:
     """Return the inverse ``(127, 8)`` of where joints are at rest; all scales are one there."""
-    rest = skeleton.pose(skeleton.joint_parameters(torch.zeros(1, NUM_PARAMETERS)))[0]
+    rest = skeleton.at_rest()
     position, quat_xyzw, scale = torch.split(rest, [3, 4, 1], dim=-1)
     conjugate = quat_xyzw * quat_xyzw.new_tensor((-1.0, -1.0, -1.0, 1.0))
     moved = -(matrix_from_quat_xyzw(conjugate) @ position[..., None])[..., 0]

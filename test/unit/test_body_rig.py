@@ -19,17 +19,13 @@ import torch
 
 from sam3d_ros.body.mhr import BodyRig
 from sam3d_ros.body.rig_tensors import RigTensors
-from sam3d_ros.body.rotations import (
-    left_product,
-    matrix_from_quat_xyzw,
-    quat_xyzw_from_xyz,
-)
+from sam3d_ros.body.rotations import left_product, matrix_from_quat_xyzw
 from sam3d_ros.body.synthetic_head import synthetic_head_constants
 from sam3d_ros.body.synthetic_joints import joint_tree
 from sam3d_ros.body.synthetic_rig import OFFICIAL_SIZE, SyntheticRigConfig, outline, synthetic_rig
 from sam3d_ros.errors import WeightsError
 from sam3d_ros.geometry.measures import is_closed
-from sam3d_ros.nn.rotations import matrix_from_xyz
+from sam3d_ros.nn.rotations import matrix_from_quat_wxyz, matrix_from_xyz
 
 PARENTS = "character_torch.skeleton.joint_parents"
 WEIGHTS = "character_torch.linear_blend_skinning.skin_weights_flattened"
@@ -160,10 +156,19 @@ def test_a_rig_with_wrong_counts_is_refused_by_name(tensors, name, broken, text)
         RigTensors.read(wrong, "rig.pt")
 
 
-def test_quaternions_of_angles_are_the_matrices_and_their_products():
+def test_turns_are_those_about_x_then_y_then_z(rig):
     angles = torch.tensor([[0.3, -1.2, 2.9], [-3.0, 0.4, -0.1]], dtype=torch.float64)
-    quat_xyzw = quat_xyzw_from_xyz(angles)
-    matrices = matrix_from_quat_xyzw(quat_xyzw)
-    torch.testing.assert_close(matrices, matrix_from_xyz(angles))
+    moved = torch.zeros(2, 127, 7, dtype=torch.float64)
+    moved[:, 5, 3:6] = angles
+    turned = rig.skeleton.turned(moved)[:, 5]
+    torch.testing.assert_close(rig.skeleton.rotations(turned), matrix_from_xyz(angles))
+    torch.testing.assert_close(matrix_from_quat_xyzw(turned[..., 3]), matrix_from_xyz(angles))
+
+
+def test_products_of_quaternions_are_products_of_rotations():
+    quat_xyzw = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    first, second = matrix_from_quat_xyzw(quat_xyzw)
     product = (left_product(quat_xyzw[0]) @ quat_xyzw[1, :, None])[:, 0]
-    torch.testing.assert_close(matrix_from_quat_xyzw(product), matrices[0] @ matrices[1])
+    torch.testing.assert_close(matrix_from_quat_xyzw(product), first @ second)
+    wxyz = quat_xyzw.roll(1, dims=-1)
+    torch.testing.assert_close(matrix_from_quat_xyzw(quat_xyzw), matrix_from_quat_wxyz(wxyz))
