@@ -24,6 +24,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.msg import FrameReport
+from sam3d_ros.ros.compat.transforms import looked_up_by
 from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.input_topics import inputs_off
@@ -87,6 +88,7 @@ def inputs_condition(session: Session, rates: Rates) -> Condition:
         for each, topic in receiver.topics.items()
     }
     values |= {name: f"off: {why}" for name, why in inputs_off(session.config).items()}
+    values["transforms"] = looked_up_by(receiver.assembler.transforms)
     values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"
     receiver.longest_callback_s = 0.0
     errors = receiver.conflicts()

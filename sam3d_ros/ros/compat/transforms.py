@@ -36,6 +36,13 @@ def make_transforms(cache_s: float) -> TransformBuffer:
     return TransformBuffer(cache_s) if package is None else Tf2Buffer(package, cache_s)
 
 
+def looked_up_by(transforms: TransformBuffer) -> str:
+    """Say who answers lookups, for diagnostics."""
+    if isinstance(transforms, Tf2Buffer):
+        return "looked up by tf2_ros"
+    return "looked up by the node itself, as tf2_ros is not installed"
+
+
 class Tf2Buffer(TransformBuffer):
     """Lets tf2 answer; explains what that cannot answer, and forgets what tf2 never would.
 
