@@ -230,7 +230,7 @@ def _process_all(items: Iterable[Item], pipeline: ScenePipeline, overlays: Path 
     for frame in items:
         if isinstance(frame, TimeJump):
             if not pipeline.config.registry.keep_on_time_jump:
-                pipeline.reset()
+                pipeline.start_over()
             continue
         if isinstance(frame, Refusal):
             result.add_row(frame.stamp_ns, Verdict(code=frame.code, message=frame.message))

@@ -70,6 +70,10 @@ class Pipeline(FollowingPipeline, Protocol):
         """Forget all objects and return their track ids."""
         ...
 
+    def start_over(self) -> tuple[int, ...]:
+        """Forget all objects as before the first frame; return their ids, which come again."""
+        ...
+
     def close(self) -> None:
         """Release what reconstructs; the next frame may start it again."""
         ...

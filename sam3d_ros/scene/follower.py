@@ -15,7 +15,6 @@
 
 """Follows known objects by depth, in this process."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,9 +27,7 @@ from sam3d_ros.geometry.tracking.tracker import Tracked, track
 from sam3d_ros.geometry.tracking.views import tracking_view
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation, rotation_from_quat_wxyz
 from sam3d_ros.scene.following import Expected, Followed, FollowStatus
-from sam3d_ros.structures import Camera, DepthFrame, Floats, Quality, Similarity
-
-MAX_MODELS = 64  # prepared meshes that are kept, the most recently used ones, or all in use
+from sam3d_ros.structures import Camera, DepthFrame, Floats, Mesh, Quality, Similarity
 
 STATUS = {
     Finding.CONFIRMED: FollowStatus.FOLLOWED,
@@ -46,7 +43,8 @@ class DepthFollower:
     """
 
     def __init__(self) -> None:
-        self._models: OrderedDict[tuple[int, int], RegistrationModel] = OrderedDict()
+        # Of the objects of the last image; those that are known are expected in every one.
+        self._models: dict[int, tuple[Mesh, RegistrationModel]] = {}
         self._rays: tuple[Camera, Floats] | None = None
         self._num_images = 0
 
@@ -72,8 +70,10 @@ class DepthFollower:
         view = tracking_view(depth, frame.camera, frame.masks, self._rays_of(depth.camera))
         depth_from_color = depth.color_from_depth.inverse()
         targets = [self._target(each, depth_from_color) for each in expected]
-        while len(self._models) > max(MAX_MODELS, len(expected)):
-            self._models.popitem(last=False)
+        self._models = {
+            each.track_id: (each.mesh_object, target.model)
+            for each, target in zip(expected, targets, strict=True)
+        }
         found = track(view, targets, self._num_images)
         self._num_images += 1
         return [
@@ -91,14 +91,10 @@ class DepthFollower:
         )
 
     def _model(self, expected: Expected) -> RegistrationModel:
-        """Prepare the mesh, once; an older revision of it is forgotten."""
-        key = expected.track_id, expected.revision
-        model = self._models.pop(key, None)
-        if model is None:
-            for old in [known for known in self._models if known[0] == expected.track_id]:
-                del self._models[old]
-            model = prepared(expected.mesh_object)
-        self._models[key] = model
+        """Prepare the mesh, once; ids may recur with other meshes, after a jump in time."""
+        mesh, model = self._models.get(expected.track_id, (None, None))
+        if model is None or mesh is not expected.mesh_object:
+            return prepared(expected.mesh_object)
         return model
 
     def _rays_of(self, camera: Camera) -> Floats:

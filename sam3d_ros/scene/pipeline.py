@@ -261,6 +261,17 @@ class ScenePipeline:
             self._people.clear()
             return self._registry.clear()
 
+    def start_over(self) -> tuple[int, ...]:
+        """Forget all objects as before the first frame, so that a recording gives the same again.
+
+        Returns:
+            Their track ids, which new objects get again.
+        """
+        with self._lock:
+            self._num_resets += 1
+            self._people.clear()
+            return self._registry.start_over()
+
     def close(self) -> None:
         """Release what reconstructor and follower hold."""
         self._reconstructor.close()

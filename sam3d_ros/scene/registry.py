@@ -86,6 +86,12 @@ class Registry:
         self._newest = self._masked_ns = self._followed_ns = None
         return removed
 
+    def start_over(self) -> tuple[int, ...]:
+        """Forget all objects and return their ids; later ones begin at 1 again."""
+        removed = self.clear()
+        self._next_id = 1
+        return removed
+
     def lock(self, track_id: int, locked: bool) -> bool:
         """Keep the mesh of an object, or no longer; return whether the object is known."""
         if track_id not in self._tracks:

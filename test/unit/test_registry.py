@@ -222,6 +222,13 @@ def test_clearing_forgets_all_objects_and_goes_on_counting(frame_at: World, seen
     assert registry.update(frame_at(1), [seen(0.0, 300)]).updated == (2,)
 
 
+def test_starting_over_gives_the_same_ids_again(frame_at: World, seen: Seen) -> None:
+    registry = Registry(RegistryConfig())
+    registry.update(frame_at(10), [seen(-0.5, 60), seen(0.5, 560)])
+    assert registry.start_over() == (1, 2)
+    assert registry.update(frame_at(0), [seen(0.0, 300)]).updated == (1,)
+
+
 def measured_at(x_m: float, track_id: int, instance_id: int) -> MeasuredInstance:
     return MeasuredInstance(
         instance_id=instance_id,

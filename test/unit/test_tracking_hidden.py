@@ -44,7 +44,7 @@ from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.tracking import tracker
 from sam3d_ros.geometry.tracking.rendering import Shown, front_of
 from sam3d_ros.geometry.tracking.targets import Readings
-from sam3d_ros.scene.follower import MAX_MODELS, DepthFollower
+from sam3d_ros.scene.follower import DepthFollower
 from sam3d_ros.scene.following import FollowStatus
 from sam3d_ros.structures import DepthImage, InstanceMask, Mesh, Similarity
 
@@ -185,16 +185,26 @@ def test_a_new_revision_is_another_mesh() -> None:
     assert found.status == FollowStatus.FOLLOWED
 
 
-def test_meshes_are_forgotten_when_there_are_too_many() -> None:
+def test_the_meshes_of_objects_that_are_gone_are_forgotten() -> None:
+    """Else a long run, in which objects come and go, takes ever more memory."""
     follower, frame = DepthFollower(), frame_of(depth_of([]))
     cube = box(0.05, 0.05, 0.05)
 
-    for number in range(MAX_MODELS + 3):
+    for number in range(5):
         follower.follow(frame, [replace(expected(cube, at(3.0, 3.0)), track_id=number)])
 
-    assert len(follower._models) == MAX_MODELS
+    assert len(follower._models) == 1
     follower.close()
     assert not follower._models
+
+
+def test_an_id_that_recurs_with_another_mesh_is_another_object() -> None:
+    """After a jump back in time ids and revisions begin anew."""
+    follower = DepthFollower()
+    frame = frame_of(depth_of([(MUG, STANDING)]))
+    follower.follow(frame, [expected(box(0.2, 0.2, 0.2), STANDING)])
+
+    assert follower.follow(frame, [expected(MUG, STANDING)])[0].status == FollowStatus.FOLLOWED
 
 
 def test_each_mesh_is_prepared_once_however_many_are_followed(
@@ -206,7 +216,7 @@ def test_each_mesh_is_prepared_once_however_many_are_followed(
     )
     follower, frame = DepthFollower(), frame_of(depth_of([]))
     away = expected(box(0.05, 0.05, 0.05), at(3.0, 3.0))
-    asked = [replace(away, track_id=number) for number in range(MAX_MODELS + 3)]
+    asked = [replace(away, track_id=number) for number in range(70)]
 
     for _ in range(2):
         follower.follow(frame, asked)
