@@ -51,6 +51,7 @@ class ReportCode(IntEnum):
     CANCELLED = 23
     FILE = 24
     OFF = 25
+    PLANNER = 26
 
 
 class Sam3dError(Exception):

@@ -35,6 +35,7 @@ from sam3d_ros.ros.diagnostics import (
 )
 from sam3d_ros.ros.off import outputs_off
 from sam3d_ros.ros.people.condition import people_condition
+from sam3d_ros.ros.planning.condition import planning_condition
 from sam3d_ros.ros.resources import resources
 from sam3d_ros.ros.session import Session
 
@@ -65,6 +66,7 @@ class Monitor:
         self._updater.add("processing", _task(lambda: self._of_session(processing_condition)))
         self._updater.add("tracking", _task(lambda: self._of_session(self._tracking)))
         self._updater.add("people", _task(lambda: self._of_session(people_condition)))
+        self._updater.add("planning", _task(lambda: self._of_session(planning_condition)))
         self._updater.add("resources", _task(self._resources))
         # A timer of the node's clock would stand still with a paused simulation.
         steady = Clock(clock_type=ClockType.STEADY_TIME)

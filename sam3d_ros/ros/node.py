@@ -39,6 +39,7 @@ from sam3d_ros.ros.input_topics import message_types
 from sam3d_ros.ros.monitor import Monitor
 from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.pipeline import Pipeline
+from sam3d_ros.ros.planning.start import make_planner
 from sam3d_ros.ros.publishers import Outputs
 from sam3d_ros.ros.services import Services
 from sam3d_ros.ros.session import Session
@@ -136,7 +137,8 @@ class Sam3dNode(LifecycleNode):
         """Read the parameters, make the publishers and the pipeline."""
         self._config = config_from_parameters(self)
         message_types(self._config)  # what is missing is said now, not at the activation
-        self._outputs = Outputs(self, self._config)
+        planner = make_planner(self, self._config, self.crash)
+        self._outputs = Outputs(self, self._config, planner)
         self._pipeline = self._make_pipeline(self._config)
         self._pipeline.start()  # that takes seconds, which activation need not wait for
         return super().on_configure(state)

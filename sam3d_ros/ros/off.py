@@ -16,6 +16,8 @@
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.compat import packages
+from sam3d_ros.ros.planning.planner import OBJECTS_TOPIC
+from sam3d_ros.ros.planning.start import why_no_planner
 
 
 def outputs_off(config: NodeConfig) -> dict[str, str]:
@@ -33,4 +35,6 @@ def outputs_off(config: NodeConfig) -> dict[str, str]:
         off["~/bodies"] = "body.enabled is false"
     elif packages.hri_messages() is None:
         off["/humans/bodies"] = "hri_msgs is not installed (ros-$ROS_DISTRO-hri-msgs)"
+    if why := why_no_planner(config):
+        off[OBJECTS_TOPIC] = why
     return off

@@ -41,13 +41,26 @@ from sam3d_ros.structures import ObjectState, SceneObject, SceneSnapshot, Simila
 LABEL_LIFETIME_S = (1.0, 10.0)  # shortest, longest
 LABEL_PERIOD_S = 0.2  # between images that have no mask
 MakePublisher = Callable[[Any, str, QoSProfile], Any]
+Heard = Callable[[SceneSnapshot, int], None]
 
 
 class PoseOutputs:
-    """The publishers of what moves; every method may be called from any thread."""
+    """The publishers of what moves; every method may be called from any thread.
 
-    def __init__(self, make_publisher: MakePublisher, config: NodeConfig) -> None:
+    Args:
+        make_publisher: Of a type, a topic and its QoS.
+        config: The settings in force.
+        heard: Gets each snapshot that is news, and the stamp at which its objects hold.
+    """
+
+    def __init__(
+        self,
+        make_publisher: MakePublisher,
+        config: NodeConfig,
+        heard: Heard = lambda snapshot, stamp_ns: None,
+    ) -> None:
         self._config = config
+        self._heard = heard
         self._vision = vision_messages()
         self._tf = make_publisher(tf_message_type(), "/tf", reliable(TF_DEPTH))
         self._labels = make_publisher(MarkerArray, "~/labels", reliable(10))
@@ -174,6 +187,7 @@ class PoseOutputs:
         objects = self.messages(snapshot, snapshot.objects)
         header = header_of(self.frame(snapshot), stamp_ns)
         self._objects.publish(ObjectArray(header=header, objects=objects))
+        self._heard(snapshot, stamp_ns)
 
     def _send_labels(self, seen: Iterable[SceneObject], snapshot: SceneSnapshot) -> None:
         """Send texts and boxes that outlive one missing frame."""

@@ -31,6 +31,7 @@ from sam3d_ros.ros.gaussians import GaussianClouds
 from sam3d_ros.ros.latch import Latch
 from sam3d_ros.ros.overlay import OverlayTopics
 from sam3d_ros.ros.people.outputs import PeopleOutputs
+from sam3d_ros.ros.planning.planner import Planner
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
 from sam3d_ros.scene.output_folder import OutputFolder
@@ -49,9 +50,12 @@ class Outputs:
     that reconstructs.
     """
 
-    def __init__(self, node: LifecycleNode, config: NodeConfig) -> None:
+    def __init__(
+        self, node: LifecycleNode, config: NodeConfig, planner: Planner | None = None
+    ) -> None:
         self._node = node
         self._config = config
+        self.planner = planner
         self._publishers: list[Any] = []
         num_latched = config.registry.max_objects + 1  # one of each object, and what removes one
         self._markers = self._publisher(MarkerArray, "~/markers", latched(num_latched))
@@ -62,7 +66,7 @@ class Outputs:
         if config.gaussians.publish:
             topic = self._publisher(PointCloud2, "~/gaussians", latched(num_latched))
             self._gaussians = GaussianClouds(topic.publish, num_latched)
-        self.poses = PoseOutputs(self._publisher, config)
+        self.poses = PoseOutputs(self._publisher, config, self._hear)
         self.people = PeopleOutputs(node, self._publisher, config) if config.body.enabled else None
         self.overlay = OverlayTopics(self._publisher, config)
         self.folder = OutputFolder(config.output_directory)
@@ -81,6 +85,8 @@ class Outputs:
         self.poses.start_over(stamp_ns)
         if self.people is not None:
             self.people.start_over()
+        if self.planner is not None:
+            self.planner.start_over()
 
     def publish(self, snapshot: SceneSnapshot) -> None:
         """Send what a frame with masks has shown: the small and urgent first, geometry last."""
@@ -130,6 +136,8 @@ class Outputs:
         self._publishers.clear()
         if self.people is not None:
             self.people.close()
+        if self.planner is not None:
+            self.planner.destroy()
         self.folder.close()
 
     def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:
@@ -138,6 +146,10 @@ class Outputs:
         )
         self._publishers.append(publisher)
         return publisher
+
+    def _hear(self, snapshot: SceneSnapshot, stamp_ns: int) -> None:
+        if self.planner is not None:
+            self.planner.see(snapshot, stamp_ns)
 
     def _send_people(self, snapshot: SceneSnapshot) -> None:
         if self.people is not None:

@@ -27,6 +27,7 @@ from sam3d_ros.ros.desk import Desk
 from sam3d_ros.ros.exports import ExportOrder, check_formats, exported
 from sam3d_ros.ros.jobs import OffError
 from sam3d_ros.ros.object_answers import describe
+from sam3d_ros.ros.planning.start import why_no_planner
 from sam3d_ros.ros.reconstruct_action import ReconstructAction
 from sam3d_ros.ros.session import Session, active
 from sam3d_ros.scene.selecting import find_object
@@ -59,10 +60,10 @@ class Services:
         self._serve(ObjectCommand, "~/remove_object", _remove_object)
         self._serve(Trigger, "~/clear", _clear)
         self._serve(Trigger, "~/republish", _republish)
-        self._serve(Trigger, "~/apply_planning_scene", _apply_planning_scene)
         self._serve(SetBool, "~/enable", _enable)
         self._serve_slowly(GetObject, "~/get_object", self._get_object)
         self._serve_slowly(Export, "~/export", self._export)
+        self._serve_slowly(Trigger, "~/apply_planning_scene", _apply_planning_scene)
 
     def close(self) -> None:
         """Give back what the node does not give back by itself."""
@@ -158,8 +159,11 @@ def _republish(session: Session, request: Any, _: Any) -> str:
     return f"{len(session.snapshot().objects)} objects are sent again, after the frame in work"
 
 
-def _apply_planning_scene(session: Session, request: Any, _: Any) -> str:
-    raise OffError("planning scenes are not supported yet; use ~/export or ~/meshes")
+async def _apply_planning_scene(session: Session, request: Any, _: Any) -> str:
+    planner = session.outputs.planner
+    if planner is None:
+        raise OffError(f"no planner is told anything: {why_no_planner(session.config)}")
+    return await planner.apply()
 
 
 def _enable(session: Session, request: Any, _: Any) -> str:

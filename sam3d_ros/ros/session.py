@@ -107,6 +107,8 @@ class Session:
         self.receiver = Receiver(node, config, self._on_outcome, self._follow)
         self.cautions = Cautions(self.receiver.topics, self._warn)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
+        if outputs.planner is not None:
+            outputs.planner.start(self.receiver.assembler.transforms.lookup)
 
     def retune(self, config: NodeConfig) -> None:
         """Take other values of the settings that are dynamic, also for masks that wait."""
@@ -130,6 +132,8 @@ class Session:
     def stop(self) -> None:
         """Stop listening, call off what is being done, report on every mask that waited."""
         self.receiver.destroy()
+        if self.outputs.planner is not None:
+            self.outputs.planner.pause()
         reason = "the node was deactivated"
         for outcome in self.receiver.assembler.flush(self.receiver.now()):
             if isinstance(outcome, Bundle):
@@ -350,7 +354,7 @@ class Session:
     def _reset(self, stamp_ns: int) -> None:
         """Begin again at a stamp, without objects unless they are to be kept."""
         if not self.config.registry.keep_on_time_jump:
-            self.outputs.forget(self._pipeline.start_over())
+            self.outputs.forget(self._pipeline.reset())
             self.num_objects = 0
         self.outputs.start_over(stamp_ns)
         self.stamp_ns = None

@@ -38,7 +38,8 @@ class Obstacle:
     name: str
     class_id: str
     planning_from_object: Similarity
-    stamp_ns: int  # of the image in which it stood there
+    stamp_ns: int  # at which it stands there
+    seen_ns: int  # of the last image that showed it
     shape: CollisionShape
 
 
@@ -58,7 +59,10 @@ class ToldObstacles:
     min_move_m: float = 0.0
     attached: set[str] = field(default_factory=set)
     _told: dict[str, Obstacle] = field(default_factory=dict)
-    _moved_by_others: set[str] = field(default_factory=set)
+    _seen_ns: dict[str, int] = field(default_factory=dict)  # of all that is wanted
+    # What the robot has put down, and when it was last seen before: until it is seen again, the
+    # planner knows better where it is.
+    _put_down: dict[str, int] = field(default_factory=dict)
 
     @property
     def obstacles(self) -> tuple[Obstacle, ...]:
@@ -74,18 +78,21 @@ class ToldObstacles:
         ]
         for change in changes:
             del self._told[change.name]
+            self._put_down.pop(change.name, None)
         for name, obstacle in wanted.items():
             operation = self._operation(obstacle)
             if operation is not None:
                 self._told[name] = obstacle
-                self._moved_by_others.discard(name)
+                self._put_down.pop(name, None)
                 changes.append(Change(operation=operation, name=name, obstacle=obstacle))
+        self._seen_ns = {name: obstacle.seen_ns for name, obstacle in wanted.items()}
         return changes
 
     def attach(self, names: Iterable[str]) -> None:
         """Take in what is attached to the robot now; what was put down may stand anywhere."""
         now_attached = set(names)
-        self._moved_by_others |= self.attached - now_attached
+        for name in self.attached - now_attached:
+            self._put_down[name] = self._seen_ns.get(name, -1)
         self.attached = now_attached
 
     def everything(self) -> list[Change]:
@@ -93,17 +100,17 @@ class ToldObstacles:
         return [
             Change(operation=Operation.ADD, name=name, obstacle=obstacle)
             for name, obstacle in self._told.items()
-            if name not in self.attached
+            if name not in self.attached and name not in self._put_down
         ]
 
     def _operation(self, wanted: Obstacle) -> Operation | None:
         told = self._told.get(wanted.name)
-        if wanted.name in self.attached:
+        if wanted.name in self.attached or wanted.seen_ns <= self._put_down.get(wanted.name, -1):
             return None
         if told is None or told.shape is not wanted.shape:
             return Operation.ADD
-        has_moved = moved_m(told, wanted) > self.min_move_m
-        return Operation.MOVE if has_moved or wanted.name in self._moved_by_others else None
+        must_move = wanted.name in self._put_down or moved_m(told, wanted) > self.min_move_m
+        return Operation.MOVE if must_move else None
 
 
 def moved_m(before: Obstacle, after: Obstacle) -> float:
