@@ -27,7 +27,7 @@ NODE = "node"
 TRACKING = "tracking"
 BENCHMARKS = "sam3d_ros.evaluation.benchmarks."
 # Modules of evaluation.benchmarks. On a machine with a GPU they measure the released sizes there.
-MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline")
+MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline", "body")
 SCENES = ("registration", TRACKING, "multiview", "choosing")
 NANO = "nano"
 PARTS = (NODE, *SCENES, NANO, *MODELS)
