@@ -24,9 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from sam3d_ros.body.architecture import NUM_KEYPOINTS
-from sam3d_ros.errors import SelectionError
 from sam3d_ros.nn.norms import ChannelNorm
-from sam3d_ros.shapes import check_shape
 
 # Labels of points that are no keypoints. A decoder always gets a point, if need be one that says
 # nothing.
@@ -82,7 +80,7 @@ class PromptEncoder(nn.Module):
 
         Args:
             keypoints: x and y in [0, 1] of the crop, and which of the 70 keypoints that is,
-                ``NOT_A_KEYPOINT`` or ``NO_PROMPT``; see ``check_keypoints``.
+                ``NOT_A_KEYPOINT`` or ``NO_PROMPT``.
         """
         labels = keypoints[..., 2].long()
         kinds = (self.invalid_point_embed, self.not_a_point_embed, *self.point_embeddings)
@@ -122,28 +120,6 @@ def no_keypoints(like: Tensor) -> Tensor:
     prompt = like.new_zeros(len(like), 1, 3)
     prompt[..., 2].fill_(NO_PROMPT)
     return prompt
-
-
-def check_keypoints(keypoints: Tensor) -> None:
-    """Raise unless keypoints ``(N, K, 3)`` can be given to a decoder.
-
-    Raises:
-        ShapeError: They have another shape.
-        SelectionError: Some lie outside their crop, or are no keypoints that the model knows.
-    """
-    check_shape(keypoints, "N K 3", "keypoints")
-    places, labels = keypoints[..., :2], keypoints[..., 2]
-    if not ((places >= 0) & (places <= 1)).all():
-        raise SelectionError(
-            "keypoint prompts must lie within the crop of their person, x and y in [0, 1], got "
-            f"{places.min():g} to {places.max():g}; leave out those beyond its border"
-        )
-    known = (labels >= NO_PROMPT) & (labels < NUM_KEYPOINTS) & (labels == labels.round())
-    if not known.all():
-        raise SelectionError(
-            f"keypoint prompts must be numbered 0 to {NUM_KEYPOINTS - 1} as in MHR70, got "
-            f"{labels[~known][0]:g}; see the README for their order"
-        )
 
 
 def _mask_layers(channels: int) -> nn.Sequential:
