@@ -354,7 +354,7 @@ class Session:
     def _reset(self, stamp_ns: int) -> None:
         """Begin again at a stamp, without objects unless they are to be kept."""
         if not self.config.registry.keep_on_time_jump:
-            self.outputs.forget(self._pipeline.reset())
+            self.outputs.forget(self._pipeline.start_over())
             self.num_objects = 0
         self.outputs.start_over(stamp_ns)
         self.stamp_ns = None
