@@ -224,9 +224,8 @@ def viewer(given: dict[str, str]) -> Node:
 
     One looks at a scene from a camera (z forward), the other at one in a fixed frame (z up).
     """
-    outputs = [
-        f"sam3d_node/{name}" for name in ("markers", "labels", "object_points", "detections")
-    ]
+    names = "markers", "labels", "object_points", "detections", "body_markers", "debug/overlay"
+    outputs = [f"sam3d_node/{name}" for name in names]
     arguments = ["-d", str(CONFIG / "sam3d.rviz")]
     if frame := given["output_frame"]:
         arguments = ["-d", str(CONFIG / "sam3d_fixed.rviz"), "-f", frame]

@@ -32,7 +32,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "config"
 NAMES = ("generic", "kinect", "oak", "realsense", "zed")
 RELATIVE = ("generic",)
-SHOWN = {"markers", "labels", "body_markers", "object_points"}  # what a viewer draws of the node's outputs
+SHOWN = {
+    "markers",
+    "labels",
+    "body_markers",
+    "object_points",
+}  # what a viewer draws of the node's outputs
 GOOD = {
     "driver": "ros2 launch",
     "image": {"topic": "/cam/image", "encodings": ["rgb8"], "transports": ["raw"]},
@@ -111,8 +116,10 @@ def test_a_preset_that_is_wrong_is_refused_with_the_place(
 
 def topics_of_the_node() -> set[str]:
     """Return what the node's source says it publishes and subscribes, in the default namespace."""
-    sources = [path.read_text(encoding="utf-8") for path in REPOSITORY.glob("sam3d_ros/ros/**/*.py")]
-    own = {name for text in sources for name in re.findall(r'"~/(\w+)"', text)}
+    sources = [
+        path.read_text(encoding="utf-8") for path in REPOSITORY.glob("sam3d_ros/ros/**/*.py")
+    ]
+    own = {name for text in sources for name in re.findall(r'"~/([\w/]+)"', text)}
     inputs = {f"/sam3d/{each.value}" for each in Input}
     return {f"/sam3d/sam3d_node/{name}" for name in own} | inputs | {"/diagnostics"}
 
@@ -166,7 +173,8 @@ def test_rviz_shows_all_that_can_be_drawn_without_a_click() -> None:
     displays = rviz()["Visualization Manager"]["Displays"]
     shown = {each["Topic"]["Value"] for each in displays if each["Enabled"] and "Topic" in each}
 
-    assert shown == {f"/sam3d/sam3d_node/{name}" for name in SHOWN} | {"/sam3d/image"}
+    outputs = {f"/sam3d/sam3d_node/{name}" for name in (*SHOWN, "debug/overlay")}
+    assert shown == outputs | {"/sam3d/image"}
 
 
 def test_rviz_shows_the_same_in_a_fixed_frame_but_looks_from_above() -> None:
