@@ -22,6 +22,8 @@ import numpy as np
 import pytest
 from rig import (
     CAMERA,
+    HEIGHT,
+    WIDTH,
     Rig,
     check,
     cloud,
@@ -36,8 +38,13 @@ from rig import (
 )
 from sam3d_ros.msg import Object
 
+from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import ReportCode
-from sam3d_ros.structures import ObjectFlag
+from sam3d_ros.geometry.cameras import pixel_rays
+from sam3d_ros.protocols import Cancelled, OneByOne, never
+from sam3d_ros.scene.pipeline import ScenePipeline
+from sam3d_ros.scene.reconstruct import FrameReconstructor
+from sam3d_ros.structures import Camera, EstimatedPoints, Floats, Mesh, ObjectFlag
 
 MakeRig = Callable[..., Rig]
 pytestmark = pytest.mark.ros
@@ -93,6 +100,50 @@ def test_floats_in_millimetres_are_read_where_the_unit_is_given(make_rig: MakeRi
     rig = make_rig({"depth.unit": "mm"})
     depth = depth_image().astype(np.float32)
     check(refused(rig, depth=image_msg(depth, "32FC1")), ReportCode.OK)
+
+
+class SeeingRig(Rig):
+    """A rig whose node has what estimates depth: the scene at half its size."""
+
+    def _pipeline(self, config: SceneConfig) -> ScenePipeline:
+        backend, estimator = OneByOne(self.backend), HalfTheScene()
+        return ScenePipeline(config, FrameReconstructor(config, backend, estimator))
+
+
+class HalfTheScene:
+    """Sees the scene of the rig, and knows no more of its size than a picture says."""
+
+    def estimate(
+        self, rgb: Floats, camera: Camera | None = None, cancelled: Cancelled = never
+    ) -> EstimatedPoints:
+        matrix = np.reshape(info_msg().k, (3, 3))
+        seen_by = Camera(width=WIDTH, height=HEIGHT, matrix_px=matrix)
+        points = pixel_rays(seen_by) * (depth_image()[..., None] / 2000).astype(np.float32)
+        normalised = matrix.copy()
+        normalised[0] /= WIDTH
+        normalised[1] /= HEIGHT
+        return EstimatedPoints(points, normalised)
+
+
+@pytest.mark.parametrize(
+    ("on_missing", "code"),
+    [("monocular", ReportCode.OK), ("skip", ReportCode.DEPTH_SPARSE)],
+)
+def test_depth_that_is_missing_is_estimated_or_not_as_the_settings_say(
+    make_box: Callable[..., Mesh], on_missing: str, code: ReportCode
+) -> None:
+    rig = SeeingRig(make_box(0.1, 0.1, 0.1), {"depth.on_missing": on_missing})
+    try:
+        depth = np.where(label_image() > 0, 0, 2000).astype(np.uint16)
+        report = refused(rig, depth=image_msg(depth, "16UC1"))
+        check(report, code)
+        if code == ReportCode.OK:
+            rig.until(lambda: rig.heard["/objects"], "objects")
+            known = rig.heard["/objects"][0].objects[0]
+            assert known.scale_source == Object.MONOCULAR
+            assert known.pose.pose.position.z == pytest.approx(1.0, abs=0.05)
+    finally:
+        rig.close()
 
 
 def test_data_shorter_than_announced_are_refused(rig: Rig) -> None:
@@ -178,3 +229,53 @@ def zero_info() -> Any:
     info = info_msg()
     info.k = [0.0] * 9
     return info
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [
+        ("plumb_bob", [-0.1, 0.02, 0.001, -0.001, 0.0]),
+        ("rational_polynomial", [-0.1, 0.02, 0.001, -0.001, 0.0, 0.01, 0.0, 0.0]),
+        ("equidistant", [0.01, 0.0, 0.0, 0.0]),
+    ],
+)
+def test_lenses_that_are_known_are_taken_into_account(
+    rig: Rig, model: str, coefficients: list[float]
+) -> None:
+    info = info_msg()
+    info.distortion_model, info.d = model, coefficients
+    check(refused(rig, camera_info=info, depth_info=info), ReportCode.OK)
+    rig.until(lambda: rig.heard["/objects"], "objects")
+    left = rig.heard["/objects"][0].objects[0].pose.pose.position
+    assert left.z == pytest.approx(1.0, abs=0.02)
+    assert left.x == pytest.approx(-0.267, abs=0.03)
+    assert abs(left.x + 0.2667) > 1e-3  # a camera without a lens would see it there
+
+
+# Frames
+
+
+def test_images_of_a_frame_that_looks_along_x_are_placed_in_the_one_beside_it(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig({"camera.frame_is_optical": "false"})
+    rig.start()
+    rig.send(tf_static=tf("camera_frame", CAMERA))
+    messages = frame()
+    for name in ("image", "depth"):
+        messages[name].header.frame_id = "camera_frame"
+    rig.settle(0.3)
+    rig.send_frame(**messages)
+    report = rig.report()
+    assert report.code == ReportCode.OK, report.message
+    assert report.header.frame_id == CAMERA
+    rig.until(lambda: len(rig.heard["/tf"]) == 1, "transforms")
+    assert {each.header.frame_id for each in rig.heard["/tf"][0].transforms} == {CAMERA}
+
+
+def test_without_an_optical_frame_beside_it_the_image_is_refused(make_rig: MakeRig) -> None:
+    rig = make_rig({"camera.frame_is_optical": "false"})
+    message = frame()["image"]
+    message.header.frame_id = "camera_frame"
+    report = refused(rig, image=message)
+    check(report, ReportCode.NO_TRANSFORM, "camera.frame_is_optical is false", "'camera_frame'")
