@@ -151,13 +151,13 @@ def plant_positions(state: State, architecture: BodyArchitecture) -> None:
     """Give position encodings their usual scale, and DINOv3 the constants that it stores."""
     for name in [name for name in state if name.endswith("gaussian_matrix")]:
         state[name] = state[name] / state[name].std()
-    with torch.device("cpu"):
+    with torch.device("meta"):
         backbone = build_backbone(architecture)
     for name, module in backbone.named_modules():
         if isinstance(module, RotaryEmbedding):
-            state[f"{BACKBONE_PREFIX}{name}.periods"] = module.exact_periods()
+            state[f"{BACKBONE_PREFIX}{name}.periods"] = module.exact_periods("cpu")
         if isinstance(module, KeylessBiasLinear):
-            state[f"{BACKBONE_PREFIX}{name}.bias_mask"] = module.bias_mask
+            state[f"{BACKBONE_PREFIX}{name}.bias_mask"] = module.full_mask("cpu")
 
 
 def plant_bodies(state: State) -> None:

@@ -108,8 +108,13 @@ class KeylessBiasLinear(nn.Linear):
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim, 3 * dim)
-        ones, zeros = torch.ones(dim), torch.zeros(dim)
-        self.register_buffer("bias_mask", torch.cat((ones, zeros, ones)))
+        self.register_buffer("bias_mask", self.full_mask())
+
+    def full_mask(self, device: torch.device | str | None = None) -> Tensor:
+        """Return what biases are multiplied with ``(3 D,)``."""
+        dim = self.in_features
+        kept = torch.ones(dim, device=device)
+        return torch.cat((kept, torch.zeros_like(kept), kept))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., D)`` to ``(..., 3 D)``."""

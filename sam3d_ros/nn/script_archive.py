@@ -22,8 +22,10 @@ what it names is made anew for every file and can only hold values.
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +37,7 @@ PICKLE = "data.pkl"
 MARK_OF_SCRIPTS = "constants.pkl"  # which a file of torch.save does not have
 MAX_PICKLE_BYTES = 64 * 2**20  # names and numbers only, values lie elsewhere
 LOCAL_HEADER = struct.Struct("<26xHH")  # of a record in a zip: lengths of its name and extra field
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, OverflowError)
 ALIGNMENT = 8  # of values that may stay in the mapped file
 
 SCRIPT_CLASSES = "__torch__."
@@ -171,10 +174,13 @@ class _Storages:
         return record.header_offset + LOCAL_HEADER.size + sum(lengths)
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a zip; whatever is found wrong with it while it is read is a ``ValueError``."""
     try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except ZIP_DAMAGE as error:
         raise ValueError(str(error)) from error
 
 

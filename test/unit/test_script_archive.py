@@ -14,9 +14,12 @@
 
 """Archives of TorchScript as data: all of their tensors, and nothing else."""
 
+import io
 import pickle
+import random
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -62,10 +65,17 @@ class Outer(nn.Module):
         return self.layers(self.inner(x)[:, :2]) * self.scale * count
 
 
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(Outer()), buffer)
+    return buffer.getvalue()
+
+
 @pytest.fixture
-def archive(tmp_path: Path) -> Path:
+def archive(content: bytes, tmp_path: Path) -> Path:
     path = tmp_path / "script.pt"
-    torch.jit.script(Outer()).save(str(path))
+    path.write_bytes(content)
     return path
 
 
@@ -146,6 +156,20 @@ def test_an_archive_cut_short_says_so(archive: Path, kept: float) -> None:
     archive.write_bytes(content[: int(kept * len(content))])
 
     with pytest.raises(WeightsError, match="cut short or damaged"):
+        read_weights(archive)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_bytes_are_changed_only_weights_errors_come(archive: Path, seed: int) -> None:
+    draws = random.Random(seed)
+    content = bytearray(archive.read_bytes())
+    start = content.index(b"\x80\x02c__torch__")  # of the pickle
+    for _ in range(1 + seed % 5):
+        place = start + draws.randrange(1300) if seed % 2 else draws.randrange(len(content))
+        content[place] = draws.randrange(256)
+    archive.write_bytes(content)
+
+    with suppress(WeightsError):
         read_weights(archive)
 
 
