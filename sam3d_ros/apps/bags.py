@@ -37,6 +37,12 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 INFO = "sensor_msgs/msg/CameraInfo"
 CLOUD = "sensor_msgs/msg/PointCloud2"
+MASKS = {  # types that masks may have, by masks.mode
+    "label_image": IMAGE,
+    "binary": IMAGE,
+    "detections": "vision_msgs/msg/Detection2DArray",
+    "yolo": "yolo_msgs/msg/DetectionArray",
+}
 TF_TOPICS = ("/tf", "/tf_static")
 BAG_SUFFIXES = (".mcap", ".db3")
 
@@ -56,6 +62,8 @@ INPUTS = {
     "depth": Input.DEPTH,
     "depth_info": Input.DEPTH_INFO,
     "points": Input.POINTS,
+    "detections": Input.DETECTIONS,
+    "label_info": Input.LABEL_INFO,
 }
 
 
@@ -69,6 +77,9 @@ class BagTopics:
     depth: str = ""
     depth_info: str = ""
     points: str = ""
+    # Only where they are named: who else detects things in the same bag may do so at other times.
+    detections: str = ""
+    label_info: str = ""
 
     def named(self) -> dict[str, str]:
         """Return the inputs that have a topic."""
@@ -190,7 +201,11 @@ def is_bag(path: Path) -> bool:
 
 
 def choose_topics(
-    available: Mapping[str, str], given: BagTopics, *, lidar: bool = False
+    available: Mapping[str, str],
+    given: BagTopics,
+    *,
+    lidar: bool = False,
+    masks_mode: str = "label_image",
 ) -> BagTopics:
     """Fill what ``given`` leaves open with the most likely topics, by type and name.
 
@@ -198,6 +213,7 @@ def choose_topics(
         available: Type of each topic by name.
         given: What the user said; such a topic must be there.
         lidar: Take a point cloud and no depth image.
+        masks_mode: What the masks are; see ``masks.mode``.
 
     Raises:
         DatasetError: When a given topic is missing, or no colour image, camera_info, masks or (for
@@ -214,7 +230,7 @@ def choose_topics(
         given,
         image=image,
         camera_info=camera_info,
-        masks=given.masks or _first(_mask_images(available)),
+        masks=given.masks or _first(_masks(available, MASKS[masks_mode])),
         depth=depth,
         # Depth beside the image's own camera_info is seen by the image's camera.
         depth_info=given.depth_info or ("" if depth_info == camera_info else depth_info),
@@ -253,7 +269,9 @@ def _depth_images(available: Mapping[str, str]) -> list[str]:
     )
 
 
-def _mask_images(available: Mapping[str, str]) -> list[str]:
+def _masks(available: Mapping[str, str], masks_type: str) -> list[str]:
+    if masks_type != IMAGE:
+        return _of_type(available, masks_type)
     names = [name for name in _of_type(available, IMAGE) if _has(name, MASK_WORDS)]
     return _ranked(names, lambda name: (_has(name, OTHER_WORDS),), available)
 

@@ -61,10 +61,12 @@ No ROS installation is needed. Exit code 1: nothing could be reconstructed.
 TOPIC_HELP = {
     "image": "colour image",
     "camera_info": "its intrinsics",
-    "masks": "label image",
+    "masks": "label image; detections where masks.mode of --params says so",
     "depth": "depth image",
     "depth_info": "its intrinsics",
     "points": "point cloud",
+    "detections": "classes of the masks (vision_msgs/Detection2DArray); none unless given",
+    "label_info": "names of classes or values (vision_msgs/LabelInfo); none unless given",
 }
 
 
@@ -110,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
     models = _Models(wired.backend, make_point_estimator(config), people)
     if is_bag(arguments.input):
         with Bag(arguments.input) as bag:
-            topics = _topics(bag, arguments)
+            topics = _topics(bag, arguments, config.masks.mode)
             source = bag_source(arguments.input.stem, bag, topics, config)
             return _reconstruct(source, config, models, arguments.output)
     folders = scene_folders(arguments.input)
@@ -191,10 +193,10 @@ def _config(arguments: argparse.Namespace) -> NodeConfig:
     return node_config(arguments.params, {name: value for name, value in given.items() if value})
 
 
-def _topics(bag: Bag, arguments: argparse.Namespace) -> BagTopics:
+def _topics(bag: Bag, arguments: argparse.Namespace, masks_mode: str) -> BagTopics:
     """Choose the topics and say which."""
     given = BagTopics(**{name: getattr(arguments, name) for name in TOPIC_HELP})
-    topics = choose_topics(bag.topics, given, lidar=arguments.lidar)
+    topics = choose_topics(bag.topics, given, lidar=arguments.lidar, masks_mode=masks_mode)
     for role, topic in topics.named().items():
         print(f"{role.replace('_', '-'):12} {topic}  ({bag.count(topic)} messages)")
     if "/tf" in bag.topics and not arguments.fixed_frame:
