@@ -18,10 +18,11 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sam3d_ros.api import BodyReconstructor as BodyReconstructor
     from sam3d_ros.api import Reconstructor as Reconstructor
     from sam3d_ros.api import compose as compose
 
-API = ("Reconstructor", "compose")
+API = ("BodyReconstructor", "Reconstructor", "compose")
 
 # The generated messages live in an installed package of the same name.
 __path__ = extend_path(__path__, __name__)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""SAM 3D Objects in Python, for whoever has an image and masks and no robot.
+"""SAM 3D Objects and SAM 3D Body in Python, for whoever has an image and masks and no robot.
 
 ::
 
@@ -22,9 +22,16 @@
     mug = reconstructor(image, mask, depth, intrinsics)
     mug.save("mug.glb")
     compose(reconstructor(image, masks, depth, intrinsics)).save("table.glb")
+
+    from sam3d_ros import BodyReconstructor
+
+    people = BodyReconstructor.from_pretrained("weights/sam-3d-body-dinov3")
+    for body in people(image, boxes=[(120, 40, 360, 700)], intrinsics=intrinsics):
+        print(body.origin_camera, body.keypoints_px)
 """
 
+from sam3d_ros.api.bodies import BodyReconstructor
 from sam3d_ros.api.posed import PosedObject, PosedScene, compose
 from sam3d_ros.api.reconstructor import Outcome, Reconstructor
 
-__all__ = ["Outcome", "PosedObject", "PosedScene", "Reconstructor", "compose"]
+__all__ = ["BodyReconstructor", "Outcome", "PosedObject", "PosedScene", "Reconstructor", "compose"]

@@ -15,6 +15,7 @@
 """Weights by the name of a repository on the Hugging Face hub, instead of a folder."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from sam3d_ros.errors import WeightsError, WeightsMissingError
@@ -27,16 +28,20 @@ from sam3d_ros.objects.files import (
 )
 
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-WANTED = (*NEEDED["full"], SPLATS_FILE, DEPTH_MODEL_FILE, ARCHITECTURE_FILE)
+FILES = (*NEEDED["full"], SPLATS_FILE, DEPTH_MODEL_FILE, ARCHITECTURE_FILE)
+WANTED = (*FILES, *(f"{SUBFOLDER}/{name}" for name in FILES))
 HUB = "https://huggingface.co"
 
 
-def weights_folder(source: str | Path, *, allow_download: bool = False) -> Path:
+def weights_folder(
+    source: str | Path, *, allow_download: bool = False, wanted: Sequence[str] = WANTED
+) -> Path:
     """Return the folder that a path or a repository's name stands for.
 
     Args:
         source: A folder, which goes first, or ``owner/name``.
         allow_download: Whether to fetch what is not in the hub's cache on this machine.
+        wanted: Which files of a repository, unless those of SAM 3D Objects.
 
     Raises:
         WeightsMissingError: There is no such folder, or the repository is not at hand.
@@ -50,10 +55,10 @@ def weights_folder(source: str | Path, *, allow_download: bool = False) -> Path:
             f"weights must be a folder or the owner/name of a repository, got {str(source)!r}, "
             "which is no folder here"
         )
-    return _snapshot(source, allow_download)
+    return _snapshot(source, allow_download, wanted)
 
 
-def _snapshot(repository: str, allow_download: bool) -> Path:
+def _snapshot(repository: str, allow_download: bool, wanted: Sequence[str]) -> Path:
     try:
         from huggingface_hub import errors, snapshot_download  # noqa: PLC0415  # optional
     except ModuleNotFoundError as error:
@@ -61,11 +66,10 @@ def _snapshot(repository: str, allow_download: bool) -> Path:
             f"{repository} is no folder here; to take it from the hub, "
             "python3 -m pip install huggingface_hub"
         ) from error
-    patterns = [*WANTED, *(f"{SUBFOLDER}/{name}" for name in WANTED)]
     try:
         return Path(
             snapshot_download(
-                repository, allow_patterns=patterns, local_files_only=not allow_download
+                repository, allow_patterns=[*wanted], local_files_only=not allow_download
             )
         )
     except errors.GatedRepoError as error:
