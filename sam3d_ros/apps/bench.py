@@ -20,20 +20,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sam3d_ros.apps import bench_node
+from sam3d_ros.apps import bench_load, bench_node
 from sam3d_ros.errors import ConfigError
 
 NODE = "node"
+LOAD = "load"
 TRACKING = "tracking"
 BENCHMARKS = "sam3d_ros.evaluation.benchmarks."
 # Modules of evaluation.benchmarks. On a machine with a GPU they measure the released sizes there.
 MODELS = ("first_stage", "sparse", "decoders", "meshing", "pipeline", "body")
 SCENES = ("registration", TRACKING, "multiview", "choosing")
 NANO = "nano"
-PARTS = (NODE, *SCENES, NANO, *MODELS)
+PARTS = (NODE, LOAD, *SCENES, NANO, *MODELS)
 DESCRIPTION = """\
-Measure the node under a camera's load and the backend on one core beside Open3D (part node), poses
-fitted to half hidden objects beside Open3D (part registration; minutes), objects followed through
+Measure the node under a camera's load and the backend on one core beside Open3D (part node), the
+node under larger images and a LiDAR (part load), poses fitted to half hidden objects beside Open3D
+(part registration; minutes), objects followed through
 rendered sequences whose truth is known and through a bag (part tracking; minutes), what further
 views do for a mesh (part multiview; minutes), how often the best of several reconstructions is
 chosen (part choosing; minutes), nano beside lift, what the stages of its training did and what its
@@ -71,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"== {part}", flush=True)
         if part == NODE:
             codes.append(bench_node.run(arguments))
+        elif part == LOAD:
+            codes.append(bench_load.run(arguments))
         else:
             options = _nano_options(arguments) if part == NANO else []
             codes.append(_measure(part, arguments.output, options))

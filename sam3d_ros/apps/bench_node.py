@@ -24,13 +24,19 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sam3d_ros.apps.node_figures import BenchError, NodeFigures, TrackingFigures, node_figures
+from sam3d_ros.apps.node_figures import (
+    INPUTS,
+    BenchError,
+    NodeFigures,
+    TrackingFigures,
+    node_figures,
+)
 from sam3d_ros.apps.processes import RosProcesses
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.benchmarks.lift import one_core_environment
@@ -52,7 +58,18 @@ RATE_HZ = 30.0
 LEAST_HZ = 20.0  # of images followed
 CORES = 2
 START_S = 12.0  # for the node and its reconstruction process to be there
+CAMERA_S = 60.0  # for the camera, which loads its pictures
+PUBLISHING = "publishing"  # what it says then
 NODE = ("--ros-args", "-r", "__ns:=/sam3d", "-p", "output_frame:=world")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A process that publishes until it is interrupted; takes ``--log FILE`` besides."""
+
+    module: str
+    arguments: tuple[str, ...]
+    inputs: tuple[str, ...] = INPUTS  # of the node that it publishes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -70,17 +87,17 @@ def run(arguments: argparse.Namespace) -> int:
     """
     output: Path = arguments.output
     load = os.getloadavg()[0]
-    print(f"{_cpu_name()}, {os.cpu_count()} cores, load average {load:.1f} before the start")
+    print(f"{cpu_name()}, {os.cpu_count()} cores, load average {load:.1f} before the start")
     print(f"rendering {len(OBJECTS)} objects", flush=True)
     scene = _render(output / "input")
     print("reconstructing them on one core", flush=True)
     objects = _measure_backend(scene)
     print(f"running the node for {arguments.seconds:g} s on {CORES} cores", flush=True)
-    with _limited_to_cores(CORES):
-        node = _measure_node(output, arguments.seconds, arguments.domain)
+    with limited_to_cores(CORES):
+        node = measure_node(output, arguments.seconds, arguments.domain, _camera(output))
     write_json(
         {
-            "cpu": _cpu_name(),
+            "cpu": cpu_name(),
             "cores": CORES,
             "load_before": load,
             "objects": objects,
@@ -90,6 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"\n{_node_text(node)}\n\n{_objects_text(objects)}\n\nwritten: {output / 'bench.json'}")
     return int(bool(node.refusals))
+
+
+def _camera(output: Path) -> Camera:
+    replay = ("replay", str(output / "input"), "--hz", str(RATE_HZ), "--loop")
+    return Camera(module="sam3d_ros.apps", arguments=(*replay, "--best-effort", "--wait", "20"))
 
 
 def _render(folder: Path) -> Path:
@@ -115,8 +137,12 @@ def _measure_backend(scene: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _measure_node(output: Path, seconds: float, domain: int | None) -> NodeFigures:
-    """Run node, camera and listener; return what their logs say together."""
+def measure_node(output: Path, seconds: float, domain: int | None, camera: Camera) -> NodeFigures:
+    """Run node, camera and listener; return what their logs say together.
+
+    Raises:
+        BenchError: When one of them failed; ends with its last output.
+    """
     sent_log, call_log = output / "published.csv", output / "callbacks.csv"
     heard_file = output / "received" / "heard.json"
     for old in (sent_log, call_log, heard_file):
@@ -126,11 +152,10 @@ def _measure_node(output: Path, seconds: float, domain: int | None) -> NodeFigur
         listen = ("--reports=1000000", f"--timeout={seconds + START_S + 60.0}")
         processes.start("listener", "sam3d_ros.ros.listener", str(output / "received"), *listen)
         time.sleep(START_S)
-        camera = ("replay", str(output / "input"), "--hz", str(RATE_HZ), "--loop")
-        options = ("--best-effort", "--log", str(sent_log), "--wait", "20")
-        processes.start("camera", "sam3d_ros.apps", *camera, *options)
+        processes.start("camera", camera.module, *camera.arguments, "--log", str(sent_log))
+        _await_camera(processes)
         started = time.monotonic()
-        while time.monotonic() < started + seconds + 3.0:  # some for the camera's own start
+        while time.monotonic() < started + seconds + 1.0:  # some for the first of all subscribers
             time.sleep(0.1)
             _check_alive(processes)
         for name in ("camera", "listener", "node"):  # the node hears what is still on the way
@@ -139,7 +164,17 @@ def _measure_node(output: Path, seconds: float, domain: int | None) -> NodeFigur
             if ended.exit_code != int(name == "listener"):
                 raise BenchError(f"the {name} failed\n{processes.last_lines(name)}")
             time.sleep(0.5)
-    return node_figures(_read(sent_log), _read(call_log), read_json(heard_file))
+    return node_figures(_read(sent_log), _read(call_log), read_json(heard_file), camera.inputs)
+
+
+def _await_camera(processes: RosProcesses) -> None:
+    """Wait until the camera says that it publishes."""
+    deadline_s = time.monotonic() + CAMERA_S
+    while PUBLISHING not in processes.log("camera").read_text(encoding="utf-8"):
+        _check_alive(processes)
+        if time.monotonic() > deadline_s:
+            raise BenchError(f"the camera was not ready after {CAMERA_S:g} s")
+        time.sleep(0.1)
 
 
 def _check_alive(processes: RosProcesses) -> None:
@@ -157,17 +192,24 @@ def _read(path: Path) -> dict[str, list[tuple[int, ...]]]:
     return rows
 
 
-def _node_text(node: NodeFigures) -> str:
-    """Lay out the node's figures."""
+def topic_lines(node: NodeFigures) -> list[str]:
+    """Lay out what happened to the messages of each topic."""
     head = f"{'topic':18} {'sent':>6} {'lost':>5} {'transport p50, p99 ms':>22}"
     head += f" {'callback p50, max, own max ms':>30}"
-    lines = [head, "-" * len(head)]
-    lines += [
-        f"{name:18} {each.published:6} {each.lost:5} {each.transport_p50_ms:14.2f} "
-        f"{each.transport_p99_ms:7.2f} {each.callback_p50_ms:13.2f} {each.callback_max_ms:7.2f} "
-        f"{each.own_max_ms:8.2f}"
-        for name, each in node.topics.items()
+    return [
+        head,
+        "-" * len(head),
+        *(
+            f"{name:18} {each.published:6} {each.lost:5} {each.transport_p50_ms:14.2f} "
+            f"{each.transport_p99_ms:7.2f} {each.callback_p50_ms:13.2f} "
+            f"{each.callback_max_ms:7.2f} {each.own_max_ms:8.2f}"
+            for name, each in node.topics.items()
+        ),
     ]
+
+
+def _node_text(node: NodeFigures) -> str:
+    """Lay out the node's figures."""
     every = node.topics.values()
     longest = max(each.callback_max_ms for each in every)
     own = max(each.own_max_ms for each in every)
@@ -177,13 +219,13 @@ def _node_text(node: NodeFigures) -> str:
     refused = ", ".join(f"{num} x {code}" for code, num in node.refusals.items())
     return "\n".join(
         [
-            *lines,
+            *topic_lines(node),
             "",
-            _verdict("longest input callback", longest, 5.0, "ms"),
+            verdict("longest input callback", longest, 5.0, "ms"),
             f"most that one had a processor: {own:.2f} ms; meanwhile others had it, and its lock",
-            _verdict("transport, p50 of the slowest topic", slowest, 8.0, "ms"),
-            _verdict("messages lost", lost, 0, ""),
-            _verdict("first result after the first mask", node.first_result_s, 2.0, "s"),
+            verdict("transport, p50 of the slowest topic", slowest, 8.0, "ms"),
+            verdict("messages lost", lost, 0, ""),
+            verdict("first result after the first mask", node.first_result_s, 2.0, "s"),
             f"all objects of the first frame: {node.first_frame_s:.2f} s",
             f"frames done: {node.frames_done} ({rate:.2f} per s, {node.frame_s:.2f} s each), newer "
             f"ones preferred to {node.frames_dropped}",
@@ -200,8 +242,8 @@ def _tracking_lines(tracking: TrackingFigures) -> list[str]:
     return [
         f"images once objects were known: {tracking.images}, left out for newer ones {dropped}; "
         f"{tracking.objects:.1f} of {len(OBJECTS)} objects in each of the others",
-        _verdict("image to TF, p50", tracking.latency_p50_ms, 60.0, "ms"),
-        _verdict("image to TF, p95", tracking.latency_p95_ms, 60.0, "ms"),
+        verdict("image to TF, p50", tracking.latency_p50_ms, 60.0, "ms"),
+        verdict("image to TF, p95", tracking.latency_p95_ms, 60.0, "ms"),
         f"images followed: {tracking.rate_hz:.1f} per s  (limit {LEAST_HZ:g} per s: "
         f"{'kept' if tracking.rate_hz >= LEAST_HZ else 'BROKEN'})",
     ]
@@ -227,13 +269,14 @@ def _objects_text(rows: Sequence[Mapping[str, Any]]) -> str:
         [
             *lines,
             "",
-            _verdict(f"{names[0]}, slowest object", slowest, 400.0, "ms"),
+            verdict(f"{names[0]}, slowest object", slowest, 400.0, "ms"),
             f"{names[0]}, median: {own:.0f} ms = {', '.join(ratios)}",
         ]
     )
 
 
-def _verdict(name: str, value: float, limit: float, unit: str) -> str:
+def verdict(name: str, value: float, limit: float, unit: str) -> str:
+    """Put a figure beside its limit."""
     state = "kept" if value <= limit else "BROKEN"
     return (
         f"{name}: {value:.3g} {unit}".rstrip()
@@ -243,7 +286,7 @@ def _verdict(name: str, value: float, limit: float, unit: str) -> str:
 
 
 @contextmanager
-def _limited_to_cores(num: int) -> Iterator[None]:
+def limited_to_cores(num: int) -> Iterator[None]:
     """Let the processes started meanwhile run on ``num`` cores, where the system can do that."""
     if not hasattr(os, "sched_setaffinity"):
         yield
@@ -258,7 +301,7 @@ def _limited_to_cores(num: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     """Return the processor's name where the system tells it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []

@@ -76,6 +76,7 @@ def node_figures(
     sent: Mapping[str, Sequence[tuple[int, ...]]],
     calls: Mapping[str, Sequence[tuple[int, ...]]],
     heard: Mapping[str, Any],
+    inputs: Sequence[str] = INPUTS,
 ) -> NodeFigures:
     """Join what was published, called and heard.
 
@@ -83,11 +84,12 @@ def node_figures(
         sent: (stamp, moment of publish) of each message in ns, by topic.
         calls: (stamp, begin, end, own time) of each callback in ns, by topic.
         heard: ``heard.json`` of the listener.
+        inputs: Names of the topics that the camera publishes.
 
     Raises:
         BenchError: When a topic stayed silent or no object came.
     """
-    names = {f"/sam3d/{name}": name for name in INPUTS}
+    names = {f"/sam3d/{name}": name for name in inputs}
     missing = [topic for topic in names if not sent.get(topic) or not calls.get(topic)]
     if missing:
         raise BenchError(f"nothing came through on {', '.join(missing)}")

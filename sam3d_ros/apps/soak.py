@@ -49,6 +49,9 @@ NODE = (
     # What is gone is forgotten before it comes back.
     *("-p", "registry.lost_after:=1.0"),
     *("-p", "registry.remove_after:=3.0"),
+    # ~/meshes and ~/markers keep the last messages of so many objects and one more, for whoever
+    # comes late; that takes 1 MB each, and is not what this looks for.
+    *("-p", "registry.max_objects:=10"),
     *("-p", "tracking.max_rate:=0.0"),
     # Each mask has a report, so none may be lost on the way.
     *("-p", "qos_overrides./sam3d/masks.subscription.reliability:=reliable"),
