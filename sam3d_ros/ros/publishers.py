@@ -83,6 +83,10 @@ class Outputs:
     def start_over(self, stamp_ns: int) -> None:
         """Let stamps go back once, to this one."""
         self.poses.start_over(stamp_ns)
+        self.forget_people()
+
+    def forget_people(self) -> None:
+        """Let viewers forget who they show."""
         if self.people is not None:
             self.people.start_over()
         if self.planner is not None:

@@ -190,6 +190,7 @@ class Session:
         removed = self._pipeline.reset()
         self.stamp_ns = None
         self._worker.run(lambda: self._show_change(removed))
+        self._worker.run(self.outputs.forget_people)
         return len(removed)
 
     def remove(self, track_id: int) -> bool:

@@ -149,7 +149,7 @@ def test_frames_of_a_person_hang_in_the_camera_and_its_joints_below_it(
     rig.start()
     rig.send(**{"tf_static": tf("odom", CAMERA, x_m=5.0)})
     send_person(rig, 2)
-    rig.until(lambda: any("body" in name for name in frames_of(rig)), "the frame of a person")
+    rig.until(lambda: {"body_1", "sam3d_object_1"} <= set(frames_of(rig)), "frames")
     frames = frames_of(rig)
     body = frames["body_1"]
     assert body.header.frame_id == CAMERA  # REP-155, whatever the output frame is
@@ -310,6 +310,33 @@ def test_a_looped_bag_begins_with_new_people_at_its_stamps(
     rig.until(lambda: len(rig.heard["/bodies"]) == 2, "bodies after the jump")
     assert stamp_ns_from_msg(rig.heard["/bodies"][1].header.stamp) == stamp_ns(0)
     assert [body.id for body in rig.heard["/bodies"][1].bodies] == ["body_2"]
+
+
+def test_clearing_takes_people_out_of_viewers_and_begins_with_new_ones(
+    make_people_rig: Callable[..., PeopleRig],
+) -> None:
+    rig = make_people_rig(near())
+    rig.start()
+    send_person(rig, 0)
+    rig.until(lambda: shown(rig), "markers")
+    num = sum(marker.action == Marker.DELETEALL for marker in markers_of(rig))
+    rig.node.session.clear()
+    rig.until(
+        lambda: sum(each.action == Marker.DELETEALL for each in markers_of(rig)) == num + 1,
+        "a clearing",
+    )
+    send_person(rig, 1)
+    rig.until(lambda: len(rig.heard["/bodies"]) == 2, "somebody new")
+    assert [body.id for body in rig.heard["/bodies"][1].bodies] == ["body_2"]
+
+
+def test_diagnostics_say_before_the_first_mask_that_no_weights_are_named(
+    make_people_rig: Callable[..., PeopleRig],
+) -> None:
+    rig = make_people_rig(None)
+    rig.start()
+    status = rig.diagnostics("people", lambda each: bool(each.message))
+    assert "weights.body names no folder" in status.message
 
 
 class Message(SimpleNamespace):

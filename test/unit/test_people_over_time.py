@@ -109,6 +109,25 @@ def test_time_that_goes_back_begins_with_new_people() -> None:
     assert (ids(snapshot), snapshot.gone) == ([2], (1,))
 
 
+def test_a_late_frame_finds_who_is_known_and_changes_nothing() -> None:
+    people = People(BodyConfig(enabled=True))
+    people.update(frame_at(1.0), seen((0.0, 0.0, 3.0)))
+    late = people.update(frame_at(0.5), seen((0.1, 0.0, 3.0)))
+    assert (ids(late), late.gone) == ([1], ())
+    nobody = people.update(frame_at(0.6), seen())
+    assert nobody.gone == ()
+    assert people.update(frame_at(1.1), seen()).gone == (1,)
+
+
+def test_who_was_not_asked_for_is_not_gone() -> None:
+    people = People(BodyConfig(enabled=True))
+    people.update(frame_at(0.0), seen((0.0, 0.0, 3.0), (1.0, 0.0, 3.0)))
+    one = people.update(replace(frame_at(0.1), chosen=(2,)), seen((1.0, 0.0, 3.0)))
+    assert (ids(one), one.gone) == ([2], ())
+    both = people.update(frame_at(0.2), seen((0.0, 0.0, 3.0), (1.0, 0.0, 3.0)))
+    assert ids(both) == [1, 2]
+
+
 def test_a_person_stays_the_same_before_a_camera_that_moves() -> None:
     people = People(BodyConfig(enabled=True, match_distance=0.3))
     for step in range(5):

@@ -19,7 +19,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from sam3d_ros.ros.diagnostics import Condition
 from sam3d_ros.ros.session import Session
-from sam3d_ros.structures import PeopleSnapshot
+from sam3d_ros.scene.people.who import NO_FOLDER
+from sam3d_ros.structures import BackendInUse, PeopleSnapshot
 
 
 def people_condition(session: Session) -> Condition:
@@ -31,6 +32,8 @@ def people_condition(session: Session) -> Condition:
     if outputs is None:
         return Condition(values={"state": "off: body.enabled is false"})
     backend = outputs.backend
+    if backend is None and not session.config.weights.body:
+        backend = BackendInUse("", NO_FOLDER)
     if backend is not None and not backend.name:
         sentence = f"people are off: {backend.why}"
         return Condition(

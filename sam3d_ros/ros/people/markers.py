@@ -24,10 +24,10 @@ from geometry_msgs.msg import Point
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from sam3d_ros.geometry.previews import thinned
 from sam3d_ros.ros.encode import header_of, pose_msg, vector_msg
 from sam3d_ros.ros.markers import WHITE, duration_msg, with_triangles
 from sam3d_ros.ros.people.messages import ParentFrame
+from sam3d_ros.scene.people.surfaces import Thinner
 from sam3d_ros.structures import Floats, Ints, Mesh, ScenePerson, Similarity
 from sam3d_ros.structures.mhr import BONES, KEYPOINT_NAMES
 
@@ -45,27 +45,18 @@ COLORS = np.array(
 
 
 class BodyMeshes:
-    """Makes mesh markers; which vertices are shown is chosen once for all people."""
+    """Makes mesh markers."""
 
     def __init__(self, max_triangles: int) -> None:
-        self._max_triangles = min(max_triangles, MAX_TRIANGLES)
-        self._shape = (0, 0)  # vertices and triangles of the rig of which they were chosen
-        self._rows: Ints = np.zeros(0, dtype=np.int64)
-        self._triangles: Ints = np.zeros((0, 3), dtype=np.int32)
+        self._thinner = Thinner(min(max_triangles, MAX_TRIANGLES))
 
     def marker(self, person: ScenePerson, parent: ParentFrame, lifetime_s: float) -> bytes:
         """Return a MarkerArray with one person as TRIANGLE_LIST, serialised."""
-        body = person.body
-        shape = (len(body.vertices_camera), len(body.triangles))
-        if shape != self._shape:
-            self._rows, self._triangles = thinned(
-                body.vertices_camera, body.triangles, self._max_triangles
-            )
-            self._shape = shape
-        num = len(self._rows)
+        surface = self._thinner.of(person.body)
+        num = len(surface.vertices)
         mesh = Mesh(
-            vertices=body.vertices_camera[self._rows],
-            triangles=self._triangles,
+            vertices=surface.vertices,
+            triangles=surface.triangles,
             colors=np.tile(_color(person), (num, 1)),
             observed=np.ones(num, dtype=np.float32),
         )

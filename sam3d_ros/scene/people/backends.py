@@ -20,12 +20,9 @@ from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import OutOfMemoryError, WeightsError
 from sam3d_ros.protocols import BodyBackend
 from sam3d_ros.scene.people.reconstruct import PeopleReconstructor
+from sam3d_ros.scene.people.who import NO_FOLDER
 
 logger = logging.getLogger(__name__)
-NO_FOLDER = (
-    "people are not reconstructed: weights.body names no folder with the weights of SAM 3D Body; "
-    "sam3d check says how to get them"
-)
 
 
 def wired_people(config: SceneConfig, backend: BodyBackend | None = None) -> PeopleReconstructor:

@@ -26,7 +26,8 @@ from sam3d_ros.errors import MaskEmptyError, Sam3dError, WeightsError
 from sam3d_ros.geometry.cameras import rectification_of
 from sam3d_ros.protocols import BodyBackend, BodyOutcome, Cancelled, Step, never, tell
 from sam3d_ros.scene.estimated import View
-from sam3d_ros.scene.people.seeing import Sight, aligned, contacts
+from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, Sight, aligned, contacts
+from sam3d_ros.scene.people.surfaces import Thinner
 from sam3d_ros.scene.people.who import people_in
 from sam3d_ros.scene.reconstructor import SeenPeople, SeenPerson
 from sam3d_ros.structures import (
@@ -69,6 +70,7 @@ class PeopleReconstructor:
     ) -> None:
         self._config = config
         self._backend = backend
+        self._thinner = Thinner(MAX_TRIANGLES)
         self.in_use = BackendInUse(backend.name if backend else "", why)
 
     def reconstruct(self, frame: Frame, view: View, cancelled: Cancelled = never) -> FoundPeople:
@@ -167,7 +169,7 @@ class PeopleReconstructor:
         )
         fit = DepthFit()
         if self._config.body.align:
-            body, fit = aligned(body, sight)
+            body, fit = aligned(body, sight, self._thinner)
         # What a body touches is known only where the body was measured.
         touching = contacts(body, sight) if fit.is_measured else NOTHING
         return SeenPerson(body=body, fit=fit, contacts=touching)

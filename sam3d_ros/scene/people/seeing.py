@@ -23,27 +23,27 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from open3d.t.geometry import RaycastingScene
-from scipy.spatial import cKDTree
 
 from sam3d_ros.geometry.cameras import project, rounded
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.geometry.raycasting import hit_distances, raycasting_scene
+from sam3d_ros.scene.people.surfaces import Thinner
 from sam3d_ros.structures import (
     BodyReconstruction,
     Bools,
     Camera,
     DepthFit,
     Floats,
-    Ints,
     ScaleSource,
 )
 from sam3d_ros.structures.mhr import KEYPOINT_NAMES
 
 NUM_ROUNDS = 4  # moving a body changes which pixels show it, and which part of it they show
 SETTLED_M = 1e-4
-MAX_READINGS = 5000  # of one person: more change the median by less than noise
+MAX_READINGS = 2000  # of one person: more change the median by less than noise
 INLIER_M = 0.1  # clothes and hair are not in the rig
 MIN_READINGS = 30
+MAX_TRIANGLES = 8000  # of a body that is compared: it lies within some 2 mm of all of it
 MAX_FACTOR = 2.0  # a person this much farther or nearer than the image looks is another surface
 CONTACT_M = 0.03  # skin this near to something else that was measured touches it
 SIGMAS = 2.0  # ... beyond the noise of the sensor
@@ -53,14 +53,6 @@ TOUCHING = tuple(
     for row, name in enumerate(KEYPOINT_NAMES)
     if name.endswith(("_toe", "_heel", "_tip", "_olecranon"))
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Surface:
-    """A body's surface as ``geometry.raster`` takes it."""
-
-    vertices: Floats
-    triangles: Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,11 +96,18 @@ def moved(body: BodyReconstruction, offset_m: Floats, camera: Camera) -> BodyRec
     )
 
 
-def aligned(body: BodyReconstruction, sight: Sight) -> tuple[BodyReconstruction, DepthFit]:
+def aligned(
+    body: BodyReconstruction, sight: Sight, thinner: Thinner | None = None
+) -> tuple[BodyReconstruction, DepthFit]:
     """Move a body along the ray through its hips to the measured depth, and say how well it fits.
 
     Where too little was measured, or the model and the measurement cannot be about one person, the
     body stays where it was: ``scale_source`` MONOCULAR, a note, and no fit.
+
+    Args:
+        body: As the model has it.
+        sight: What was measured of the person.
+        thinner: Makes the surface that is compared; one for many calls, which saves time.
     """
     readings = _readings(sight)
     hips_m = body.origin_camera.astype(np.float64)
@@ -117,7 +116,8 @@ def aligned(body: BodyReconstruction, sight: Sight) -> tuple[BodyReconstruction,
     if not hips_m[2] > 0:
         return _unaligned(body, "the model has the hips behind the camera")
     ray = hips_m / hips_m[2]
-    scene = raycasting_scene([_Surface(body.vertices_camera, body.triangles)])
+    thinner = thinner or Thinner(MAX_TRIANGLES)
+    scene = raycasting_scene([thinner.of(body)])
     correction_m, left_m = 0.0, readings.differences(scene, 0.0 * ray)
     for _ in range(NUM_ROUNDS):
         if len(left_m) < MIN_READINGS:
@@ -140,16 +140,14 @@ def contacts(body: BodyReconstruction, sight: Sight) -> Bools:
     """
     touching = np.zeros(len(body.keypoints_camera), dtype=bool)
     inside, columns, rows = rounded(body.keypoints_px, sight.camera)
-    known = sight.elsewhere & np.isfinite(sight.points_camera).all(axis=-1)
     for row in TOUCHING:
         keypoint = body.keypoints_camera[row]
         if not inside[row] or not np.isfinite(keypoint).all():
             continue
         window = (_around(rows[row]), _around(columns[row]))
-        points = sight.points_camera[window][known[window]]
-        if len(points):
-            reach_m = CONTACT_M + SIGMAS * float(depth_noise_m(keypoint[2:])[0])
-            touching[row] = cKDTree(points).query(keypoint)[0] < reach_m
+        offsets = sight.points_camera[window][sight.elsewhere[window]] - keypoint
+        reach_m = CONTACT_M + SIGMAS * float(depth_noise_m(keypoint[2:])[0])
+        touching[row] = bool((np.square(offsets).sum(axis=-1) < reach_m**2).any())  # not NaN
     return touching
 
 
@@ -159,15 +157,16 @@ def _around(center: int) -> slice:
 
 def _readings(sight: Sight) -> _Readings | None:
     """Return what was measured of the person, evenly thinned; None where that is too little."""
-    depth_m = sight.points_camera[..., 2]
-    measured = sight.mask & np.isfinite(depth_m)
-    num_pixels, num_readings = int(sight.mask.sum()), int(measured.sum())
+    points = sight.points_camera[sight.mask]
+    num_pixels = len(points)
+    points = points[np.isfinite(points).all(axis=1)]
+    num_readings = len(points)
     sparse = sight.source is ScaleSource.LIDAR  # gaps between readings are no missing depth
     required = 0.0 if sparse else sight.min_valid_fraction * num_pixels
     if sight.source is ScaleSource.UNKNOWN or num_readings < max(required, MIN_READINGS):
         return None
     step = -(-num_readings // MAX_READINGS)
-    points = sight.points_camera[measured][::step].astype(np.float64)
+    points = points[::step].astype(np.float64)
     return _Readings(points / points[:, 2:], points[:, 2])
 
 

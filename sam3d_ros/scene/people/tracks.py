@@ -14,7 +14,7 @@
 
 """Who is who over time: ids of people, apart from those of objects."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,14 @@ class _Track:
         """Return where the hips should be."""
         return self.place_m + self.velocity * (stamp_ns - self.last_seen_ns) / NS_PER_S
 
+    def move(self, place_m: Floats, stamp_ns: int) -> None:
+        """Note where the hips were seen."""
+        pause_s = (stamp_ns - self.last_seen_ns) / NS_PER_S
+        if pause_s > 0:
+            velocity = _limited((place_m - self.place_m) / pause_s)
+            self.velocity = self.velocity + SPEED_WEIGHT * (velocity - self.velocity)
+        self.place_m, self.last_seen_ns, self.is_seen = place_m, stamp_ns, True
+
 
 class People:
     """Gives everybody an id that lasts while they are seen; forgets who was unseen for long.
@@ -76,41 +84,50 @@ class People:
         return gone
 
     def update(self, frame: Frame, seen: SeenPeople) -> PeopleSnapshot:
-        """Take in the people of a frame."""
+        """Take in the people of a frame.
+
+        Who is not among them is gone, unless only some were asked for, or the frame is late: it
+        changes nothing of who was seen since.
+        """
         gone = self._forget(frame)
-        before = {track.person_id for track in self._tracks if track.is_seen}
+        is_late = frame.stamp_ns < self._newest_ns
+        self._newest_ns = max(self._newest_ns, frame.stamp_ns)
         places = [_place_m(each, frame) for each in seen.people]
         pairs = self._matched(seen.people, places, frame)
-        for track in self._tracks:
-            track.is_seen = False
         people = []
         for index, (each, place_m) in enumerate(zip(seen.people, places, strict=True)):
             track = pairs.get(index) or self._begin(each, place_m, frame)
             people.append(self._take_in(track, each, place_m, frame))
-        after = {person.person_id for person in people}
-        for track in self._tracks:
-            if not track.is_seen:
-                track.smoother.reset()
+        if not (is_late or frame.chosen):
+            gone = (*gone, *self._miss({person.person_id for person in people}))
         return PeopleSnapshot(
             stamp_ns=frame.stamp_ns,
             people=tuple(sorted(people, key=lambda person: person.person_id)),
-            gone=tuple(sorted({*gone, *(before - after)})),
+            gone=tuple(sorted(gone)),
             num_left_out=seen.num_left_out,
             image_size=(frame.camera.width, frame.camera.height),
         )
 
+    def _miss(self, person_ids: Collection[int]) -> list[int]:
+        """Note who is in view; return who was and is no more."""
+        gone = []
+        for track in self._tracks:
+            if track.person_id in person_ids:
+                continue
+            track.smoother.reset()
+            if track.is_seen:
+                gone.append(track.person_id)
+            track.is_seen = False
+        return gone
+
     def _forget(self, frame: Frame) -> tuple[int, ...]:
         """Drop who was unseen for long, all where time went back; return who was in view then."""
-        if frame.stamp_ns < self._newest_ns:
-            gone = self.clear()
-        else:
-            lasting = self._config.lost_after * NS_PER_S
-            kept = [each for each in self._tracks if frame.stamp_ns - each.last_seen_ns <= lasting]
-            gone = tuple(
-                each.person_id for each in self._tracks if each.is_seen and each not in kept
-            )
-            self._tracks = kept
-        self._newest_ns = frame.stamp_ns
+        lasting = self._config.lost_after * NS_PER_S
+        if frame.stamp_ns < self._newest_ns - lasting:
+            return self.clear()
+        kept = [each for each in self._tracks if frame.stamp_ns - each.last_seen_ns <= lasting]
+        gone = tuple(each.person_id for each in self._tracks if each.is_seen and each not in kept)
+        self._tracks = kept
         return gone
 
     def _matched(
@@ -153,16 +170,17 @@ class People:
     def _take_in(
         self, track: _Track, person: SeenPerson, place_m: Floats, frame: Frame
     ) -> ScenePerson:
-        pause_s = (frame.stamp_ns - track.last_seen_ns) / NS_PER_S
-        if pause_s > 0:
-            velocity = _limited((place_m - track.place_m) / pause_s)
-            track.velocity = track.velocity + SPEED_WEIGHT * (velocity - track.velocity)
-        track.place_m, track.last_seen_ns, track.is_seen = place_m, frame.stamp_ns, True
-        track.instance_id = person.body.instance_id
-        camera = rectified(frame.camera)
-        body = track.smoother.smoothed(
-            person.body, person.contacts, camera, frame.stamp_ns, frame.fixed_from_camera
-        )
+        body = person.body
+        if frame.stamp_ns >= track.last_seen_ns:
+            track.move(place_m, frame.stamp_ns)
+            track.instance_id = body.instance_id
+            body = track.smoother.smoothed(
+                body,
+                person.contacts,
+                rectified(frame.camera),
+                frame.stamp_ns,
+                frame.fixed_from_camera,
+            )
         return ScenePerson(
             person_id=track.person_id,
             body=body,

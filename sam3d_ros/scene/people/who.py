@@ -12,13 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which masks of a frame are people."""
+"""Which masks of a frame are people, and why nobody is posed."""
 
 import re
 from collections.abc import Iterable
 
 from sam3d_ros.config import BodyConfig
 from sam3d_ros.structures import InstanceMask
+
+NO_FOLDER = (
+    "people are not reconstructed: weights.body names no folder with the weights of SAM 3D Body; "
+    "sam3d check says how to get them"
+)
 
 
 def is_person(mask: InstanceMask, config: BodyConfig) -> bool:
