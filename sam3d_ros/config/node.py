@@ -29,6 +29,13 @@ class TfConfig(Checked):
     publish: bool = setting(True, "Publish one TF frame per object")
     prefix: str = setting("sam3d", "First part of every object frame's name")
     timeout: float = setting(0.2, "How long to wait for a transform, s", 0.0, 5.0, dynamic=True)
+    rebroadcast_rate: float = setting(
+        10.0,
+        "Transforms per second at least of what stands still in output_frame, at the stamps of "
+        "images; 0: only what images and masks show",
+        0.0,
+        100.0,
+    )
     max_camera_speed: float = setting(
         0.5,
         "Objects seen by a camera that moves faster in output_frame have the flag MOTION, m/s; 0 "

@@ -35,6 +35,7 @@ from sam3d_ros.ros import markers
 from sam3d_ros.ros.compat import tf_message_type, vision_messages
 from sam3d_ros.ros.encode import detection_msg, header_of, object_msg, transform_msg
 from sam3d_ros.ros.qos import TF_DEPTH, latched, reliable
+from sam3d_ros.ros.rebroadcast import Standing
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.structures import ObjectState, SceneObject, SceneSnapshot, Similarity
 
@@ -75,6 +76,8 @@ class PoseOutputs:
         self._stamp_ns = 0  # of the same
         self._sent_ns: dict[int, int] = {}  # stamp of the last transform, by track id
         self._labels_s = time.monotonic()  # when labels were sent
+        self._standing = Standing()
+        self._newest: SceneSnapshot | None = None
 
     def send_frame(self, snapshot: SceneSnapshot) -> None:
         """Send what a frame with masks has shown."""
@@ -105,10 +108,26 @@ class PoseOutputs:
         with self._lock:
             self._send_objects(snapshot, self._stamp_ns)
 
+    def send_again(self, stamp_ns: int, period_s: float) -> None:
+        """Send transforms of what stands still in the fixed frame and was silent for a period."""
+        now_s = time.monotonic()
+        with self._lock:
+            if self._newest is None:
+                return
+            due = [
+                known
+                for known in self._newest.objects
+                if known.state != ObjectState.LOST
+                and self._standing.is_due(known.track_id, period_s, now_s)
+            ]
+            self._send_at(due, self._newest, lambda _: stamp_ns)
+
     def start_over(self, stamp_ns: int) -> None:
         """Let stamps go back once, to this one."""
         with self._lock:
             self._sent_ns.clear()
+            self._standing.clear()
+            self._newest = None
             self._stamp_ns = stamp_ns
 
     def names(self, snapshot: SceneSnapshot) -> dict[int, str]:
@@ -164,15 +183,28 @@ class PoseOutputs:
 
     def _send_transforms(self, shown: Iterable[SceneObject], snapshot: SceneSnapshot) -> None:
         """Send a transform of each object of which none as new was sent."""
+        updated = set(snapshot.updated)
+        self._send_at(
+            shown,
+            snapshot,
+            lambda known: known.last_seen_ns if known.track_id in updated else snapshot.stamp_ns,
+        )
+
+    def _send_at(
+        self,
+        objects: Iterable[SceneObject],
+        snapshot: SceneSnapshot,
+        stamp_ns_of: Callable[[SceneObject], int],
+    ) -> None:
         if not self._config.tf.publish:
             return
-        frame, transforms = self.frame(snapshot), []
-        for known in shown:
-            is_updated = known.track_id in snapshot.updated
-            stamp_ns = known.last_seen_ns if is_updated else snapshot.stamp_ns
+        frame, transforms, now_s = self.frame(snapshot), [], time.monotonic()
+        for known in objects:
+            stamp_ns = stamp_ns_of(known)
             if stamp_ns > self._sent_ns.get(known.track_id, -1):
                 self._sent_ns[known.track_id] = stamp_ns
                 pose, name = self.pose(known), self._name(known)
+                self._standing.say(known.track_id, pose, now_s)
                 transforms.append(transform_msg(pose, frame, name, stamp_ns))
         if transforms:
             self._tf.publish(tf_message_type()(transforms=transforms))
@@ -181,9 +213,11 @@ class PoseOutputs:
         """Send all objects, unless one who knew more has done so."""
         for track_id in snapshot.removed:
             self._sent_ns.pop(track_id, None)
+            self._standing.forget(track_id)
         if snapshot.number < self._number:
             return
         self._number, self._stamp_ns = snapshot.number, stamp_ns
+        self._newest = snapshot
         objects = self.messages(snapshot, snapshot.objects)
         header = header_of(self.frame(snapshot), stamp_ns)
         self._objects.publish(ObjectArray(header=header, objects=objects))

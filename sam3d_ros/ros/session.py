@@ -38,6 +38,7 @@ from sam3d_ros.ros.jobs import BusyError, Job, NotActiveError, Progress
 from sam3d_ros.ros.overlay import Overlay
 from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.publishers import Outputs
+from sam3d_ros.ros.rebroadcast import Rebroadcast
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.triggers import Fate, Trigger
@@ -107,6 +108,7 @@ class Session:
         self.receiver = Receiver(node, config, self._on_outcome, self._follow)
         self.cautions = Cautions(self.receiver.topics, self._warn)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
+        self._rebroadcast = self._make_rebroadcast()
         if outputs.planner is not None:
             outputs.planner.start(self.receiver.assembler.transforms.lookup)
 
@@ -132,6 +134,8 @@ class Session:
     def stop(self) -> None:
         """Stop listening, call off what is being done, report on every mask that waited."""
         self.receiver.destroy()
+        if self._rebroadcast is not None:
+            self._rebroadcast.destroy()
         if self.outputs.planner is not None:
             self.outputs.planner.pause()
         reason = "the node was deactivated"
@@ -210,6 +214,14 @@ class Session:
     def publish_again(self) -> None:
         """Send everything again that is sent only when it changes, after the frame in work."""
         self._worker.run(lambda: self.outputs.publish_again(self.snapshot()))
+
+    def _make_rebroadcast(self) -> Rebroadcast | None:
+        """Send transforms again in a fixed frame; in that of a camera they would soon be wrong."""
+        rate_hz = self.config.tf.rebroadcast_rate
+        if not (self.config.output_frame and rate_hz):
+            return None
+        caches, again = self.receiver.assembler.caches, self.outputs.poses.send_again
+        return Rebroadcast(self._node, rate_hz, lambda: caches[Input.IMAGE].last_ns, again)
 
     def _show_change(self, removed: tuple[int, ...] = ()) -> None:
         """Publish what a call has changed."""
