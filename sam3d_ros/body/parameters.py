@@ -103,16 +103,22 @@ def rotation_6d_from_xyz(angles_rad: Tensor) -> Tensor:
     return matrix_from_xyz(angles_rad)[..., :2].mT.flatten(-2)
 
 
-def body_from_continuous(values: Tensor) -> Tensor:
-    """Return the body's parameters ``(..., 133)`` of its continuous values ``(..., 260)``.
+def root_and_body_from_continuous(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how a body is turned, and its parameters.
 
-    The values are all triples, then all sines and cosines, then the translations.
+    Args:
+        values: ``(..., 266)``: the root's rotation 6, those of all triples, all sines and
+            cosines, the translations.
+
+    Returns:
+        Angles about x, y, z of the root ``(..., 3)``, and the body's parameters ``(..., 133)``.
     """
-    sizes = [NUM_TRIPLE_VALUES, NUM_SINGLE_VALUES, len(BODY.others)]
+    sizes = [6 + NUM_TRIPLE_VALUES, NUM_SINGLE_VALUES, len(BODY.others)]
     triples, singles, translations = torch.split(values, sizes, dim=-1)
+    # The root is turned about three axes like other joints: what is one step here is one for all.
     angles = _angles(_in_groups(triples, 6), _in_groups(singles, 2))
-    grouped = torch.cat((angles, translations), dim=-1)
-    return grouped[..., indices_on(values.device, BODY.places)]
+    grouped = torch.cat((angles[..., 3:], translations), dim=-1)
+    return angles[..., :3], grouped[..., indices_on(values.device, BODY.places)]
 
 
 def continuous_from_body(parameters: Tensor) -> Tensor:

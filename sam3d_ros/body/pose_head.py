@@ -36,9 +36,14 @@ from sam3d_ros.body.architecture import (
 from sam3d_ros.body.estimates import BodyValues, PosedBody, PosedJoints
 from sam3d_ros.body.head_rig import HeadRig, KeypointRegressor, Rig
 from sam3d_ros.body.layers import TwoLayers
-from sam3d_ros.body.parameters import HANDS, JAW, body_from_continuous, hand_from_continuous
+from sam3d_ros.body.parameters import (
+    HANDS,
+    JAW,
+    hand_from_continuous,
+    root_and_body_from_continuous,
+)
 from sam3d_ros.body.rotations import matrix_from_quat_xyzw
-from sam3d_ros.nn.rotations import matrix_from_6d, matrix_from_xyz, xyz_from_matrix
+from sam3d_ros.nn.rotations import matrix_from_xyz, xyz_from_matrix
 
 CM_PER_M = 100.0
 RIG_UNITS_PER_M = 10.0  # of the root's translation
@@ -46,8 +51,8 @@ NUM_RIG_ANGLES = 130  # of the body's 133 parameters those that the rig knows; t
 NUM_HAND_ANGLES = 27
 NUM_NOT_OF_HANDS = 145  # of the rig's parameters
 OF_HANDS = slice(21, 42)  # keypoints of the right hand and its wrist
-# Of rotation of the root, body, shape, scale, both hands, expression.
-NUM_NUMBERS = (6, 260, NUM_IDENTITIES, NUM_SCALES, 2 * NUM_HAND_VALUES, NUM_EXPRESSIONS)
+# Of root and body, shape, scale, both hands, expression.
+NUM_NUMBERS = (266, NUM_IDENTITIES, NUM_SCALES, 2 * NUM_HAND_VALUES, NUM_EXPRESSIONS)
 
 
 class PoseHead(nn.Module):
@@ -81,14 +86,14 @@ class PoseHead(nn.Module):
 
     def values(self, raw: Tensor) -> BodyValues:
         """Tell what an answer ``(N, 519)`` says."""
-        root, body, shape, scale, hand, expression = torch.split(raw, list(NUM_NUMBERS), dim=-1)
-        body_pose = body_from_continuous(body)
+        turned, shape, scale, hand, expression = torch.split(raw, list(NUM_NUMBERS), dim=-1)
+        root, body_pose = root_and_body_from_continuous(turned)
         body_pose[..., HANDS].zero_()  # hands have values of their own
         body_pose[..., JAW].zero_()
         return BodyValues(
-            # Angles of turns about z, y, x in this order, as a rotation has them. All that uses
-            # them takes them for angles about x, y, z: the released weights have learned so.
-            global_rot=xyz_from_matrix(matrix_from_6d(root)).flip(-1),
+            # The release writes the angles about z, y, x in this order, and then takes them for
+            # angles about x, y, z. Its weights have learned so.
+            global_rot=root.flip(-1),
             body_pose=body_pose,
             shape=shape,
             scale=scale,

@@ -19,11 +19,11 @@ from fixtures import load_golden
 
 from sam3d_ros.body.parameters import (
     HANDS,
-    body_from_continuous,
     continuous_from_body,
     continuous_from_hand,
     hand_from_continuous,
     likelier_wrist,
+    root_and_body_from_continuous,
     rotation_6d_from_xyz,
     xyz_from_6d,
 )
@@ -41,7 +41,12 @@ def test_bodies_and_hands_turn_as_recorded() -> None:
     golden = load_golden("body/mhr_params")
     inputs = golden.inputs
 
-    golden.close(body_from_continuous(inputs["body_cont"]), "body_params_from_cont")
+    root, body = root_and_body_from_continuous(
+        torch.cat((inputs["rot6d"], inputs["body_cont"]), dim=-1)
+    )
+
+    golden.close(root.flip(-1), "global_rot_euler_ZYX")
+    golden.close(body, "body_params_from_cont")
     golden.close(continuous_from_body(inputs["body_params"]), "body_cont_from_params")
     golden.close(hand_from_continuous(inputs["hand_cont"]), "hand_params_from_cont")
     golden.close(continuous_from_hand(inputs["hand_params"]), "hand_cont_from_params")
@@ -73,9 +78,11 @@ def test_wrists_are_as_recorded() -> None:
 
 def test_the_values_of_hands_within_a_body_are_the_recorded_ones() -> None:
     golden = load_golden("body/mhr_params")
+    root = golden.inputs["rot6d"][:1]
     values = golden.inputs["body_cont"][:1].requires_grad_()
 
-    (gradient,) = torch.autograd.grad(body_from_continuous(values)[..., HANDS].sum(), values)
+    _, body = root_and_body_from_continuous(torch.cat((root, values), dim=-1))
+    (gradient,) = torch.autograd.grad(body[..., HANDS].sum(), values)
 
     golden.close(torch.arange(133)[HANDS], "mhr_param_hand_idxs")
     recorded = golden.outputs["mhr_cont_hand_idxs"]

@@ -24,11 +24,12 @@ from sam3d_ros.body.parameters import (
     HAND,
     WRIST_LIMITS,
     Joints,
-    body_from_continuous,
     continuous_from_body,
     continuous_from_hand,
     hand_from_continuous,
     likelier_wrist,
+    root_and_body_from_continuous,
+    rotation_6d_from_xyz,
 )
 from sam3d_ros.nn.rotations import matrix_from_xzy
 
@@ -50,23 +51,28 @@ def test_every_parameter_belongs_to_one_joint(joints: Joints, num: int) -> None:
 def test_a_pose_comes_back_from_its_continuous_values(batch: tuple[int, ...]) -> None:
     body, hand = random(*batch, 133, reach=1.5), random(*batch, 27, reach=1.5)
 
-    torch.testing.assert_close(body_from_continuous(continuous_from_body(body)), body)
+    root = random(*batch, 3, reach=1.5)
+    values = torch.cat((rotation_6d_from_xyz(root), continuous_from_body(body)), dim=-1)
+
+    torch.testing.assert_close(root_and_body_from_continuous(values), (root, body))
     torch.testing.assert_close(hand_from_continuous(continuous_from_hand(hand)), hand)
 
 
 def test_lengths_of_continuous_values_say_nothing_of_angles() -> None:
-    values = continuous_from_body(random(3, 133))
+    turned = rotation_6d_from_xyz(random(3, 3))
+    values = torch.cat((turned, continuous_from_body(random(3, 133))), dim=1)
     translations = values[:, -len(BODY_TRANSLATIONS) :]
     longer = torch.cat((7.0 * values[:, : -len(BODY_TRANSLATIONS)], translations), dim=1)
 
-    torch.testing.assert_close(body_from_continuous(longer), body_from_continuous(values))
+    expected = root_and_body_from_continuous(values)
+    torch.testing.assert_close(root_and_body_from_continuous(longer), expected)
 
 
 def test_what_is_predicted_can_be_learned() -> None:
-    body = random(260).requires_grad_()
+    body = random(266).requires_grad_()
     hand = random(54).requires_grad_()
 
-    assert torch.autograd.gradcheck(body_from_continuous, (body,))
+    assert torch.autograd.gradcheck(root_and_body_from_continuous, (body,))
     assert torch.autograd.gradcheck(hand_from_continuous, (hand,))
 
 
