@@ -269,7 +269,7 @@ class ScenePipeline:
         """
         with self._lock:
             self._num_resets += 1
-            self._people.clear()
+            self._people.start_over()
             return self._registry.start_over()
 
     def close(self) -> None:

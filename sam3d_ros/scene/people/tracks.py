@@ -83,6 +83,12 @@ class People:
         self._newest_ns = 0
         return gone
 
+    def start_over(self) -> tuple[int, ...]:
+        """Forget everybody and return who was in view; later ids begin at 1 again."""
+        gone = self.clear()
+        self._next_id = 1
+        return gone
+
     def update(self, frame: Frame, seen: SeenPeople) -> PeopleSnapshot:
         """Take in the people of a frame.
 
