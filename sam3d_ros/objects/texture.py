@@ -173,7 +173,9 @@ def textured_glb(textured_mesh: TexturedMesh, up_axis: str = "y") -> bytes:
         visual=trimesh.visual.TextureVisuals(uv=textured_mesh.uv, material=material),
         process=False,
     )
-    return bytes(exported.export(file_type="glb"))
+    content = exported.export(file_type="glb")
+    assert isinstance(content, bytes)  # as of every binary format
+    return content
 
 
 def check_textures() -> None:
