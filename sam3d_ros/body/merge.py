@@ -30,6 +30,7 @@ from sam3d_ros.body.parameters import WRISTS, likelier_wrist
 from sam3d_ros.body.pose_head import PoseHead
 from sam3d_ros.body.rotations import matrix_from_quat_xyzw
 from sam3d_ros.body.views import CropViews
+from sam3d_ros.nn.indices import indices_on
 from sam3d_ros.nn.rotations import angle_between, matrix_from_xzy, xzy_from_matrix
 
 MAX_WRIST_ANGLE_RAD = 1.4
@@ -37,9 +38,9 @@ MIN_HAND_SIDE_PX = 64.0
 MAX_EXTENT = 0.5  # of a hand's keypoints, in units of its crop: all of them are inside
 MAX_WRIST_SHIFT = 0.25  # between both passes' wrists, in units of a hand's crop
 
-LOWER_ARMS, WRIST_TWISTS = [76, 40], [77, 41]  # joints
+LOWER_ARMS, WRIST_TWISTS = (76, 40), (77, 41)  # joints
 SEEN_WRIST = 42  # joint: the hand decoder takes every hand for a right one
-WRIST_KEYPOINTS, ELBOW_KEYPOINTS = [62, 41], [7, 8]
+WRIST_KEYPOINTS, ELBOW_KEYPOINTS = (62, 41), (7, 8)
 SEEN_WRIST_KEYPOINT = 41
 HAND_SCALES = (9, 8)  # which component of the scale is that of each hand
 SHARED_SCALES, SHARED_SHAPES = slice(18, None), slice(40, None)  # of both hands
@@ -67,7 +68,7 @@ class ArmConstants:
     @property
     def wrist_twists(self) -> Tensor:
         """Rotations ``(2, 3, 3)`` of the joints between lower arms and wrists."""
-        return self.joint_rotation[WRIST_TWISTS]
+        return _chosen(self.joint_rotation, WRIST_TWISTS, dim=0)
 
     def left_scale(self, right: Tensor) -> Tensor:
         """Return the component that scales a left hand as another ``(N,)`` scales a right one."""
@@ -164,7 +165,9 @@ def read_hands(
 
 def wrist_matrices(values: BodyValues) -> Tensor:
     """Return how the wrists are turned, ``(N, 2, 3, 3)``."""
-    return matrix_from_xzy(torch.stack([values.body_pose[:, wrist] for wrist in WRISTS], dim=1))
+    return matrix_from_xzy(
+        torch.stack([_chosen(values.body_pose, wrist) for wrist in WRISTS], dim=1)
+    )
 
 
 def trust(body: Estimate, hands: HandReadings, constants: ArmConstants) -> HandTrust:
@@ -178,7 +181,7 @@ def trust(body: Estimate, hands: HandReadings, constants: ArmConstants) -> HandT
     wrists = wrist_matrices(body.values)
     fitting = fitting_wrists(body.posed.joint_rotations, hands, constants)
     turned = angle_between(wrists, fitting) < MAX_WRIST_ANGLE_RAD
-    shifts = (hands.wrists_px - body.placement.keypoints_px[:, WRIST_KEYPOINTS]).norm(dim=-1)
+    shifts = (hands.wrists_px - _chosen(body.placement.keypoints_px, WRIST_KEYPOINTS)).norm(dim=-1)
     # Each by the side of the other hand's crop, as the released model does.
     near = shifts / hands.sides_px.flip(-1) < MAX_WRIST_SHIFT
     inside, large = hands.extents < MAX_EXTENT, hands.sides_px > MIN_HAND_SIDE_PX
@@ -193,7 +196,7 @@ def fitting_wrists(joint_rotations: Tensor, hands: HandReadings, constants: ArmC
         hands: What was seen of them.
         constants: Of the rig.
     """
-    arms = joint_rotations[:, LOWER_ARMS] @ constants.wrist_twists
+    arms = _chosen(joint_rotations, LOWER_ARMS) @ constants.wrist_twists
     return arms.mT @ hands.wrist_rotations
 
 
@@ -211,7 +214,7 @@ def keypoint_prompts(
         believed: Which hands to believe, ``(N, 2)``.
     """
     wrists = views.in_crops(hands.wrists_px)
-    elbows = body.placement.keypoints_crop[:, ELBOW_KEYPOINTS]
+    elbows = _chosen(body.placement.keypoints_crop, ELBOW_KEYPOINTS)
     points = torch.cat((wrists.flip(1), elbows.flip(1)), dim=1)  # the right side first
     labels = points.new_tensor([*reversed(WRIST_KEYPOINTS), *reversed(ELBOW_KEYPOINTS)])
     valid = (points.abs() < 0.5).all(dim=-1) & believed.flip(1).repeat(1, 2)
@@ -243,12 +246,11 @@ def merged(
         accepted: Which hands to take, ``(N, 2)``.
     """
     angles = likelier_wrist(xzy_from_matrix(fitting))
-    body_pose, scale, shape = (
-        each.clone() for each in (values.body_pose, values.scale, values.shape)
-    )
+    body_pose, scale, shape = values.body_pose, values.scale.clone(), values.shape.clone()
     for side, (wrist, component) in enumerate(zip(WRISTS, HAND_SCALES, strict=True)):
         taken = accepted[:, side]
-        body_pose[:, wrist] = torch.where(taken[:, None], angles[:, side], body_pose[:, wrist])
+        turned = torch.where(taken[:, None], angles[:, side], _chosen(body_pose, wrist))
+        body_pose = body_pose.index_copy(1, indices_on(body_pose.device, wrist), turned)
         scale[:, component] = torch.where(taken, hands.own_scales[:, side], scale[:, component])
     hand = torch.where(accepted[..., None], hands.poses, torch.unflatten(values.hand, 1, (2, -1)))
     scale[:, SHARED_SCALES] = _shared(hands.shared_scales, accepted, scale[:, SHARED_SCALES])
@@ -289,6 +291,11 @@ def _shared(seen: Tensor, accepted: Tensor, otherwise: Tensor) -> Tensor:
     count = accepted.sum(dim=1)[:, None]
     mean = (seen * accepted[..., None]).sum(dim=1) / count.clamp(min=1)
     return torch.where(count > 0, mean, otherwise)
+
+
+def _chosen(values: Tensor, indices: tuple[int, ...], dim: int = 1) -> Tensor:
+    """Return some of many along an axis, without a copy of the indices to the device."""
+    return values.index_select(dim, indices_on(values.device, indices))
 
 
 def _by_side(both: Tensor) -> Tensor:
