@@ -29,8 +29,13 @@ from sam3d_ros.objects.provenance import why_not_trusted
 REQUIRED = ("numpy", "scipy", "open3d", "trimesh", "cv2", "skimage", "rosbags", "tqdm")
 ROS_REQUIRED = ("rclpy", "sensor_msgs", "visualization_msgs", "tf2_msgs", "sam3d_ros.msg")
 OPTIONAL = {
-    "vision_msgs": "~/detections is not published",
+    "vision_msgs": "~/detections is not published, masks have no names",
+    "moveit_msgs": "planners get no collision objects",
+    "hri_msgs": "people are not published as in REP-155",
     "tf2_ros": "transforms are handled by this package's own buffer",
+    "message_filters": "inputs are subscribed directly",
+    "diagnostic_updater": "/diagnostics is published directly",
+    "cv_bridge": "only the usual colour encodings are read",
 }
 MODELS = {
     "torch": "not installed: only the lift backend runs",
