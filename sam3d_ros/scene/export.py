@@ -22,10 +22,10 @@ from typing import Any
 
 from sam3d_ros.config import MeshConfig
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, write_mesh
+from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, mesh_bytes, write_mesh
 from sam3d_ros.objects.colored_points import points_of_splats
 from sam3d_ros.objects.splat_files import write_splats
-from sam3d_ros.objects.texture import TextureConfig, textured, write_textured
+from sam3d_ros.objects.texture import TextureConfig, textured, textured_glb
 from sam3d_ros.scene.json_values import number_json, numbers_json, pose_json
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.scene.people.export import people_json
@@ -112,7 +112,8 @@ def write_meshes(
         for suffix in MESH_SUFFIXES:
             path = directory / f"{stem}{suffix}"
             if suffix == ".glb" and texture == "baked":
-                _write_baked(known.reconstruction, path, config.glb_up_axis)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(baked_glb(known.reconstruction, config.glb_up_axis))
             else:
                 up_axis = config.glb_up_axis if suffix == ".glb" else "z"
                 mesh = known.reconstruction.mesh_object
@@ -132,16 +133,19 @@ def write_splat_files(snapshot: SceneSnapshot, directory: Path) -> list[Path]:
     return files
 
 
-def _write_baked(reconstruction: ObjectReconstruction, path: Path, up_axis: str) -> None:
-    """Write a mesh with a texture; with colours of its vertices where it can have none."""
+def baked_glb(reconstruction: ObjectReconstruction, up_axis: str) -> bytes:
+    """Return a mesh with a texture; with colours of its vertices where it can have none.
+
+    Raises:
+        DependencyError: xatlas is not installed.
+    """
     mesh, colored = reconstruction.mesh_object, points_of_splats(reconstruction.splats)
     try:
         shown = textured(mesh, TextureConfig(), colored)
     except ReconstructionError as error:
-        logger.warning("%s gets no texture: %s", path.name, error)
-        write_mesh(mesh, path, up_axis)
-        return
-    write_textured(shown, path, up_axis)
+        logger.warning("an object gets no texture: %s", error)
+        return mesh_bytes(mesh, "glb", up_axis)
+    return textured_glb(shown, up_axis)
 
 
 def write_json(values: Mapping[str, Any], path: Path) -> None:
