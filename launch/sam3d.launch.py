@@ -97,6 +97,12 @@ ARGUMENTS = (
     ),
     argument("output_frame", "", "Parent of the object frames; empty: what params_file says"),
     argument(
+        "planning_frame",
+        "",
+        "Publish collision objects in this frame, which the planner knows; empty: what params_file "
+        "says",
+    ),
+    argument(
         "backend",
         "",
         "What reconstructs objects (auto, sam3d, nano, lift); empty: what params_file says",
@@ -182,6 +188,8 @@ def overrides(given: dict[str, str]) -> dict[str, str | bool]:
         "image_transport": given["image_transport"],
         "depth_transport": given["depth_transport"],
         "output_frame": given["output_frame"],
+        "planning.enabled": given["planning_frame"] and True,
+        "planning.frame": given["planning_frame"],
         "objects.backend": given["backend"],
         "weights.objects": given["weights"],
         "body.enabled": given["body_weights"] and True,

@@ -16,10 +16,8 @@
 """What ``~/get_object`` answers: everything about one object."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sensor_msgs.msg import PointCloud2
 
 from sam3d_ros.msg import Object, ObjectMesh
@@ -29,10 +27,9 @@ from sam3d_ros.ros.encode import (
     cloud_points,
     header_of,
     mesh_msg,
-    packed_colors,
 )
+from sam3d_ros.ros.grasp_points import readings
 from sam3d_ros.ros.session import Session
-from sam3d_ros.scene.reconstructor import RememberedView
 from sam3d_ros.structures import SceneObject, SceneSnapshot, Similarity
 
 MAX_MEASURED = 20_000  # readings, spread evenly over those that there are
@@ -54,8 +51,8 @@ def describe(known: SceneObject, snapshot: SceneSnapshot, session: Session) -> O
     name = description.id
     header = header_of(name, known.last_seen_ns)
     mesh = known.reconstruction.mesh_object
-    readings = [_readings(view, known.track_id) for view in session.views(known.track_id)]
-    measured = np.concatenate([np.zeros(0, dtype=CLOUD_POINT), *readings])
+    of_views = [readings(view, known.track_id) for view in session.views(known.track_id)]
+    measured = np.concatenate([np.zeros(0, dtype=CLOUD_POINT), *of_views])
     step = max(1, -(-len(measured) // MAX_MEASURED))
     return ObjectAnswer(
         description=description,
@@ -63,18 +60,3 @@ def describe(known: SceneObject, snapshot: SceneSnapshot, session: Session) -> O
         points=cloud_msg(cloud_points(mesh, Similarity.identity(), known.track_id), header),
         measured=cloud_msg(measured[::step], header),
     )
-
-
-def _readings(view: RememberedView, track_id: int) -> NDArray[Any]:
-    """Return what a sensor measured on an object in one view, in the object's frame."""
-    observation = view.observation
-    points_camera = observation.points_camera[observation.mask]
-    is_measured = np.isfinite(points_camera).all(axis=-1)
-    placed = view.camera_from_object.inverse().apply(points_camera[is_measured].astype(np.float64))
-    readings = np.zeros(len(placed), dtype=CLOUD_POINT)
-    readings["x"], readings["y"], readings["z"] = placed.T
-    colors = np.rint(255 * observation.rgb[observation.mask][is_measured]).astype(np.uint8)
-    readings["rgb"] = packed_colors(colors)
-    readings["label"] = track_id
-    readings["observed"] = 1.0
-    return readings

@@ -14,6 +14,7 @@
 
 """Snapshots to topics: what moves goes to ``PoseOutputs``, geometry and reports go out here."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,8 +27,9 @@ from visualization_msgs.msg import MarkerArray
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.msg import FrameReport, ObjectMesh
 from sam3d_ros.ros import markers
-from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, cloud_points, header_of, mesh_msg
+from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, header_of, mesh_msg
 from sam3d_ros.ros.gaussians import GaussianClouds
+from sam3d_ros.ros.grasp_points import grasp_points
 from sam3d_ros.ros.latch import Latch
 from sam3d_ros.ros.overlay import OverlayTopics
 from sam3d_ros.ros.people.outputs import PeopleOutputs
@@ -35,11 +37,13 @@ from sam3d_ros.ros.planning.planner import Planner
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
 from sam3d_ros.scene.output_folder import OutputFolder
+from sam3d_ros.scene.reconstructor import RememberedView
 from sam3d_ros.structures import SceneObject, SceneSnapshot
 
 # By default each publisher has two that only log what its subscribers log too, and before every
 # message that comes in the executor looks at all of them.
 NO_EVENTS = PublisherEventCallbacks(use_default_callbacks=False)
+ViewsOf: TypeAlias = Callable[[int], Sequence[RememberedView]]  # of an object
 MarkerMsg: TypeAlias = MarkerArray | bytes  # rclpy sends bytes as they are
 
 
@@ -92,12 +96,12 @@ class Outputs:
         if self.planner is not None:
             self.planner.start_over()
 
-    def publish(self, snapshot: SceneSnapshot) -> None:
+    def publish(self, snapshot: SceneSnapshot, views: ViewsOf = lambda track_id: ()) -> None:
         """Send what a frame with masks has shown: the small and urgent first, geometry last."""
         self._send_people(snapshot)
         self.poses.send_frame(snapshot)
         self.forget(snapshot.removed)
-        self._send_points(snapshot)
+        self._send_points(snapshot, views)
         self._send_geometry(snapshot)
 
     def publish_found(self, snapshot: SceneSnapshot) -> None:
@@ -177,9 +181,9 @@ class Outputs:
         if self._gaussians is not None:
             self._gaussians.send(known, name)
 
-    def _send_points(self, snapshot: SceneSnapshot) -> None:
+    def _send_points(self, snapshot: SceneSnapshot, views: ViewsOf) -> None:
         clouds = [
-            cloud_points(known.reconstruction.mesh_object, self.poses.pose(known), known.track_id)
+            grasp_points(known, views(known.track_id), self.poses.pose(known))
             for known in snapshot.objects
             if known.track_id in snapshot.updated
         ]

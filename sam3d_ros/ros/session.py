@@ -315,7 +315,7 @@ class Session:
             self.backend = snapshot.backend or self.backend
             self._note(snapshot)
             tell(asking, Step(stage="publish"))
-            self.outputs.publish(snapshot)
+            self.outputs.publish(snapshot, self.views)
             self._overlay.show(frame, snapshot)
             self._rest_after(snapshot)
             verdict = verdict_of(snapshot, self.outputs.poses.names(snapshot))

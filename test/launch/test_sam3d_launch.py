@@ -37,6 +37,7 @@ GIVEN = Started(
     depth_info_topic="/elsewhere/info",
     masks_topic="labels",
     output_frame="base_link",
+    planning_frame="world",
     backend="lift",
     use_sim_time="true",
 )
@@ -130,6 +131,8 @@ def test_arguments_rename_topics_and_override_the_parameter_file(
         }
     )
     assert node.parameter("output_frame") == "base_link"
+    assert node.parameter("planning.frame") == "world"
+    assert node.parameter("planning.enabled") is True
     assert node.parameter("objects.backend") == "lift"
     assert node.parameter("use_sim_time") is True
 

@@ -41,6 +41,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.compat import optional_module
 from sam3d_ros.ros.decode import cloud_from_msg, stamp_ns_from_msg
+from sam3d_ros.ros.encode import CLOUD_POINT, MAX_CLOUD_POINTS
 from sam3d_ros.ros.qos import best_effort, latched, reliable
 from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation
 
@@ -173,10 +174,21 @@ def test_object_points_tell_objects_apart(ran: Rig) -> None:
     cloud: PointCloud2 = ran.heard["/object_points"][0]
     assert [field.name for field in cloud.fields] == ["x", "y", "z", "rgb", "label", "observed"]
     points = cloud_from_msg(cloud)
-    assert points.shape == (16, 3)
-    np.testing.assert_allclose(points[:8].mean(axis=0), [-0.267, -0.003, 1.0], atol=0.01)
-    labels = np.frombuffer(cloud.data, dtype=np.uint32).reshape(16, -1)[:, 4]
-    assert labels.tolist() == [1] * 8 + [2] * 8
+    labels = np.frombuffer(cloud.data, dtype=np.uint32).reshape(len(points), -1)[:, 4]
+    assert sorted(set(labels.tolist())) == [1, 2]
+    first = points[labels == 1]
+    np.testing.assert_allclose(first.mean(axis=0), [-0.267, -0.003, 1.0], atol=0.01)
+
+
+def test_object_points_are_what_was_measured_and_what_nobody_saw(ran: Rig) -> None:
+    ran.until(lambda: ran.heard["/object_points"], "points")
+    cloud: PointCloud2 = ran.heard["/object_points"][0]
+    values = np.frombuffer(cloud.data, dtype=CLOUD_POINT)
+    first = values[values["label"] == 1]
+    measured, inferred = first[first["observed"] == 1.0], first[first["observed"] < 0.5]
+    assert len(measured) == MAX_CLOUD_POINTS // 2
+    np.testing.assert_allclose(measured["z"], 1.0, atol=1e-3)  # the side that the camera sees
+    assert len(measured) + len(inferred) == len(first)
 
 
 def test_an_unchanged_mesh_is_sent_once_and_keeps_its_id(ran: Rig) -> None:
