@@ -15,6 +15,8 @@
 
 """Transforms by frame and time: the laws of tf2, and what is said where they give no answer."""
 
+import gc
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -145,6 +147,28 @@ def test_frames_within_a_circle_have_no_transform() -> None:
     buffer.add(stamped("camera", "world", 0.0, pose(x=5.0)), static=False)
     with pytest.raises(TransformError, match="each other's parents"):
         buffer.lookup("world", "camera", 0)
+
+
+def test_a_refusal_leaves_nothing_to_the_garbage_collector() -> None:
+    """It would keep the images of whoever asked, thirty times a second, for minutes."""
+    buffer = TransformBuffer()
+    buffer.add(stamped("world", "camera", 0.0, pose(x=1.0)), static=False)
+    buffer.add(stamped("a", "b", 0.0, pose()), static=True)
+    buffer.add(stamped("b", "a", 0.0, pose()), static=True)
+    for refused in (
+        lambda: buffer.lookup("world", "camera", at(5.0)),
+        lambda: buffer.lookup("world", "a", at(5.0)),
+        lambda: buffer.lookup("world", "nobody", at(0.0)),
+        lambda: buffer.lookup_between(("world", at(0.0)), ("camera", at(5.0))),
+    ):
+        gc.collect()
+        gc.disable()
+        try:
+            with suppress(TransformError):
+                refused()
+            assert gc.collect() == 0
+        finally:
+            gc.enable()
 
 
 def test_a_leading_slash_changes_nothing() -> None:

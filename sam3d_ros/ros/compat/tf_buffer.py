@@ -91,7 +91,7 @@ class TransformBuffer:
         from_source = self._chain(frame_name(source), stamp_ns)
         from_target = self._chain(frame_name(target), stamp_ns)
         if (loop := from_source.loop or from_target.loop) is not None:
-            raise loop
+            raise TransformError(loop)
         shared = next((name for name in from_source.frames if name in from_target.frames), None)
         if shared is None:
             raise self._unrelated(from_target, from_source, stamp_ns)
@@ -112,7 +112,7 @@ class TransformBuffer:
             return self.lookup(target_name, source_name, target_ns)
         chain = self._chain(frame_name(source_name), source_ns)
         if chain.end is not None:
-            raise chain.end
+            raise TransformError(chain.end)
         root = chain.frames[-1]
         root_from_target = self.lookup(root, target_name, target_ns)
         return root_from_target.inverse() @ self.lookup(root, source_name, source_ns)
@@ -169,7 +169,7 @@ class TransformBuffer:
             try:
                 neighbours = self._neighbours(chain.frames[-1], stamp_ns)
             except TransformError as error:
-                chain.end = error
+                chain.end = str(error)
                 break
             if neighbours is None:
                 break
@@ -215,7 +215,7 @@ class TransformBuffer:
         missing = sorted({target, source} - known)
         end = from_source.end or from_target.end
         if end is not None and not missing:
-            return end
+            return TransformError(end)
         reason = f"nothing is known of {' and '.join(missing)}" if missing else "no shared ancestor"
         return TransformError(
             f"no transform {target} from {source} at {seconds(stamp_ns)}: {reason}; known frames: "
@@ -230,14 +230,16 @@ class Chain:
     frames: list[str]  # from the start upwards
     stamp_ns: int
     steps: list[tuple[Sample, Sample]] = field(default_factory=list)  # around the time
-    end: TransformError | None = None  # why it goes no further, unless at the root
+    # Sentences, not errors: those know who raised them, and with that the chain, and the messages
+    # of the caller. Circles of such references stay for minutes.
+    end: str | None = None  # why it goes no further, unless at the root
     # Two ways lead to a frame then, and one of them is wrong: no lookup can be trusted.
-    loop: TransformError | None = None
+    loop: str | None = None
 
     def climb(self, before: Sample, after: Sample) -> None:
         """Go on to the parent of the last frame."""
         if before.parent in self.frames:
-            self.end = self.loop = TransformError(
+            self.end = self.loop = (
                 f"frames {', '.join(self.frames)} are each other's parents; check for two "
                 "publishers of the same frame"
             )
