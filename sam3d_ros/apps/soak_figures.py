@@ -43,11 +43,10 @@ class ProcessFigures:
         """Share by which memory grew."""
         return self.last_mb / self.warm_mb - 1.0
 
-    @property
-    def problems(self) -> list[str]:
-        """Say what grew."""
+    def problems(self, max_growth: float = MAX_GROWTH) -> list[str]:
+        """Say what grew, memory by more than a share of it."""
         texts = []
-        if self.growth > MAX_GROWTH:
+        if self.growth > max_growth:
             texts.append(f"the {self.name} grew from {self.warm_mb:.1f} to {self.last_mb:.1f} MB")
         for what, (first, last) in (("threads", self.threads), ("handles", self.handles)):
             if last > first:

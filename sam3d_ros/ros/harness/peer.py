@@ -27,6 +27,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 
 from sam3d_ros.apps.bags import RawMessage
@@ -35,7 +36,7 @@ from sam3d_ros.msg import FrameReport
 from sam3d_ros.ros.compat import tf_message_type
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.qos import TF_DEPTH, latched, reliable
-from sam3d_ros.ros.recording import TF_TYPE, Recording, message_type
+from sam3d_ros.ros.recording import Recording, message_type
 from sam3d_ros.ros.replay import restamped
 
 NODE = "/sam3d/sam3d_node"
@@ -69,9 +70,9 @@ class Peer(AbstractContextManager["Peer"]):
         self.reports: list[FrameReport] = []
         self.transforms: list[tuple[Any, int]] = []  # of objects, and when they came, steady ns
         self.diagnostics: dict[str, Any] = {}  # the newest status by the last part of its name
-        self._hear(FrameReport, f"{NODE}/report", self.reports.append, reliable(1000))
-        self._hear(tf_message_type(), "/tf", self._on_tf, reliable(TF_DEPTH))
-        self._hear(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable(10))
+        self.hear(FrameReport, f"{NODE}/report", self.reports.append, reliable(1000))
+        self.hear(tf_message_type(), "/tf", self._on_tf, reliable(TF_DEPTH))
+        self.hear(DiagnosticArray, "/diagnostics", self._on_diagnostics, reliable(10))
 
     def wait_until_heard(self, timeout_s: float) -> bool:
         """Wait until the node listens to all topics and we to it; return whether it does."""
@@ -127,7 +128,8 @@ class Peer(AbstractContextManager["Peer"]):
     ) -> None:
         self.close()
 
-    def _hear(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: Any) -> None:
+    def hear(self, kind: Any, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+        """Subscribe to one more topic."""
         self._node.create_subscription(kind, topic, callback, qos)
 
     def _on_tf(self, message: Any) -> None:
@@ -159,6 +161,3 @@ def values_of(status: Any) -> Mapping[str, str]:
 def transform_stamp_ns(transform: Any) -> int:
     """Return the stamp of a transform."""
     return stamp_ns_from_msg(transform.header.stamp)
-
-
-__all__ = ["NODE", "TF_TYPE", "Peer", "exposures", "transform_stamp_ns", "values_of"]

@@ -75,7 +75,7 @@ class Soak:
         self._sent: dict[int, tuple[int, int]] = {}  # number and steady time by stamp
         self._sampled_s = float("-inf")
 
-    def run(self, num_frames: int, rate_hz: float, is_alive: Callable[[], bool]) -> SoakLog:
+    def run(self, num_frames: int, rate_hz: float, is_alive: Callable[[], bool]) -> None:
         """Send frames until there were so many, or the node has ended."""
         began_s = time.monotonic()
         for number in range(num_frames):
@@ -89,7 +89,6 @@ class Soak:
                 self._sample(number)
         self._peer.spin(LAST_S)
         self._take_in()
-        return self.log
 
     def _send(self, number: int) -> None:
         view = self._views[number // self._frames_per_view % len(self._views)]
