@@ -37,6 +37,7 @@ Size: TypeAlias = tuple[int, int]  # width, height
 MAX_INSTANCES = 255  # as many as the smallest label image can tell apart
 MAX_ID = 2**31 - 1  # as large as the pixels of a label image
 MAX_DIGITS = 10
+MAX_NAME = 64  # letters of a class
 MIN_BOX_IOU = 0.3  # of a detection and the box around its mask: boxes are drawn loosely
 SIGNS = ((-1, -1), (1, -1), (1, 1), (-1, 1))  # of the corners of a box
 HALF_PX = 0.5  # from the edge of a box to the middles of the pixels that it covers
@@ -122,7 +123,7 @@ def masks_from_polygons(detections: Sequence[DetectionMsg], size: Size) -> tuple
     return tuple(
         replace(
             _filled(_polygon(each), number, size),
-            class_id=each.class_name or "object",
+            class_id=_class(each.class_name) or "object",
             score=float(each.score),
         )
         for number, each in zip(_numbers(detections), detections, strict=True)
@@ -195,14 +196,20 @@ def _described(
     best = max(hypotheses, key=lambda each: each.score)
     number = _number(best.class_id)
     name = best.class_id if number is None else names.get(number, best.class_id)
-    return replace(mask, class_id=name or mask.class_id, score=float(best.score))
+    return replace(mask, class_id=_class(name) or mask.class_id, score=float(best.score))
 
 
 def _names(label_info: Any) -> dict[int, str]:
     """Return the names of ``vision_msgs/LabelInfo`` by their number."""
     if label_info is None:
         return {}
-    return {int(each.class_id): each.class_name for each in label_info.class_map if each.class_name}
+    named = {int(each.class_id): _class(each.class_name) for each in label_info.class_map}
+    return {number: name for number, name in named.items() if name}
+
+
+def _class(name: str) -> str:
+    """Return the name of a class as frames and files can have it in theirs."""
+    return name.strip()[:MAX_NAME]
 
 
 def _numbers(detections: Sequence[DetectionMsg]) -> list[int]:

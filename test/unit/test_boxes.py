@@ -71,8 +71,9 @@ def test_things_beside_and_behind_each_other_are_told_apart() -> None:
     assert min(ious(scene(things, VIEW, noise=0.5).frame)) > 0.8
 
 
-def test_a_thing_before_a_wall_needs_no_table() -> None:
-    wall = placed(box(0.02, 2.0, 2.0), 0.3, (-0.5, 0.0, -1.0))
+@pytest.mark.parametrize("behind_m", [0.11, 0.5])
+def test_a_thing_before_a_wall_needs_no_table(behind_m: float) -> None:
+    wall = placed(box(0.02, 2.0, 2.0), 0.3, (-behind_m, 0.0, -1.0))
     frame = scene([THINGS["can"]], VIEW, table=False, background=[wall], noise=0.5).frame
     assert ious(frame)[0] > 0.9
 

@@ -83,6 +83,14 @@ def test_detections_without_boxes_go_by_their_order() -> None:
     assert described(mug) == {3: "object", 8: "object"}
 
 
+def test_boxes_that_fit_masks_equally_well_go_by_their_order() -> None:
+    both = (20.0, 15.0, 30.0, 20.0)
+    assert described(vision_detection(both, "mug"), vision_detection(both, "can")) == {
+        3: "mug",
+        8: "can",
+    }
+
+
 def test_a_mask_without_a_detection_stays_an_object() -> None:
     assert described(vision_detection(LEFT, "mug")) == {3: "mug", 8: "object"}
 
@@ -111,9 +119,15 @@ def test_numbers_of_classes_have_the_names_that_label_info_gives_them() -> None:
     assert described(*detections, names=label_info(cup=41)) == {3: "cup", 8: "42"}
 
 
+def test_names_of_any_length_become_names_of_frames() -> None:
+    long = "mug" * 1000
+    assert described(vision_detection(LEFT, f" {long} "))[3] == long[:64]
+    assert described(vision_detection(LEFT, "  "))[3] == "object"
+
+
 @pytest.mark.parametrize("strange", ["9" * 5000, "-1", "\u00b2", "1e3"])
 def test_strange_numbers_are_names(strange: str) -> None:
-    assert described(vision_detection(LEFT, strange, id=strange))[3] == strange
+    assert described(vision_detection(LEFT, strange, id=strange))[3] == strange[:64]
 
 
 def test_a_binary_mask_has_the_class_of_the_detection_around_it() -> None:
