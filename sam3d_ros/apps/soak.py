@@ -162,11 +162,12 @@ def _problems_of_frames(log: "SoakLog", arguments: argparse.Namespace) -> list[s
     num_sent, num_reports = len(log.sent_ns), sum(log.codes.values())
     codes = ", ".join(f"{num} x {code}" for code, num in sorted(log.codes.items()))
     print(f"{num_sent} of {arguments.frames} frames sent, {len(log.latency_s)} followed to TF")
-    print(f"{num_reports} reports: {codes}; {len(log.names)} objects had a name")
+    print(f"{log.num_reported} masks reported on, {num_reports} reports heard: {codes}")
+    print(f"{len(log.names)} objects had a name")
     if num_sent < arguments.frames:
         problems.append(f"it ended after {num_sent} frames")
-    if num_reports != num_sent:
-        problems.append(f"{num_sent} masks had {num_reports} reports")
+    if log.num_reported != num_sent:
+        problems.append(f"{num_sent} masks had {log.num_reported} reports")
     if log.num_wrong:
         problems.append(f"{log.num_wrong} transforms had the stamp of no image")
     waiting = max((sample.waiting for sample in log.samples), default=0)

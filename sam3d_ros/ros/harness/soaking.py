@@ -26,6 +26,7 @@ from sam3d_ros.ros.harness.peer import Peer, transform_stamp_ns, values_of
 from sam3d_ros.structures import NS_PER_S
 
 SAMPLE_PERIOD_S = 1.0
+FIRST_S = 1.0  # that a topic is known here does not mean that it is known there
 LAST_S = 3.0  # for what is still on its way at the end
 
 
@@ -46,7 +47,8 @@ class SoakLog:
     sent_ns: list[int] = field(default_factory=list)  # stamp of each frame
     latency_s: dict[int, float] = field(default_factory=dict)  # image to TF, by number of frame
     samples: list[Sample] = field(default_factory=list)
-    codes: dict[str, int] = field(default_factory=dict)  # of reports
+    codes: dict[str, int] = field(default_factory=dict)  # of reports that were heard
+    num_reported: int = 0  # by what the node says in diagnostics
     names: set[str] = field(default_factory=set)  # of objects
     num_wrong: int = 0  # transforms at stamps of no frame
 
@@ -77,6 +79,7 @@ class Soak:
 
     def run(self, num_frames: int, rate_hz: float, is_alive: Callable[[], bool]) -> None:
         """Send frames until there were so many, or the node has ended."""
+        self._peer.spin(FIRST_S)
         began_s = time.monotonic()
         for number in range(num_frames):
             wait_s = began_s + number / rate_hz - time.monotonic()
@@ -89,6 +92,9 @@ class Soak:
                 self._sample(number)
         self._peer.spin(LAST_S)
         self._take_in()
+        if (status := self._peer.diagnostics.get("processing")) is not None:
+            values = values_of(status)
+            self.log.num_reported = sum(int(values.get(code.name, "0")) for code in ReportCode)
 
     def _send(self, number: int) -> None:
         view = self._views[number // self._frames_per_view % len(self._views)]
