@@ -5,6 +5,10 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out
 DATA ?= ../shared/data/synthetic_tabletop ../shared/data/ycb_tabletop
+FRAMES_HZ ?= 30
+SOAK ?=
+KILLS ?=
+FUZZ ?=
 BACKENDS ?= lift,hull,alpha,poisson
 
 # The CPU build of the pinned torch. For CUDA: export TORCH=torch==2.13.0 (or any other
@@ -35,7 +39,7 @@ INTERFACES := package.xml CMakeLists.txt setup.py setup.cfg pyproject.toml \
   $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/* msg/* srv/* action/* \
     config/* config/cameras/* launch/* scripts/*)
 
-.PHONY: help env demo test lint format bench evaluate clean
+.PHONY: help env demo test lint format bench soak fuzz evaluate clean
 
 help:
 	@echo "make env       .venv with everything, and nothing else"
@@ -44,6 +48,9 @@ help:
 	@echo "make lint      ruff, mypy, import directions"
 	@echo "make format    let ruff format the code"
 	@echo "make bench     times, memory and loss of the running node and of the models"
+	@echo "make soak      20,000 frames at FRAMES_HZ=$(FRAMES_HZ), objects coming and going, then 50 deaths;"
+	@echo "              SOAK=\"--frames N --warm N\" makes it shorter"
+	@echo "make fuzz      10,000 hostile messages; FUZZ=\"--messages N --seconds S --seed K\""
 	@echo "make evaluate  compare BACKENDS=$(BACKENDS)"
 	@echo "              with the truth of DATA=$(DATA)"
 	@echo "make clean     remove what was built, and .venv"
@@ -69,6 +76,13 @@ format: $(READY)
 
 bench: $(READY)
 	$(RUN) -m sam3d_ros.apps bench -o $(OUT)/bench
+
+soak: $(READY)
+	$(RUN) -m sam3d_ros.apps soak --hz $(FRAMES_HZ) -o $(OUT)/soak $(SOAK)
+	$(RUN) -m sam3d_ros.apps kills -o $(OUT)/kills $(KILLS)
+
+fuzz: $(READY)
+	$(RUN) -m sam3d_ros.apps fuzz -o $(OUT)/fuzz $(FUZZ)
 
 evaluate: $(READY)
 	$(RUN) -m sam3d_ros.apps evaluate $(DATA) --backend $(BACKENDS) -o $(OUT)/evaluate
