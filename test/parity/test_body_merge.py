@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fixtures import Golden, load_golden
+from fixtures import Golden, Tolerance, load_golden
 from torch import Tensor
 
 from sam3d_ros.body.architecture import RigConfig
+from sam3d_ros.body.asked import AskedPerson
 from sam3d_ros.body.camera_head import Placement
 from sam3d_ros.body.crop import HAND_PADDING, crop_squares, mirrored_boxes
 from sam3d_ros.body.estimates import BodyValues, Estimate, PosedBody
@@ -31,6 +32,7 @@ from sam3d_ros.body.merge import (
     ArmConstants,
     HandReadings,
     HandTrust,
+    MergedBody,
     hand_boxes_px,
     keypoint_prompts,
     looked_at_px,
@@ -39,18 +41,16 @@ from sam3d_ros.body.merge import (
     with_hands,
 )
 from sam3d_ros.body.mhr import BodyRig
+from sam3d_ros.body.official import official_bodies
+from sam3d_ros.body.passes import Bodies
 from sam3d_ros.body.pose_head import PoseHead
 from sam3d_ros.body.rig_tensors import RigTensors
 from sam3d_ros.body.views import CropViews
+from sam3d_ros.structures import Camera
 
 ALL = tuple(f"body/hand_body_merge{end}" for end in ("", "_one", "_none", "_none_one"))
-ACCEPTED = {  # left, right of each person
-    ALL[0]: [[True, True], [False, True]],
-    ALL[1]: [[True, True]],
-    ALL[2]: [[False, False]] * 2,
-    ALL[3]: [[False, False]],
-}
 UNUSED = torch.empty(0)
+NEAR_PX = Tolerance(atol=0.05, rtol=1e-3)
 
 
 @pytest.fixture(scope="module", params=ALL)
@@ -65,15 +65,22 @@ def rig(fixture: Golden) -> BodyRig:
 
 @pytest.fixture(scope="module")
 def head(fixture: Golden, rig: BodyRig) -> PoseHead:
-    sizes = RigConfig(num_vertices=rig.num_vertices, num_triangles=len(rig.triangles))
-    head = PoseHead(8, sizes).requires_grad_(False)
     constants = {
         name.removeprefix("head_pose."): tensor for name, tensor in fixture.weights.items()
     }
+    sizes = RigConfig(num_vertices=rig.num_vertices, num_triangles=len(constants["faces"]))
+    head = PoseHead(8, sizes).requires_grad_(False)
     loaded = head.load_state_dict(constants, strict=False)
     assert not loaded.unexpected_keys
     assert all(name.startswith("proj.") for name in loaded.missing_keys)
     return head
+
+
+@pytest.fixture(autouse=True)
+def widest_angle(fixture: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the reference's argument, whose default we have as a constant."""
+    angle = float(fixture.inputs["thresh_wrist_angle"])
+    monkeypatch.setattr("sam3d_ros.body.merge.MAX_WRIST_ANGLE_RAD", angle)
 
 
 def of_pass(fixture: Golden, name: str, field: str) -> Tensor:
@@ -87,7 +94,7 @@ def estimate(fixture: Golden, name: str) -> Estimate:
         return of_pass(fixture, name, field)
 
     return Estimate(
-        raw=UNUSED,
+        raw=of("pred_pose_raw"),
         values=BodyValues(
             global_rot=of("global_rot"),
             body_pose=of("body_pose"),
@@ -156,6 +163,11 @@ def last_pass(fixture: Golden) -> Estimate:
     return estimate(fixture, "reprompted_body" if prompted else "body")
 
 
+def merged(fixture: Golden, head: PoseHead, rig: BodyRig) -> MergedBody:
+    hands, first = both_hands(fixture, head), first_trust(fixture, head)
+    return with_hands(last_pass(fixture), hands, first, head, head.prepared(rig))
+
+
 def test_hands_are_looked_at_where_the_reference_looks(fixture):
     boxes = hand_boxes_px(fixture.inputs["body.hand_box"], views(fixture, "body")).transpose(0, 1)
     width = int(fixture.inputs["image_size_wh"][0])
@@ -169,8 +181,10 @@ def test_hands_are_looked_at_where_the_reference_looks(fixture):
     fixture.close(looked_at[:, 1], "rhand_bbox")
 
 
-def test_hands_are_believed_as_the_fixture_says(fixture, head):
-    assert first_trust(fixture, head).believed.tolist() == ACCEPTED[fixture.name]
+def test_hands_are_accepted_where_the_reference_accepts_them(fixture, head, rig):
+    recorded = fixture.outputs["hand_pose_params"].unflatten(1, (2, -1))
+    taken = torch.isclose(recorded, both_hands(fixture, head).poses, atol=1e-4).all(dim=-1)
+    assert torch.equal(merged(fixture, head, rig).accepted, taken)
 
 
 def test_prompts_are_the_references(fixture, head):
@@ -185,17 +199,22 @@ def test_prompts_are_the_references(fixture, head):
         assert prompts.shape[1] == 0
 
 
-def test_merged_bodies_are_the_references(fixture, head, rig):
-    hands, last = both_hands(fixture, head), last_pass(fixture)
-    made = with_hands(last, hands, first_trust(fixture, head), head, head.prepared(rig))
-    fixture.close(made.values.body_pose, "body_pose_params")
-    fixture.close(made.values.hand, "hand_pose_params")
-    fixture.close(made.values.scale, "scale_params")
-    fixture.close(made.values.shape, "shape_params")
-    fixture.close(made.values.global_rot, "global_rot")
-    fixture.close(made.posed.rig_parameters, "mhr_model_params")
-    fixture.close(made.posed.vertices_m, "pred_vertices")
-    fixture.close(made.posed.keypoints_m, "pred_keypoints_3d")
-    fixture.close(made.posed.joints_m, "pred_joint_coords")
-    # The reference reports the joints' rotations of the last pass, before hands were merged.
-    fixture.close(last.posed.joint_rotations, "pred_global_rots")
+def test_what_is_reported_of_merged_bodies_is_the_references(fixture, head, rig):
+    made, last = merged(fixture, head, rig), last_pass(fixture)
+    width, height = fixture.inputs["image_size_wh"].tolist()
+    matrix = views(fixture, "body").matrix_px.double().numpy()
+    reported = official_bodies(
+        Bodies(
+            last=last,
+            values=made.values,
+            posed=made.posed,
+            accepted=made.accepted,
+            looked_at_px=looked_at_px(views(fixture, "lhand", "rhand"), int(width)),
+        ),
+        [AskedPerson(box_px=np.zeros(4), mask=None, prompts=np.zeros((0, 3)))] * len(last.raw),
+        Camera(width=int(width), height=int(height), matrix_px=matrix),
+    )
+    for output in sorted(fixture.outputs.keys() - {"keypoint_prompt"}):
+        actual = [getattr(body, output) for body in reported]
+        tolerance = NEAR_PX if output == "pred_keypoints_2d" else None
+        fixture.close(np.array(actual, dtype=np.float32), output, tolerance)

@@ -77,7 +77,6 @@ def test_keypoints_and_joints_alone_are_those_of_the_whole_body(name: str) -> No
     values = head.values(
         head(golden.inputs[f"{name}.token"], golden.inputs[f"{name}.init_estimate"])
     )
-    assert len(rig.regressor.vertices) < golden.config["rig"]["V"]
 
     whole, joints = head.posed(values, rig), head.joints(values, rig)
 
