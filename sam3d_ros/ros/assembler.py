@@ -106,6 +106,7 @@ class Assembler:
         self._topics = topics
         self._matcher = Matcher(config, topics)
         self._pending: list[Pending] = []
+        self.behind_ns = 0  # the clock, when the last image came, less the stamp of that
         # Not tf2's unless asked for: bags are read where there is no ROS.
         self.transforms = transforms or TransformBuffer(CACHE_S + config.masks.max_age)
         self.candidates = Candidates(config, self._matcher, self.transforms)
@@ -135,6 +136,7 @@ class Assembler:
             self._pending.append(pending)
         else:
             if topic is Input.IMAGE:
+                self.behind_ns = at.clock_ns - stamp_ns
                 outcomes += self.rewind(stamp_ns)
                 self.transforms.forget_vanished(stamp_ns)
             self._matcher.add(topic, stamp_ns, message)

@@ -20,7 +20,7 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.assembler import SAME_CLOCK_NS, Assembler
 from sam3d_ros.ros.compat.tf_buffer import frame_name
-from sam3d_ros.ros.framing import Input, Instant, Topics
+from sam3d_ros.ros.framing import Input, Topics
 from sam3d_ros.ros.placing import OPTICAL, optical_beside
 from sam3d_ros.structures import NS_PER_S
 
@@ -38,9 +38,9 @@ class Cautions:
         self._warn = warn
         self._said: set[str] = set()
 
-    def sentences(self, assembler: Assembler, now: Instant, config: NodeConfig) -> list[str]:
+    def sentences(self, assembler: Assembler, config: NodeConfig) -> list[str]:
         """Return what to look into; the log gets each kind once."""
-        found = dict(self._clock(assembler, now))
+        found = dict(self._clock(assembler))
         if config.camera.frame_is_optical == "auto":
             found |= dict(self._frame(assembler))
         for kind in found.keys() - self._said:
@@ -48,12 +48,11 @@ class Cautions:
         self._said |= found.keys()
         return list(found.values())
 
-    def _clock(self, assembler: Assembler, now: Instant) -> Iterator[tuple[str, str]]:
+    def _clock(self, assembler: Assembler) -> Iterator[tuple[str, str]]:
         """Say that stamps and the node's time have nothing to do with each other."""
-        last_ns = assembler.caches[Input.IMAGE].last_ns
-        if last_ns is None or abs(now.clock_ns - last_ns) < SAME_CLOCK_NS:
+        if abs(assembler.behind_ns) < SAME_CLOCK_NS:
             return
-        behind_s = (now.clock_ns - last_ns) / NS_PER_S
+        behind_s = assembler.behind_ns / NS_PER_S
         code, topic = ReportCode.CLOCK.name, self._topics[Input.IMAGE]
         yield (
             code,

@@ -95,7 +95,7 @@ def inputs_condition(session: Session, rates: Rates) -> Condition:
     warnings = [
         *_silent(receiver, counts),
         *_unmatched(receiver, session.reports),
-        *session.cautions.sentences(receiver.assembler, now, session.config),
+        *session.cautions.sentences(receiver.assembler, session.config),
     ]
     return Condition(
         values=values,

@@ -132,15 +132,15 @@ class Looked:
     def __init__(self, config: NodeConfig, frame_id: str, clock_s: float) -> None:
         self.assembler = Assembler(config)
         self.assembler.transforms = camera_with(("camera_color_optical_frame", 0.0))
-        self.at = Instant(clock_ns=int(clock_s * NS_PER_S), steady_ns=0)
+        at = Instant(clock_ns=int(clock_s * NS_PER_S), steady_ns=0)
         message = SimpleNamespace(header=header(frame_id, 100.0), data=b"")
-        self.assembler.add(Input.IMAGE, message, self.at)
+        self.assembler.add(Input.IMAGE, message, at)
         self.logged: list[str] = []
         self._config = config
         self._cautions = Cautions(OWN_TOPICS, self.logged.append)
 
     def sentences(self) -> list[str]:
-        return self._cautions.sentences(self.assembler, self.at, self._config)
+        return self._cautions.sentences(self.assembler, self._config)
 
 
 @pytest.mark.parametrize(("clock_s", "how"), [(120.0, "20.0 s behind"), (80.0, "20.0 s ahead of")])
@@ -150,6 +150,12 @@ def test_stamps_far_from_the_clock_are_cautioned_and_logged_once(clock_s: float,
     assert sentence.startswith("CLOCK: the stamps of image are")
     assert how in sentence
     assert looked.sentences() == looked.logged == [sentence]
+
+
+def test_images_that_come_no_more_say_nothing_about_clocks() -> None:
+    looked = Looked(NodeConfig(), "camera_color_optical_frame", 100.5)
+    looked.assembler.expire(Instant(clock_ns=200 * NS_PER_S, steady_ns=100 * NS_PER_S))
+    assert not looked.sentences()
 
 
 def test_a_frame_beside_an_optical_one_is_cautioned_unless_the_settings_know() -> None:
