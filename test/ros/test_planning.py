@@ -21,6 +21,7 @@ their fields is tested everywhere; ``test_planning_messages`` tests the fields, 
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from itertools import groupby
 from typing import Any
@@ -38,6 +39,7 @@ from std_srvs.srv import Trigger
 
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.planning import planner, start
+from sam3d_ros.ros.planning.shaping import Shaper
 from sam3d_ros.ros.qos import reliable
 from sam3d_ros.structures import CollisionPart, CollisionShape, Mesh, ShapeOrder
 
@@ -393,3 +395,44 @@ def test_shapes_come_from_a_process_of_their_own(
     rig.node.trigger_activate()
     rig.send_frame(1)
     rig.reports(2)
+
+
+def test_nothing_is_made_while_the_node_is_not_active() -> None:
+    maker = BoxMaker(None)
+    shaper = Shaper(maker, ShapeOrder(), lambda _: [], pytest.fail, pytest.fail)
+    shaper.pause()
+    mesh = make_mesh()
+    shaper.want({1: (1, mesh)})
+    shaper.close()
+    assert maker.asked == []
+
+
+def test_only_the_newest_shape_of_an_object_is_made() -> None:
+    gate = threading.Event()
+
+    class Slow(BoxMaker):
+        def shape(self, mesh: Mesh, order: ShapeOrder) -> CollisionShape:
+            assert gate.wait(PATIENCE_S)
+            return super().shape(mesh, order)
+
+    maker = Slow(None)
+    shaper = Shaper(maker, ShapeOrder(), lambda _: [], pytest.fail, pytest.fail)
+    for revision in range(1, 5):
+        shaper.want({1: (revision, make_mesh())})
+    gate.set()
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not (made := shaper.made()) or made[1].shape.geometry != "convex_decomposition":
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    assert made[1].revision == 4
+    assert maker.asked.count("convex_decomposition") == 1
+    shaper.close()
+
+
+def make_mesh() -> Mesh:
+    return Mesh(
+        vertices=np.eye(3, dtype=np.float32),
+        triangles=np.array([[0, 1, 2]], dtype=np.int32),
+        colors=np.zeros((3, 3), dtype=np.uint8),
+        observed=np.zeros(3, dtype=np.float32),
+    )

@@ -36,7 +36,7 @@ from sam3d_ros.ros.planning.shaping import Shaped, ShapeMaker, Shaper
 from sam3d_ros.ros.qos import reliable
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.scene.obstacles import Change, Obstacle, Operation, ToldObstacles
-from sam3d_ros.structures import SceneSnapshot, ShapeOrder
+from sam3d_ros.structures import CollisionShape, SceneSnapshot, ShapeOrder
 
 OBJECTS_TOPIC = "/collision_object"
 SCENE_TOPIC = "/monitored_planning_scene"
@@ -90,8 +90,9 @@ class Planner:
             max_hulls=planning.max_hulls,
             padding_m=planning.padding,
         )
-        self.shaper = Shaper(maker, order, self._encoder.geometry, self._warn, crashed)
+        self.shaper = Shaper(maker, order, self.encode, self._warn, crashed)
         self._lookup: Lookup | None = None  # while active
+        self._others: dict[str, tuple[Obstacle, Shaped]] = {}
         self._calls: list[tuple[float, Waiting]] = []  # that wait for an answer, until when
         self._geometry: dict[str, list[Any]] = {}  # of what was told, by name
         self._connect(messages)
@@ -137,6 +138,14 @@ class Planner:
     def see(self, snapshot: SceneSnapshot, stamp_ns: int) -> None:
         """Take in what is known now; may be called from any thread."""
         self.placing.see(snapshot, stamp_ns)
+
+    def encode(self, shape: CollisionShape) -> list[Any]:
+        """Return the geometry of a shape in messages; may be called from any thread."""
+        return self._encoder.geometry(shape)
+
+    def see_others(self, others: dict[str, tuple[Obstacle, Shaped]]) -> None:
+        """Take in what else there is, by name, in ``frame_id``; may be called from any thread."""
+        self._others = others
 
     def start_over(self) -> None:
         """Forget where things stood: time went back."""
@@ -184,12 +193,14 @@ class Planner:
         self._finish_calls(time.monotonic())
         if self._lookup is None or not self.placing.knows_anything:
             return  # what was told stays so until something else is known
-        present = self.placing.present()
         self.shaper.want(
-            {each.track_id: (each.revision, each.reconstruction.mesh_object) for each in present}
+            {
+                each.track_id: (each.revision, each.reconstruction.mesh_object)
+                for each in self.placing.present()
+            }
         )
         placed, made = self.placing.place(self._lookup), self.shaper.made()
-        wanted: dict[str, tuple[Obstacle, Shaped]] = {}
+        wanted = dict(self._others)
         for key in placed.keys() & made.keys():
             known, shaped = placed[key].known, made[key]
             name = object_name(key, known.class_id, self._prefix)

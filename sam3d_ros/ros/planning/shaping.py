@@ -93,6 +93,7 @@ class Shaper:
         self._lock = Lock()
         self._wanted: dict[int, int] = {}  # revision by object
         self._made: dict[int, Shaped] = {}
+        self._is_paused = False
         self._worker: Worker[_Job] = Worker(
             "collision geometry", lambda job, _: self._make(job), EVERYTHING, crashed
         )
@@ -125,22 +126,27 @@ class Shaper:
 
     def start(self) -> None:
         """Get ready; returns at once."""
+        self._is_paused = False
         self._maker.start()
 
     def pause(self) -> None:
-        """Give up what is being made; it is wanted again with the next snapshot."""
+        """Give up what is being made and what waits; it is wanted again when that is said again."""
+        self._is_paused = True
         self._maker.close()
 
     def close(self) -> None:
         """End the thread."""
         with self._lock:
             self._wanted.clear()
-        self._maker.close()
+        self.pause()
         self._worker.stop()
         self._worker.join(JOIN_S)
 
     def _make(self, job: _Job) -> None:
         if not self._is_wanted(job):
+            return
+        if self._is_paused:  # asking would start the process again
+            self._forget(job)
             return
         try:
             shape = self._maker.shape(job.mesh, job.order)
