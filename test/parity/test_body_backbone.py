@@ -38,8 +38,15 @@ CHECKPOINTS = {
 
 def loaded(fixture: Golden, kind: BackboneKind) -> Dinov3Backbone | VithBackbone:
     sizes = {name: fixture.config[name] for name in ("dim", "depth", "patch_size")}
-    backbone = BackboneConfig(kind=kind, num_heads=fixture.config["heads"], **sizes)
-    model = build_backbone(BodyArchitecture(backbone=backbone))
+    num_storage_tokens = fixture.config.get("n_storage_tokens", 4)
+    backbone = BackboneConfig(
+        kind=kind,
+        num_heads=fixture.config["heads"],
+        num_storage_tokens=num_storage_tokens,
+        **sizes,
+    )
+    height = fixture.config.get("img_size_hw", [512])[0]
+    model = build_backbone(BodyArchitecture(image_size=height, backbone=backbone))
     model.load_state_dict({k.removeprefix(PREFIX): v for k, v in fixture.weights.items()})
     return model.eval().requires_grad_(requires_grad=False)
 
@@ -54,9 +61,9 @@ def test_features_of_dinov3_are_the_reference_s(golden: Callable[[str], Golden])
 
 def test_features_of_vit_h_are_the_reference_s(golden: Callable[[str], Golden]) -> None:
     fixture = golden("body/backbone_vith")
-    small = fixture.inputs["image_uint8_32x24"].float()
+    (small,) = fixture.inputs.values()
 
-    image = F.interpolate(small, scale_factor=16, mode="nearest") / 255 - 0.5
+    image = F.interpolate(small.float(), scale_factor=16, mode="nearest") / 255 - 0.5
     features = loaded(fixture, BackboneKind.VITH)(image)
 
     fixture.close(features, "features")
