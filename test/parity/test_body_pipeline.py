@@ -14,7 +14,7 @@
 
 """People of an image are reconstructed as the reference does, from files as they are released."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ from sam3d_ros.structures.people import PeopleView, PersonPrompt
 
 FIXTURES = ("body/full_model", "body/full_model_vith")
 CPU = torch.device("cpu")
+OTHER_LEVELS, OTHER_PIXELS = 8, 0.01  # see test_body_crop
 PIXELS = Tolerance(atol=0.5, rtol=2e-3)  # as the fixture says: of another OpenCV
 # Fields of OfficialBody by the names of a decoder's own answer.
 OF_BODY_MODE = {
@@ -108,6 +109,12 @@ def close(fixture: Golden, bodies: list[OfficialBody], field: str, output: str) 
     fixture.close(actual, output, PIXELS if "_2d" in output or "bbox" in output else None)
 
 
+def check_pixels(crops: np.ndarray, recorded: np.ndarray) -> None:
+    difference = np.abs(crops.astype(int) - recorded)
+    assert difference.max() <= OTHER_LEVELS
+    assert (difference > 0).mean() <= OTHER_PIXELS
+
+
 def test_bodies_alone_are_the_references(fixture, without_hands, view):
     bodies = without_hands.official(view)
     for field, output in OF_BODY_MODE.items():
@@ -126,13 +133,15 @@ def test_bodies_with_hands_are_the_references(fixture, with_hands, view):
 
 
 def test_our_own_bodies_are_those_where_they_have_to_be(with_hands, view):
-    (body,), (theirs,) = with_hands.reconstruct(view), with_hands.official(view)
-    moved = theirs.pred_vertices + theirs.pred_cam_t
-    np.testing.assert_allclose(body.vertices_camera, moved, atol=1e-5)
-    np.testing.assert_allclose(body.parameters.rig, theirs.mhr_model_params, atol=1e-6)
-    points = body.keypoints_camera @ view.camera.matrix_px.T
-    np.testing.assert_allclose(body.keypoints_px, points[:, :2] / points[:, 2:], rtol=1e-4)
-    assert not np.allclose(body.keypoints_px, theirs.pred_keypoints_2d, atol=1.0)
+    bodies = with_hands.reconstruct(view)
+    for person, body in zip(view.people, bodies, strict=True):
+        # Among others the reference's differ; see OfficialBody.
+        (theirs,) = with_hands.official(replace(view, people=(person,)))
+        moved = theirs.pred_vertices + theirs.pred_cam_t
+        np.testing.assert_allclose(body.vertices_camera, moved, atol=1e-4)
+        np.testing.assert_allclose(body.parameters.rig, theirs.mhr_model_params, atol=1e-4)
+        points = body.keypoints_camera @ view.camera.matrix_px.T
+        np.testing.assert_allclose(body.keypoints_px, points[:, :2] / points[:, 2:], rtol=1e-4)
 
 
 def test_crops_are_the_references(fixture, view):
@@ -142,7 +151,7 @@ def test_crops_are_the_references(fixture, view):
     people = [asked_person(person, view.camera) for person in view.people]
     squares, masks = cut_bodies(view.rgb, people, size)
     recorded = fixture.outputs["body.batch.img_crop_u8"][0].movedim(1, -1).numpy()
-    assert np.abs(squares.pixels.astype(int) - recorded).max() <= 4  # another OpenCV
+    check_pixels(squares.pixels, recorded)
     recorded_masks = fixture.outputs["body.batch.mask_crop_u8"][0, :, 0].numpy()
     assert (masks != recorded_masks).mean() < 0.001
     fixture.close(squares.crop_from_image.astype(np.float32)[None], "body.batch.affine_trans")
@@ -157,9 +166,8 @@ def test_hands_are_cut_as_the_reference_does(fixture, view):
     )[0].views(view.camera, CPU)
     boxes = hand_boxes_px(fixture.outputs["full.body.hand_box"], views).double().numpy()
     squares = cut_hands(view.rgb, boxes, size)
-    for place, side in enumerate(("lhand", "rhand")):
-        recorded = fixture.outputs[f"full.{side}.batch.img_crop_u8"][0, 0].movedim(0, -1).numpy()
-        assert np.abs(squares.pixels[place].astype(int) - recorded).max() <= 4
+    sides = [fixture.outputs[f"full.{side}.batch.img_crop_u8"][0] for side in ("lhand", "rhand")]
+    check_pixels(squares.pixels, torch.cat(sides).movedim(1, -1).numpy())
 
 
 def test_right_hands_in_boxes_are_the_references(fixture, folder, view):
