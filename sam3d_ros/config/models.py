@@ -155,5 +155,7 @@ class BodyConfig(Checked):
     joint_frames: bool = setting(True, "Publish frames of the large joints below body_<id>")
     mesh: bool = setting(False, "Put vertices into ~/bodies, 220 kB per person and image")
     collision: bool = setting(
-        False, "Publish people as collision objects of their own, where planning is enabled"
+        False,
+        "With planning.enabled: people whose distance was measured are collision objects, too, a "
+        "convex hull each, while they are in view",
     )

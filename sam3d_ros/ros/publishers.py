@@ -33,6 +33,7 @@ from sam3d_ros.ros.grasp_points import grasp_points
 from sam3d_ros.ros.latch import Latch
 from sam3d_ros.ros.overlay import OverlayTopics
 from sam3d_ros.ros.people.outputs import PeopleOutputs
+from sam3d_ros.ros.planning.people import people_obstacles
 from sam3d_ros.ros.planning.planner import Planner
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
@@ -71,7 +72,11 @@ class Outputs:
             topic = self._publisher(PointCloud2, "~/gaussians", latched(num_latched))
             self._gaussians = GaussianClouds(topic.publish, num_latched)
         self.poses = PoseOutputs(self._publisher, config, self._hear)
-        self.people = PeopleOutputs(node, self._publisher, config) if config.body.enabled else None
+        self.people = (
+            PeopleOutputs(node, self._publisher, config, people_obstacles(planner, config))
+            if config.body.enabled
+            else None
+        )
         self.overlay = OverlayTopics(self._publisher, config)
         self.folder = OutputFolder(config.output_directory)
         self._revisions: dict[int, int] = {}  # what was sent, by track id

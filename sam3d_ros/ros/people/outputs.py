@@ -34,6 +34,7 @@ from sam3d_ros.ros.people.messages import (
     topology_msg,
     transform_msgs,
 )
+from sam3d_ros.ros.planning.people import PeopleObstacles
 from sam3d_ros.ros.qos import TF_DEPTH, latched, reliable
 from sam3d_ros.structures import BackendInUse, PeopleSnapshot, SceneSnapshot
 
@@ -48,10 +49,18 @@ class PeopleOutputs:
         node: Gets topics of single people (REP-155) while it runs.
         make_publisher: Makes a publisher that follows the life of the node.
         config: Says what of people is wanted.
+        obstacles: Tells a planner of people, where that is wanted.
     """
 
-    def __init__(self, node: Node, make_publisher: MakePublisher, config: NodeConfig) -> None:
+    def __init__(
+        self,
+        node: Node,
+        make_publisher: MakePublisher,
+        config: NodeConfig,
+        obstacles: PeopleObstacles | None = None,
+    ) -> None:
         self._config = config
+        self._obstacles = obstacles
         self._bodies = make_publisher(BodyArray, "~/bodies", reliable(10))
         self._markers = make_publisher(MarkerArray, "~/body_markers", reliable(10))
         self._tf = make_publisher(tf_message_type(), "/tf", reliable(TF_DEPTH))
@@ -74,6 +83,8 @@ class PeopleOutputs:
         self._stamp_ns = None
         self.last = None
         self._markers.publish(clearing())
+        if self._obstacles is not None:
+            self._obstacles.forget()
 
     def send(self, snapshot: SceneSnapshot) -> None:
         """Send the people of a snapshot, if it knows of some image's that were not sent yet."""
@@ -89,6 +100,8 @@ class PeopleOutputs:
         if self._humans is not None:
             self._humans.send(people, snapshot.frame_id)
         self._send_markers(people, parent)
+        if self._obstacles is not None:
+            self._obstacles.see(people, snapshot.frame_id)
 
     def close(self) -> None:
         """Give back what does not follow the life of the node."""

@@ -18,8 +18,8 @@ Everything here happens in the executor's thread, but for ``see`` and the making
 """
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -41,6 +41,8 @@ from sam3d_ros.structures import CollisionShape, SceneSnapshot, ShapeOrder
 OBJECTS_TOPIC = "/collision_object"
 SCENE_TOPIC = "/monitored_planning_scene"
 APPLY_SERVICE = "/apply_planning_scene"
+# Says what else there is, by name, in the frame of the planner, given where cameras are.
+Others: TypeAlias = Callable[[Lookup], Mapping[str, tuple[Obstacle, Shaped]]]
 ANSWER_S = 5.0  # a planner that does not answer within that is not there
 FAREWELL_S = 0.5  # for the last messages to arrive
 
@@ -92,7 +94,7 @@ class Planner:
         )
         self.shaper = Shaper(maker, order, self.encode, self._warn, crashed)
         self._lookup: Lookup | None = None  # while active
-        self._others: dict[str, tuple[Obstacle, Shaped]] = {}
+        self._others: Others | None = None
         self._calls: list[tuple[float, Waiting]] = []  # that wait for an answer, until when
         self._geometry: dict[str, list[Any]] = {}  # of what was told, by name
         self._connect(messages)
@@ -143,8 +145,8 @@ class Planner:
         """Return the geometry of a shape in messages; may be called from any thread."""
         return self._encoder.geometry(shape)
 
-    def see_others(self, others: dict[str, tuple[Obstacle, Shaped]]) -> None:
-        """Take in what else there is, by name, in ``frame_id``; may be called from any thread."""
+    def ask_also(self, others: Others) -> None:
+        """Let somebody say, with every tick, what else there is; before the node is active."""
         self._others = others
 
     def start_over(self) -> None:
@@ -200,7 +202,7 @@ class Planner:
             }
         )
         placed, made = self.placing.place(self._lookup), self.shaper.made()
-        wanted = dict(self._others)
+        wanted = dict(self._others(self._lookup)) if self._others is not None else {}
         for key in placed.keys() & made.keys():
             known, shaped = placed[key].known, made[key]
             name = object_name(key, known.class_id, self._prefix)
