@@ -47,6 +47,7 @@ StampMsg: TypeAlias = Any
 # A fisheye lens sees more with a focal length of a quarter of that side.
 FOCAL_RANGE = 0.01, 1000.0
 MAX_OFF_CENTER = 10.0  # of the principal point from the image, in its longer sides
+MAX_POINT_STEP = 65535  # bytes; no point has as many
 MAX_SHIFT_M = 1e9  # the Earth has 6.4e6
 COMPRESSED_DEPTH_HEADER = struct.Struct("=iff")  # kind, then A and B of depth = A / (value - B)
 
@@ -320,8 +321,11 @@ def _point_dtype(msg: PointCloud2Msg) -> np.dtype[np.void]:
     formats = [np.dtype(endian + FLOAT_DTYPES[datatype]) for datatype in datatypes]
     offsets = [int(fields[name].offset) for name in "xyz"]
     ends = [start + each.itemsize for start, each in zip(offsets, formats, strict=True)]
-    if max(ends) > msg.point_step:
-        raise EncodingError(f"x, y, z end at bytes {ends}, beyond point_step {msg.point_step}")
+    if not max(ends) <= msg.point_step <= MAX_POINT_STEP:
+        raise EncodingError(
+            f"x, y, z end at bytes {ends}, so that point_step must be from {max(ends)} to "
+            f"{MAX_POINT_STEP}, got {msg.point_step}"
+        )
     return np.dtype(
         {
             "names": ["x", "y", "z"],

@@ -319,12 +319,19 @@ def test_an_empty_cloud_has_no_points() -> None:
     [
         (cloud(np.ones((2, 3)), names="xyw"), "fields x, y, z"),
         (cloud(np.ones((2, 3)), datatype=5), "FLOAT32"),
-        (cloud(np.ones((2, 3)), point_step=10), "beyond point_step"),
+        (cloud(np.ones((2, 3)), point_step=10), "point_step must be"),
         (cloud(np.ones((2, 3)), width=9), "contradict the data"),
     ],
 )
 def test_a_cloud_that_cannot_be_read_is_refused(message: Any, match: str) -> None:
     with pytest.raises(EncodingError, match=match):
+        cloud_from_msg(message)
+
+
+def test_a_point_of_four_gigabytes_is_refused() -> None:
+    message = cloud(np.zeros((3, 3)))
+    message.point_step = 2**32 - 1
+    with pytest.raises(EncodingError, match="point_step must be"):
         cloud_from_msg(message)
 
 
