@@ -92,8 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
     with RosProcesses(arguments.output / "logs", arguments.domain) as processes:
         processes.start("node", "sam3d_ros.ros.start", *NODE)
         with Peer(recording) as peer:
-            peer.wait_until_heard(60.0)
-            processes.start("probe", "sam3d_ros.ros.harness.probe", str(silence))
+            peer.wait_until_heard(180.0)
+            pid = processes.pids("node")[0]
+            processes.start("probe", "sam3d_ros.ros.harness.probe", str(silence), f"--pid={pid}")
             fuzzer = Fuzzer(
                 peer,
                 exposures(recording)[0],

@@ -43,7 +43,7 @@ without a camera: no viewer, old or new, shows anything. Exit code 1: any of tha
 """
 NAMES = ("node", "camera", "listener")
 LONGEST_S = 5.0  # from one start to the next death
-RECOVERY_S = 60.0  # from a start to objects
+RECOVERY_S = 180.0  # from a start to objects, however busy the machine is
 ORPHANS_S = 5.0  # for the processes of a killed node to notice
 AGREE_S = 20.0  # for markers to be those of the objects
 QUIET_S = 3.0

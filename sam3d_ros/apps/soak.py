@@ -102,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             return tuple(usages(processes.pids("node"))), num_shared_files()
 
         with Peer(recording) as peer:
-            peer.wait_until_heard(60.0)
+            peer.wait_until_heard(180.0)
             soak = Soak(peer, exposures(recording), measure, FRAMES_PER_VIEW)
             with suppress(KeyboardInterrupt):  # then it was shorter
                 soak.run(
@@ -166,8 +166,9 @@ def _problems_of_frames(log: "SoakLog", arguments: argparse.Namespace) -> list[s
     print(f"{len(log.names)} objects had a name")
     if num_sent < arguments.frames:
         problems.append(f"it ended after {num_sent} frames")
-    if log.num_reported != num_sent:
-        problems.append(f"{num_sent} masks had {log.num_reported} reports")
+    if log.num_reported != num_sent + log.num_before:
+        num_masks = num_sent + log.num_before
+        problems.append(f"{num_masks} masks had {log.num_reported} reports")
     if log.num_wrong:
         problems.append(f"{log.num_wrong} transforms had the stamp of no image")
     waiting = max((sample.waiting for sample in log.samples), default=0)

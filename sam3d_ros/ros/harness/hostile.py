@@ -39,7 +39,25 @@ NOT_UTF8 = b"\xff\xfe\xc0\xaf\xed\xa0\x80 frame \x80\x81\xf5\xff\xc3\x28"
 # Changes a message in place, or returns bytes that are sent in its place.
 Change: TypeAlias = Callable[[Any, np.random.Generator], bytes | None]
 OK = ReportCode.OK
-GEOMETRY = frozenset({ReportCode.NO_INTRINSICS, ReportCode.DISTORTION, ReportCode.DEPTH_ALIGN})
+# Of a camera that cannot be. Where nothing about it is wrong by itself, nothing is left in view.
+GEOMETRY = frozenset(
+    {
+        ReportCode.NO_INTRINSICS,
+        ReportCode.DISTORTION,
+        ReportCode.DEPTH_ALIGN,
+        ReportCode.DEPTH_SPARSE,
+        ReportCode.MASK_EMPTY,
+    }
+)
+# Of the next exposure, where a message with a stamp of another time may come in the midst of it.
+OUT_OF_TIME = frozenset(
+    {
+        ReportCode.TIME_JUMP,
+        ReportCode.MASK_STALE,
+        ReportCode.NOT_SYNCED,
+        ReportCode.NO_TRANSFORM,
+    }
+)
 ANY = frozenset(ReportCode)
 REFUSED = ANY - {OK}
 
@@ -53,6 +71,7 @@ class Attack:
     change: Change
     codes: frozenset[ReportCode]  # what the report on the exposure may say
     is_readable: bool = True  # by the middleware; no mask that is not gets a report
+    moves_time: bool = False  # its stamp is of another time
 
 
 def attacks() -> list[Attack]:
@@ -135,7 +154,7 @@ def _headers(topic: str) -> Iterator[Attack]:
         ("nanoseconds of four seconds", 1_700_000_000, MAX_U32),
     ):
         change = _set(header__stamp__sec=sec, header__stamp__nanosec=nanosec)
-        yield Attack(topic=topic, name=name, change=change, codes=ANY)
+        yield Attack(topic=topic, name=name, change=change, codes=ANY, moves_time=True)
     for name, frame in (
         ("empty frame", ""),
         ("slash as frame", "/"),

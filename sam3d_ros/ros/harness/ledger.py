@@ -26,6 +26,7 @@ from sam3d_ros.ros.encode import LAST_NS
 from sam3d_ros.ros.harness.peer import Peer
 from sam3d_ros.structures import NS_PER_S
 
+HEADER_BYTES = 12  # up to the end of the stamp
 AHEAD_S = 0.02  # by which a mask comes after its image, as from any detector
 
 
@@ -46,12 +47,12 @@ class Ledger:
         self.num_strays = 0
 
     def expose(
-        self, messages: Sequence[tuple[str, bytes]], stamp_ns: int, patience_s: float
+        self, messages: Sequence[tuple[str, bytes]], patience_s: float
     ) -> FrameReport | None:
         """Send the messages of an exposure, the mask last; return the report on it, if it came."""
-        self.image_stamps.add(stamp_ns)
         *others, (topic, mask) = messages
         for other_topic, data in others:
+            self.note_image(other_topic, data)
             self._peer.send(other_topic, data)
         self._peer.spin(AHEAD_S)
         key = stamp_of(mask)
@@ -59,13 +60,18 @@ class Ledger:
         self._peer.send(topic, mask)
         return self._wait(key, patience_s)
 
-    def stray(self, messages: Sequence[tuple[str, bytes]], stamp_ns: int, wait_s: float) -> None:
+    def stray(self, messages: Sequence[tuple[str, bytes]], wait_s: float) -> None:
         """Send an exposure whose mask nobody may be able to read: no report, or one."""
-        self.image_stamps.add(stamp_ns)
         for topic, data in messages:
+            self.note_image(topic, data)
             self._peer.send(topic, data)
         self.num_strays_allowed += 1
         self._peer.spin(wait_s)
+
+    def note_image(self, topic: str, data: bytes) -> None:
+        """Remember the stamp of an image, at which transforms may come."""
+        if topic.endswith("/image") and len(data) >= HEADER_BYTES:
+            self.image_stamps.add(stamp_of(data))
 
     def settle(self) -> list[int]:
         """Take in what came; return the stamps of masks that had no report."""

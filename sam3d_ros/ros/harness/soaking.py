@@ -26,6 +26,8 @@ from sam3d_ros.ros.harness.peer import Peer, transform_stamp_ns, values_of
 from sam3d_ros.structures import NS_PER_S
 
 SAMPLE_PERIOD_S = 1.0
+PATIENCE_S = 180.0  # for the node to be at work
+FOLLOWED = 5  # images, when it is
 FIRST_S = 1.0  # that a topic is known here does not mean that it is known there
 LAST_S = 3.0  # for what is still on its way at the end
 
@@ -45,6 +47,7 @@ class SoakLog:
     """What was seen."""
 
     sent_ns: list[int] = field(default_factory=list)  # stamp of each frame
+    num_before: int = 0  # frames until the node was at work, which count for nothing else
     latency_s: dict[int, float] = field(default_factory=dict)  # image to TF, by number of frame
     samples: list[Sample] = field(default_factory=list)
     codes: dict[str, int] = field(default_factory=dict)  # of reports that were heard
@@ -75,11 +78,12 @@ class Soak:
         self._measure = measure
         self._frames_per_view = frames_per_view
         self._sent: dict[int, tuple[int, int]] = {}  # number and steady time by stamp
+        self._before: set[int] = set()  # stamps of the frames that do not count
         self._sampled_s = float("-inf")
 
     def run(self, num_frames: int, rate_hz: float, is_alive: Callable[[], bool]) -> None:
         """Send frames until there were so many, or the node has ended."""
-        self._peer.spin(FIRST_S)
+        self._warm_up(rate_hz, is_alive)
         began_s = time.monotonic()
         for number in range(num_frames):
             wait_s = began_s + number / rate_hz - time.monotonic()
@@ -96,6 +100,20 @@ class Soak:
             values = values_of(status)
             self.log.num_reported = sum(int(values.get(code.name, "0")) for code in ReportCode)
 
+    def _warm_up(self, rate_hz: float, is_alive: Callable[[], bool]) -> None:
+        """Send the first view until the node and its processes are all at work."""
+        self._peer.spin(FIRST_S)
+        deadline_s = time.monotonic() + PATIENCE_S
+        while len(self.log.latency_s) < FOLLOWED and time.monotonic() < deadline_s and is_alive():
+            self._peer.spin(1.0 / rate_hz)
+            self._send(len(self.log.sent_ns) % self._frames_per_view)
+            self._take_in()
+        self.log.num_before = len(self.log.sent_ns)
+        self._before = set(self.log.sent_ns)
+        self.log.sent_ns.clear()
+        self.log.latency_s.clear()
+        self._sent.clear()
+
     def _send(self, number: int) -> None:
         view = self._views[number // self._frames_per_view % len(self._views)]
         stamp_ns = time.time_ns()
@@ -109,7 +127,7 @@ class Soak:
             self.log.names.add(transform.child_frame_id)
             sent = self._sent.get(transform_stamp_ns(transform))
             if sent is None:
-                self.log.num_wrong += 1
+                self.log.num_wrong += transform_stamp_ns(transform) not in self._before
             else:
                 number, sent_ns = sent
                 self.log.latency_s.setdefault(number, (came_ns - sent_ns) / NS_PER_S)
