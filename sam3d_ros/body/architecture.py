@@ -51,17 +51,6 @@ class BackboneConfig:
     patch_size: int = 16
     num_storage_tokens: int = 4  # of DINOv3
 
-    def __post_init__(self) -> None:
-        if self.dim % self.num_heads:
-            raise ConfigError(
-                f"the backbone's dim {self.dim} must be a multiple of its {self.num_heads} heads"
-            )
-
-    @property
-    def head_dim(self) -> int:
-        """Channels of one head."""
-        return self.dim // self.num_heads
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyDecoderConfig:

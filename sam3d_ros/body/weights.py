@@ -132,12 +132,17 @@ def stored_architecture(
     """Return a described architecture at the sizes of backbone and rig that tensors have.
 
     Settings of a release do not say these. Where tensors do not tell, the described size stays.
+
+    Raises:
+        ConfigError: The backbone cannot have as many heads as are described.
     """
-    return replace(
-        described,
-        backbone=_stored_backbone(tensors, described.backbone),
-        rig=_stored_rig(tensors, described.rig),
-    )
+    backbone = _stored_backbone(tensors, described.backbone)
+    if backbone.dim % backbone.num_heads:
+        raise ConfigError(
+            f"its backbone's {backbone.dim} channels must be a multiple of {backbone.num_heads} "
+            "heads"
+        )
+    return replace(described, backbone=backbone, rig=_stored_rig(tensors, described.rig))
 
 
 def _at_stored_sizes(stored: StoredWeights, described: BodyArchitecture) -> BodyArchitecture:

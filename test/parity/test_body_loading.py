@@ -114,6 +114,24 @@ def test_heads_of_dinov3_need_not_be_said(release: Release) -> None:
     assert open_body(release.write()).architecture.backbone.num_heads == num_heads
 
 
+def test_heads_that_the_backbone_cannot_have_are_refused(
+    golden: Callable[[str], Golden], tmp_path: Path
+) -> None:
+    release = released(golden("body/full_model_vith"), tmp_path)
+    release.settings["MODEL"]["BACKBONE"]["HEADS"] = (
+        1 + release.state["backbone.pos_embed"].shape[2]
+    )
+
+    with pytest.raises(WeightsError, match=r"channels must be a multiple of \d+ heads"):
+        open_body(release.write())
+
+
+def test_settings_do_not_say_how_wide_a_backbone_is(release: Release) -> None:
+    release.settings["MODEL"]["BACKBONE"]["HEADS"] = 3  # of which 1280 channels are no multiple
+
+    open_body(release.write())
+
+
 def test_only_the_backbone_is_of_half_precision(release: Release) -> None:
     model = load_body(release.write(), device="cpu", dtype=torch.bfloat16).model
 
