@@ -24,6 +24,7 @@ from sam3d_ros.structures.sensing import Camera
 
 BODY_PADDING = 1.25
 HAND_PADDING = 0.9
+MIN_EXTENT_PX = 1.0  # of a box: less shows nobody
 ASPECT = 0.75  # width over height that a box is grown to before it becomes a square
 
 
@@ -51,10 +52,11 @@ def check_box(box_px: Floats, camera: Camera) -> None:
     """
     x1, y1, x2, y2 = box_px
     finite = bool(np.isfinite(box_px).all())
-    if not finite or x2 <= x1 or y2 <= y1:
+    if not finite or x2 - x1 < MIN_EXTENT_PX or y2 - y1 < MIN_EXTENT_PX:
         raise SelectionError(
-            f"box must be x1 y1 x2 y2 in pixels with x1 < x2 and y1 < y2, got {_listed(box_px)}; "
-            "check the order of its numbers"
+            "box must be x1 y1 x2 y2 in pixels with x1 < x2 and y1 < y2, at least "
+            f"{MIN_EXTENT_PX:g} apart, got {_listed(box_px)}; check the order of its numbers, and "
+            "that they are not shares of the image"
         )
     if x2 <= 0 or y2 <= 0 or x1 >= camera.width or y1 >= camera.height:
         raise SelectionError(

@@ -24,10 +24,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sam3d_ros.body.architecture import NUM_HAND_VALUES
 from sam3d_ros.body.estimates import BodyValues, Estimate, PosedBody
 from sam3d_ros.body.head_rig import HeadRig
 from sam3d_ros.body.parameters import WRISTS, likelier_wrist
 from sam3d_ros.body.pose_head import PoseHead
+from sam3d_ros.body.prompts import NO_PROMPT
 from sam3d_ros.body.rotations import matrix_from_quat_xyzw
 from sam3d_ros.body.views import CropViews
 from sam3d_ros.nn.indices import indices_on
@@ -44,8 +46,6 @@ WRIST_KEYPOINTS, ELBOW_KEYPOINTS = (62, 41), (7, 8)
 SEEN_WRIST_KEYPOINT = 41
 HAND_SCALES = (9, 8)  # which component of the scale is that of each hand
 SHARED_SCALES, SHARED_SHAPES = slice(18, None), slice(40, None)  # of both hands
-NUM_HAND = 54
-INVALID = -2.0  # label of a prompt that says nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -153,7 +153,7 @@ def read_hands(
     return HandReadings(
         wrist_rotations=rotations,
         wrists_px=wrists,
-        poses=_by_side(seen.values.hand[:, NUM_HAND:]),
+        poses=_by_side(seen.values.hand[:, NUM_HAND_VALUES:]),
         own_scales=torch.stack((constants.left_scale(own[:, 0]), own[:, 1]), dim=1),
         shared_scales=scale[..., SHARED_SCALES],
         shared_shapes=_by_side(seen.values.shape)[..., SHARED_SHAPES],
@@ -221,7 +221,7 @@ def keypoint_prompts(
     prompts = torch.cat(
         ((points + 0.5).clamp(0, 1), labels.expand(len(points), -1)[..., None]), dim=-1
     )
-    return torch.where(valid[..., None], prompts, prompts.new_tensor([0.0, 0.0, INVALID]))
+    return torch.where(valid[..., None], prompts, prompts.new_tensor([0.0, 0.0, NO_PROMPT]))
 
 
 def with_hands_open(values: BodyValues, hands: HandReadings) -> BodyValues:

@@ -48,7 +48,8 @@ def test_a_box_outside_the_image_is_refused(vga: Camera, box: tuple[float, ...])
 
 
 @pytest.mark.parametrize(
-    "box", [(10, 10, 10, 20), (10, 20, 30, 20), (30, 0, 10, 9), (0, 0, 1, np.nan)]
+    "box",
+    [(10, 10, 10, 20), (10, 20, 30, 20), (30, 0, 10, 9), (0, 0, 1, np.nan), (0.1, 0.2, 0.4, 0.9)],
 )
 def test_a_box_without_extent_is_refused(vga: Camera, box: tuple[float, ...]) -> None:
     with pytest.raises(SelectionError, match="x1 < x2"):
