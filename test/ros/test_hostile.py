@@ -29,8 +29,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sam3d_ros.apps.bags import RawMessage
 from sam3d_ros.evaluation.changing_table import ChangingTable
 from sam3d_ros.ros.encode import LAST_NS
+from sam3d_ros.ros.harness.attack import Attack
 from sam3d_ros.ros.harness.fuzzing import Choice, name_of
-from sam3d_ros.ros.harness.hostile import Attack, attacks
+from sam3d_ros.ros.harness.hostile import attacks
 from sam3d_ros.ros.harness.ledger import stamp_of
 from sam3d_ros.ros.recording import message_type, recording_from_frames
 

@@ -26,7 +26,8 @@ from rclpy.serialization import serialize_message
 from sam3d_ros.apps.bags import RawMessage
 from sam3d_ros.errors import ConfigError, ReportCode
 from sam3d_ros.ros.decode import stamp_ns_from_msg
-from sam3d_ros.ros.harness.hostile import OUT_OF_TIME, Attack, attacks
+from sam3d_ros.ros.harness.attack import OUT_OF_TIME, Attack
+from sam3d_ros.ros.harness.hostile import attacks
 from sam3d_ros.ros.harness.ledger import Ledger
 from sam3d_ros.ros.harness.peer import Peer
 from sam3d_ros.structures import Floats
