@@ -19,7 +19,6 @@ from enum import StrEnum
 
 from sam3d_ros.errors import ConfigError
 
-NUM_JOINTS = 127  # of the MHR rig
 NUM_RIG_PARAMETERS = 204  # translation 3, rotation 3, pose 130, scales 68
 NUM_BODY_PARAMETERS = 133  # angles and translations of a body, jaw included
 NUM_RIG_SCALES = 68
@@ -27,7 +26,6 @@ NUM_SCALES = 28  # components that the 68 are made of
 NUM_IDENTITIES = 45
 NUM_EXPRESSIONS = 72
 NUM_REGRESSED = 308  # keypoints that the rig's mapping makes; the first are those of the model
-NUM_KEYPOINTS = 70  # MHR70
 NUM_HAND_VALUES = 54  # continuous values of one hand
 NUM_POSE_VALUES = 519  # what a pose head answers
 NUM_CAMERA_VALUES = 3

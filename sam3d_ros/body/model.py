@@ -23,7 +23,7 @@ from enum import Enum
 import torch
 from torch import Tensor, nn
 
-from sam3d_ros.body.architecture import NUM_KEYPOINTS, BodyArchitecture
+from sam3d_ros.body.architecture import BodyArchitecture
 from sam3d_ros.body.decoder import ImageContext, TokenStream
 from sam3d_ros.body.estimates import Estimate, LayerEstimate
 from sam3d_ros.body.head_rig import HeadRig, Rig
@@ -32,6 +32,7 @@ from sam3d_ros.body.prompts import FourierPositions, PromptEncoder, no_keypoints
 from sam3d_ros.body.rays import cliff_condition, patch_rays
 from sam3d_ros.body.tokens import DecoderLayers, body_layers, hand_layers
 from sam3d_ros.body.views import CropViews
+from sam3d_ros.structures.people import NUM_KEYPOINTS
 
 NUM_HANDS = 2  # left, right
 

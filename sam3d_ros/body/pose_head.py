@@ -25,8 +25,6 @@ from sam3d_ros.body.architecture import (
     NUM_EXPRESSIONS,
     NUM_HAND_VALUES,
     NUM_IDENTITIES,
-    NUM_JOINTS,
-    NUM_KEYPOINTS,
     NUM_POSE_VALUES,
     NUM_REGRESSED,
     NUM_RIG_SCALES,
@@ -44,6 +42,7 @@ from sam3d_ros.body.parameters import (
 )
 from sam3d_ros.body.rotations import matrix_from_quat_xyzw
 from sam3d_ros.nn.rotations import matrix_from_xyz, xyz_from_matrix
+from sam3d_ros.structures.people import NUM_JOINTS, NUM_KEYPOINTS
 
 CM_PER_M = 100.0
 RIG_UNITS_PER_M = 10.0  # of the root's translation

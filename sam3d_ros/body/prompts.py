@@ -23,8 +23,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from sam3d_ros.body.architecture import NUM_KEYPOINTS
 from sam3d_ros.nn.norms import ChannelNorm
+from sam3d_ros.structures.people import NUM_KEYPOINTS
 
 # Labels of points that are no keypoints. A decoder always gets a point, if need be one that says
 # nothing.

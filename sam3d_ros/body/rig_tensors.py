@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sam3d_ros.body.architecture import NUM_EXPRESSIONS, NUM_IDENTITIES, NUM_RIG_PARAMETERS
 from sam3d_ros.errors import ShapeError, WeightsError
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures.people import NUM_JOINTS
 
-NUM_IDENTITY, NUM_EXPRESSION, NUM_PARAMETERS = 45, 72, 204
 PARAMETERS_OF_JOINT = 7  # translation, rotation about x, y, z, log2 of the scale
 NUM_FEATURES = (NUM_JOINTS - 2) * 6  # of the pose, for the correctives
 
@@ -112,7 +112,7 @@ class RigTensors:
             prerotations=tensors[SKELETON + "joint_prerotations"].float(),
             parents=_parents(tensors, source),
             # Later columns repeat the blend shapes, for which the parameters are given apart.
-            parameter_transform=tensors[TRANSFORM][:, :NUM_PARAMETERS].float(),
+            parameter_transform=tensors[TRANSFORM][:, :NUM_RIG_PARAMETERS].float(),
             inverse_bind_pose=tensors[SKIN + "inverse_bind_pose"].float(),
         )
         surface = SurfaceTensors(
@@ -144,8 +144,8 @@ def _checked_sizes(tensors: Mapping[str, Tensor], source: str) -> dict[str, int]
         except ShapeError as error:
             raise _refused(source, f"is not consistent: {error}") from error
         sizes.update(found)
-    if sizes["P"] < NUM_PARAMETERS:
-        raise _refused(source, f"has {sizes['P']} parameters, expected {NUM_PARAMETERS}")
+    if sizes["P"] < NUM_RIG_PARAMETERS:
+        raise _refused(source, f"has {sizes['P']} parameters, expected {NUM_RIG_PARAMETERS}")
     if sizes["N"] != 3 * sizes["V"]:
         raise _refused(
             source, f"corrects {sizes['N']} coordinates, expected 3 x {sizes['V']} vertices"
@@ -159,12 +159,12 @@ def _shape_vectors(tensors: Mapping[str, Tensor], source: str) -> Tensor:
     if EXPRESSION in tensors:
         vectors.append(tensors[EXPRESSION])
     counts = [len(each) for each in vectors]
-    expected = NUM_IDENTITY + NUM_EXPRESSION
-    if counts not in ([NUM_IDENTITY, NUM_EXPRESSION], [expected]):
+    expected = NUM_IDENTITIES + NUM_EXPRESSIONS
+    if counts not in ([NUM_IDENTITIES, NUM_EXPRESSIONS], [expected]):
         raise _refused(
             source,
-            f"has {' + '.join(map(str, counts))} blend shapes, expected {NUM_IDENTITY} of the "
-            f"identity and {NUM_EXPRESSION} of the expression",
+            f"has {' + '.join(map(str, counts))} blend shapes, expected {NUM_IDENTITIES} of the "
+            f"identity and {NUM_EXPRESSIONS} of the expression",
         )
     if vectors[-1].shape[1:] != vectors[0].shape[1:]:
         raise _refused(source, f"{EXPRESSION} is {tuple(vectors[-1].shape)}, of other vertices")

@@ -17,7 +17,8 @@
 import torch
 from torch import Tensor
 
-from sam3d_ros.body.rig_tensors import NUM_PARAMETERS, RigTensors
+from sam3d_ros.body.architecture import NUM_RIG_PARAMETERS
+from sam3d_ros.body.rig_tensors import RigTensors
 from sam3d_ros.body.rotations import matrix_from_quat_xyzw
 from sam3d_ros.body.skeleton import Skeleton
 from sam3d_ros.body.synthetic_joints import RIGHT_WRIST, ROOT
@@ -82,7 +83,7 @@ def synthetic_head_constants(rig: RigTensors, generator: torch.Generator) -> dic
         "right_wrist_coords": rest[RIGHT_WRIST, :3] / 100,
         "root_coords": rest[ROOT, :3] / 100,
         "local_to_world_wrist": rotations[RIGHT_WRIST],
-        "nonhand_param_idxs": torch.tensor([i for i in range(NUM_PARAMETERS) if i not in kept]),
+        "nonhand_param_idxs": torch.tensor([i for i in range(NUM_RIG_PARAMETERS) if i not in kept]),
     }
 
 

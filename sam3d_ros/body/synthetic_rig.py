@@ -23,15 +23,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sam3d_ros.body.architecture import NUM_EXPRESSIONS, NUM_IDENTITIES, NUM_RIG_PARAMETERS
 from sam3d_ros.body.rig_tensors import (
     BLEND,
     CORRECTIVES,
     EXPRESSION,
     FACES,
-    NUM_EXPRESSION,
     NUM_FEATURES,
-    NUM_IDENTITY,
-    NUM_PARAMETERS,
     PARAMETERS_OF_JOINT,
     SKELETON,
     SKIN,
@@ -97,7 +95,7 @@ def synthetic_rig(config: SyntheticRigConfig | None = None) -> dict[str, Tensor]
         prefix + "joint_parents": parents.int(),
         prefix + "joint_translation_offsets": skeleton.offsets,
         prefix + "joint_prerotations": skeleton.prerotations,
-        TRANSFORM: torch.nn.functional.pad(skeleton.parameter_transform, (0, NUM_IDENTITY)),
+        TRANSFORM: torch.nn.functional.pad(skeleton.parameter_transform, (0, NUM_IDENTITIES)),
         SKIN + "inverse_bind_pose": _inverse(Skeleton(skeleton)),
         **_skin(vertices, positions),
         **_correctives(len(vertices), config.num_hidden, generator),
@@ -167,7 +165,7 @@ def _skeleton(parents: Tensor, positions: Tensor, generator: torch.Generator) ->
 
 def _parameter_transform() -> Tensor:
     """Return what each parameter does to the joints' own, ``(889, 204)``."""
-    transform = torch.zeros(NUM_JOINTS, PARAMETERS_OF_JOINT, NUM_PARAMETERS)
+    transform = torch.zeros(NUM_JOINTS, PARAMETERS_OF_JOINT, NUM_RIG_PARAMETERS)
     for axis in range(3):
         transform[1, axis, axis] = 10.0  # 0.1 m
         transform[1, 3 + axis, 3 + axis] = 1.0
@@ -215,8 +213,8 @@ def _blend_shapes(vertices: Tensor, generator: torch.Generator) -> dict[str, Ten
 
     above = (vertices[:, 1:2] > 0.85 * HEIGHT_CM).float()
     return {
-        BLEND + "shape_vectors": stretched(NUM_IDENTITY, 0.01),
-        EXPRESSION: stretched(NUM_EXPRESSION, 0.002) * above,
+        BLEND + "shape_vectors": stretched(NUM_IDENTITIES, 0.01),
+        EXPRESSION: stretched(NUM_EXPRESSIONS, 0.002) * above,
     }
 
 

@@ -20,12 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam3d_ros.body.architecture import (
-    NUM_CAMERA_VALUES,
-    NUM_KEYPOINTS,
-    NUM_POSE_VALUES,
-    BodyArchitecture,
-)
+from sam3d_ros.body.architecture import NUM_CAMERA_VALUES, NUM_POSE_VALUES, BodyArchitecture
 from sam3d_ros.body.camera_head import CameraHead, Placement
 from sam3d_ros.body.decoder import TokenDecoder, TokenStream
 from sam3d_ros.body.estimates import LayerEstimate
@@ -34,6 +29,7 @@ from sam3d_ros.body.layers import TwoLayers
 from sam3d_ros.body.pose_head import HandPoseHead, PoseHead
 from sam3d_ros.body.rays import RayConditioning
 from sam3d_ros.body.views import CropViews
+from sam3d_ros.structures.people import NUM_KEYPOINTS
 
 NUM_CONDITION_VALUES = 3  # where a crop lies
 LEAST_DEPTH_M = 1e-5  # of keypoints that are looked up in the image

@@ -23,13 +23,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sam3d_ros.body.architecture import (
-    NUM_JOINTS,
-    BackboneConfig,
-    BackboneKind,
-    BodyArchitecture,
-    RigConfig,
-)
+from sam3d_ros.body.architecture import BackboneConfig, BackboneKind, BodyArchitecture, RigConfig
 from sam3d_ros.body.backbone import Backbone, build_backbone
 from sam3d_ros.body.files import CONFIG_FILE, MODEL_FILE, RIG_FILE, body_file
 from sam3d_ros.body.model import BodyModel
@@ -38,6 +32,7 @@ from sam3d_ros.body.rig_tensors import RigTensors
 from sam3d_ros.errors import ConfigError, WeightsError
 from sam3d_ros.nn.dinov3 import ANGLES_PER_AXIS, RotaryEmbedding
 from sam3d_ros.nn.weights import FittedWeights, StoredWeights, WeightsPart, fit, read_weights
+from sam3d_ros.structures.people import NUM_JOINTS
 
 BACKBONE_PREFIX = "backbone."
 # Tensors of the model that the released files do not have. It does not use them either: one is of

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sam3d_ros.body.architecture import NUM_KEYPOINTS, BackboneKind, BodyArchitecture
+from sam3d_ros.body.architecture import BackboneKind, BodyArchitecture
 from sam3d_ros.body.camera_head import Placement
 from sam3d_ros.body.decoder import TokenStream
 from sam3d_ros.body.estimates import BodyValues, LayerEstimate
@@ -33,6 +33,7 @@ from sam3d_ros.body.prompts import NO_PROMPT, middle_columns
 from sam3d_ros.body.random_weights import TINY_RIG, random_body, tiny_body_architecture
 from sam3d_ros.body.views import CropViews
 from sam3d_ros.errors import ShapeError
+from sam3d_ros.structures.people import NUM_KEYPOINTS
 
 NUM_PEOPLE = 8
 MATRIX_PX = torch.tensor([[600.0, 0.0, 310.0], [0.0, 610.0, 250.0], [0.0, 0.0, 1.0]])
