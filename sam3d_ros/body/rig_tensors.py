@@ -176,6 +176,8 @@ def _parents(tensors: Mapping[str, Tensor], source: str) -> Tensor:
     precede = (parents >= -1) & (parents < torch.arange(NUM_JOINTS))
     if not bool(precede.all()):
         raise _refused(source, f"joint {int(precede.long().argmin())} comes before its parent")
+    if (num_roots := int((parents < 0).sum())) != 1:
+        raise _refused(source, f"has {num_roots} joints without a parent, expected one root")
     return parents
 
 

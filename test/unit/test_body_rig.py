@@ -131,6 +131,11 @@ def test_a_rig_without_triangles_is_the_same_rig(tensors, rig):
         (PARENTS, None, f"lacks 1 of its tensors, first {PARENTS}"),
         (PARENTS, lambda t: t[:-1], r"must have shape \(127\), got \(126,\)"),
         (PARENTS, lambda t: t.flip(0), "joint 0 comes before its parent"),
+        (
+            PARENTS,
+            lambda t: t.new_full(t.shape, -1),
+            "127 joints without a parent, expected one root",
+        ),
         (WEIGHTS, lambda t: t[:-1], WEIGHTS),
         (
             "character_torch.blend_shape.shape_vectors",
