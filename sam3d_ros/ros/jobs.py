@@ -80,5 +80,6 @@ class Progress:
         return self._cancellation()
 
     def hear(self, step: Step) -> None:
-        """Pass it on."""
-        self._caller.hear(step)
+        """Pass it on while that is of use; who has called the work off may be gone."""
+        if not self._cancellation():
+            self._caller.hear(step)

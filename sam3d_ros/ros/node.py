@@ -190,6 +190,7 @@ class Sam3dNode(LifecycleNode):
         self._release()
         if self._served is not None:  # a wrong parameter ends the node before it is made
             self._served.close()
+            self._served = None
         super().destroy_node()
 
     def _end_session(self) -> None:

@@ -16,6 +16,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
@@ -91,18 +92,25 @@ class Overlay:
         self._crashed = crashed
         self._process = OverlayProcess(config)
         self._worker: Worker[_Sight] | None = None
+        self._is_stopped = False
+        self._lock = Lock()  # of these two
 
     def show(self, frame: Frame, snapshot: SceneSnapshot) -> None:
-        """Let a frame be drawn, if anybody wants to see it; called by one thread."""
+        """Let a frame be drawn, if anybody wants to see it; nothing begins after ``stop``."""
         if not self._topics.is_wanted:
             return
-        if self._worker is None:
-            self._worker = Worker("overlay", self._draw, NEWEST, self._crashed)
-        self._worker.submit(_Sight(frame=frame, snapshot=snapshot))
+        with self._lock:
+            if self._is_stopped:
+                return
+            if self._worker is None:
+                self._worker = Worker("overlay", self._draw, NEWEST, self._crashed)
+            self._worker.submit(_Sight(frame=frame, snapshot=snapshot))
 
     def stop(self, reason: str, timeout_s: float) -> None:
         """End the process and the thread."""
-        worker, self._worker = self._worker, None
+        with self._lock:
+            self._is_stopped = True
+            worker, self._worker = self._worker, None
         if worker is None:
             return
         worker.interrupt(ReportCode.DROPPED, reason)

@@ -37,6 +37,7 @@ from sam3d_ros.ros.planning.people import people_obstacles
 from sam3d_ros.ros.planning.planner import Planner
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
+from sam3d_ros.ros.tap import Tap
 from sam3d_ros.scene.output_folder import OutputFolder
 from sam3d_ros.scene.reconstructor import RememberedView
 from sam3d_ros.structures import SceneObject, SceneSnapshot
@@ -61,7 +62,7 @@ class Outputs:
         self._node = node
         self._config = config
         self.planner = planner
-        self._publishers: list[Any] = []
+        self._taps: list[Tap] = []
         num_latched = config.registry.max_objects + 1  # one of each object, and what removes one
         self._markers = self._publisher(MarkerArray, "~/markers", latched(num_latched))
         self._meshes = self._publisher(ObjectMesh, "~/meshes", latched(num_latched))
@@ -93,13 +94,13 @@ class Outputs:
         """Let stamps go back once, to this one."""
         self.poses.start_over(stamp_ns)
         self.forget_people()
+        if self.planner is not None:
+            self.planner.start_over()
 
     def forget_people(self) -> None:
         """Let viewers forget who they show."""
         if self.people is not None:
             self.people.start_over()
-        if self.planner is not None:
-            self.planner.start_over()
 
     def publish(self, snapshot: SceneSnapshot, views: ViewsOf = lambda track_id: ()) -> None:
         """Send what a frame with masks has shown: the small and urgent first, geometry last."""
@@ -144,21 +145,21 @@ class Outputs:
 
     def destroy(self) -> None:
         """Give the publishers back."""
-        for publisher in self._publishers:
-            self._node.destroy_lifecycle_publisher(publisher)
-        self._publishers.clear()
+        for tap in self._taps:
+            self._node.destroy_lifecycle_publisher(tap.take())
+        self._taps.clear()
         if self.people is not None:
             self.people.close()
         if self.planner is not None:
             self.planner.destroy()
         self.folder.close()
 
-    def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Any:
+    def _publisher(self, message_type: Any, topic: str, qos: QoSProfile) -> Tap:
         publisher = self._node.create_lifecycle_publisher(
             message_type, topic, qos, event_callbacks=NO_EVENTS
         )
-        self._publishers.append(publisher)
-        return publisher
+        self._taps.append(Tap(publisher))
+        return self._taps[-1]
 
     def _hear(self, snapshot: SceneSnapshot, stamp_ns: int) -> None:
         if self.planner is not None:

@@ -96,6 +96,7 @@ class Session:
         self.frame_id = ""  # of the last frame, also before the activation
         self.stamp_ns: int | None = None  # of the last since the activation or a jump in time
         self._states: dict[int, ObjectState] = {}  # as they were published
+        self._has_ended = False
         self.num_objects = 0
         self.num_overtaken = 0  # masks that another one in the queue made way for
         self.backend: BackendInUse | None = None  # unknown until a frame came back from it
@@ -150,6 +151,7 @@ class Session:
         if not self._join():
             self._pipeline.close()  # takes from the workers what they wait for
             self._join()
+        self._has_ended = True
         self._overlay.stop(reason, JOIN_S)
         self.reports.close()
 
@@ -306,6 +308,8 @@ class Session:
             # Calls are answered, or called off, as a whole.
             show = None if job.caller else self._publish_found
             snapshot = self._pipeline.process(frame, asking, anew=job.anew, show=show)
+            if self._has_ended:  # before the frame did: the topics are another session's now
+                raise CancelledError("the node was deactivated")
         except CancelledError as error:
             verdict = Verdict(code=cancellation.code, message=cancellation.reason or str(error))
         except Sam3dError as error:

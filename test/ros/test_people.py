@@ -404,7 +404,11 @@ def test_topics_of_rep_155_come_and_go_with_people() -> None:
     assert (outside.x, outside.c) == (1.0, 0.0)
     (roi,) = by_name["/humans/bodies/3/roi"].sent
     assert 0.0 <= roi.xmin < 0.5 < roi.xmax <= 1.0
+    humans.clear()
+    assert [topic.name for topic in topics if topic.is_there] == ["/humans/bodies/tracked"]
     humans.close()
+    assert not any(topic.is_there for topic in topics)
+    humans.send(people_at((4, (5.0, 0.0, 3.0))), CAMERA)  # of a thread that does not know it
     assert not any(topic.is_there for topic in topics)
 
 

@@ -237,6 +237,18 @@ def test_what_is_removed_is_removed_from_the_scene(make_rig: MakeRig) -> None:
 
 
 @pytest.mark.usefixtures("planning")
+def test_what_is_cleared_is_removed_from_the_scene_though_no_frame_follows(
+    make_rig: MakeRig,
+) -> None:
+    rig = make_rig(WORLD)
+    group = started(rig)
+    group.until_known()
+    assert call(rig, "clear").success
+    group.until(FIRST, "ADD", "REMOVE")
+    group.until(SECOND, "ADD", "REMOVE")
+
+
+@pytest.mark.usefixtures("planning")
 def test_a_planner_that_comes_late_hears_of_everything(make_rig: MakeRig) -> None:
     rig = make_rig(WORLD)
     group = started(rig)

@@ -19,6 +19,7 @@ pictures of people, and the joints are in TF.
 """
 
 from collections.abc import Callable, Iterable
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -65,11 +66,32 @@ class Humans:
         self._destroy = destroy_publisher
         self._tracked = make_publisher(hri.IdsList, f"{ROOT}/tracked", reliable(1))
         self._publishers: dict[int, tuple[Any, Any]] = {}  # roi and skeleton, by person id
+        self._is_closed = False
+        self._lock = Lock()  # of all: the thread that sends may outlive what waits for it
 
     def send(self, people: PeopleSnapshot, frame_id: str) -> None:
-        """Send who is in view of the camera whose frame it is."""
+        """Send who is in view of the camera whose frame it is; nothing once it is closed."""
+        with self._lock:
+            if not self._is_closed:
+                self._send(people, frame_id)
+
+    def clear(self) -> None:
+        """Say that nobody is in view, whenever that is."""
+        with self._lock:
+            if not self._is_closed:
+                self._forget(list(self._publishers))
+                self._tracked.publish(self._hri.IdsList())
+
+    def close(self) -> None:
+        """Take all topics down."""
+        with self._lock:
+            self._is_closed = True
+            self._forget(list(self._publishers))
+            self._destroy(self._tracked)
+
+    def _send(self, people: PeopleSnapshot, frame_id: str) -> None:
         header = header_of(frame_id, people.stamp_ns)
-        self.forget(set(self._publishers) - {each.person_id for each in people.people})
+        self._forget(set(self._publishers) - {each.person_id for each in people.people})
         for person in people.people:
             roi, skeleton = self._of(person.person_id)
             roi.publish(roi_msg(self._hri, person, people.image_size, header))
@@ -77,16 +99,11 @@ class Humans:
         ids = [str(person.person_id) for person in people.people]
         self._tracked.publish(self._hri.IdsList(header=header, ids=ids))
 
-    def forget(self, person_ids: Iterable[int]) -> None:
+    def _forget(self, person_ids: Iterable[int]) -> None:
         """Take the topics of people down."""
         for person_id in person_ids:
             for publisher in self._publishers.pop(person_id, ()):
                 self._destroy(publisher)
-
-    def close(self) -> None:
-        """Take all topics down."""
-        self.forget(list(self._publishers))
-        self._destroy(self._tracked)
 
     def _of(self, person_id: int) -> tuple[Any, Any]:
         if person_id not in self._publishers:

@@ -83,6 +83,8 @@ class PeopleOutputs:
         self._stamp_ns = None
         self.last = None
         self._markers.publish(clearing())
+        if self._humans is not None:
+            self._humans.clear()
         if self._obstacles is not None:
             self._obstacles.forget()
 
