@@ -132,7 +132,10 @@ class Following:
 
     def _follow(self, bundle: DepthBundle, cancellation: Cancellation) -> None:
         try:
-            snapshot = self._pipeline.follow(self._decode(bundle))
+            frame = self._decode(bundle)
+            if cancellation():  # asking would start a process again that was closed meanwhile
+                return
+            snapshot = self._pipeline.follow(frame)
         except CancelledError:
             return
         except Sam3dError as error:

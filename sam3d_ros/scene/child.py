@@ -71,7 +71,8 @@ class ChildProcess:
         self._cancel: Event | None = None
         self._ready: Event | None = None
         self._outbox = Outbox()
-        self._closing = Lock()  # two threads may find out at once that the process is to end
+        # Two threads may find out at once that the process is to begin, or to end.
+        self._turning = Lock()
 
     @property
     def is_alive(self) -> bool:
@@ -87,8 +88,11 @@ class ChildProcess:
 
     def start(self) -> None:
         """Start the process unless it runs; returns before it is ready."""
-        if self.is_alive:
-            return
+        with self._turning:
+            if not self.is_alive:
+                self._start()
+
+    def _start(self) -> None:
         ours, theirs = self._context.Pipe()
         our_logs, their_logs = self._context.Pipe(duplex=False)
         self._pipe, self._outbox = ours, Outbox()
@@ -127,6 +131,8 @@ class ChildProcess:
             ProcessCrashError: When an exception ended it, which is a bug.
             Sam3dError: As raised in the process, at this question or when it got ready.
         """
+        if cancelled():  # maybe by who has closed us: that must not start the process again
+            raise CancelledError(f"called off before the {self._role.name} process was asked")
         if self._process is not None and not self.is_alive:  # since the last question
             raise self._why_it_ended()
         self.start()
@@ -148,7 +154,7 @@ class ChildProcess:
 
     def close(self) -> None:
         """End the process, by force if it does not end by itself."""
-        with self._closing:
+        with self._turning:
             process, pipe, cancel = self._process, self._pipe, self._cancel
             self._process = self._pipe = self._cancel = None
         if process is None or pipe is None or cancel is None:

@@ -83,7 +83,8 @@ class ReconstructorProcess:
 
         Meshes and views of known objects are sent once.
         """
-        self.start()
+        if not cancelled():
+            self.start()
         lasting = [part for one in known for part in one.lasting]
         question = _Question(frame=frame, known=tuple(known), config=self._config)
         answer = self._process.ask(question, lasting, cancelled)

@@ -89,6 +89,13 @@ def test_a_bug_in_it_is_no_error_of_the_input(child: ChildProcess) -> None:
         child.ask("crash")
 
 
+def test_a_question_that_is_called_off_starts_no_process_again(child: ChildProcess) -> None:
+    child.close()
+    with pytest.raises(CancelledError, match="called off before the test process was asked"):
+        child.ask("late", cancelled=lambda: True)
+    assert not child.is_alive
+
+
 def test_an_answer_nobody_wants_any_more_is_thrown_away(child: ChildProcess) -> None:
     with pytest.raises(CancelledError):
         child.ask("first", cancelled=lambda: True)
