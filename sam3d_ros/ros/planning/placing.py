@@ -79,6 +79,11 @@ class Placing:
 
     def present(self) -> list[SceneObject]:
         """Return what a planner should know of, placed or not."""
+        with self._lock:
+            return self._present()
+
+    def _present(self) -> list[SceneObject]:
+        """Return the same; the lock is held."""
         if not self._seen:
             return []
         objects = self._seen[-1].snapshot.objects
@@ -95,7 +100,7 @@ class Placing:
     def place(self, lookup: Lookup) -> dict[int, Placed]:
         """Return where everything stands that is present, by track id, as late as is known."""
         with self._lock:
-            return self._place_all({known.track_id: known for known in self.present()}, lookup)
+            return self._place_all({known.track_id: known for known in self._present()}, lookup)
 
     def start_over(self) -> None:
         """Forget everything: time went back."""
