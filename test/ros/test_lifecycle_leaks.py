@@ -14,6 +14,7 @@
 
 """Going through the states again and again leaves nothing behind: no thread, handle, process."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -62,6 +63,7 @@ def cycle(node: Sam3dNode) -> None:
 def held_after(node: Sam3dNode, num_cycles: int) -> Resources:
     for _ in range(num_cycles):
         cycle(node)
+    gc.collect()  # nodes of tests before, which go whenever the interpreter likes
     return resources()
 
 
