@@ -53,8 +53,8 @@ def grasp_points(
 ) -> NDArray[Any]:
     """Return the points of one object, at most MAX_CLOUD_POINTS.
 
-    Half of them are readings of the remembered views (``observed`` is 1), the others vertices of the mesh
-    that nobody saw; vertices alone where no reading is remembered.
+    Half of them are readings of the remembered views (``observed`` is 1), the others vertices of
+    the mesh that nobody saw; vertices alone where no reading is remembered.
     """
     model = cloud_points(known.reconstruction.mesh_object, frame_from_object, known.track_id)
     measured = np.concatenate([model[:0], *(readings(view, known.track_id) for view in views)])
