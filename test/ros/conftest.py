@@ -15,6 +15,7 @@
 
 """What the ROS tests share: a DDS domain of their own, and the rig."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -32,6 +33,7 @@ from sam3d_ros.structures import Mesh
 # Several runs on one machine must not meet.
 for name, value in ros_environment().items():
     os.environ.setdefault(name, value)
+gc.freeze()  # what is imported stays: collecting after each rig looks at what tests made alone
 
 
 @pytest.fixture

@@ -44,7 +44,8 @@ from sam3d_ros.errors import CancelledError
 from sam3d_ros.ros import node
 
 class Slow:
-    can_follow, is_ready = False, True
+    can_follow = False
+    is_ready = True
     def start(self): ...
     def process(self, frame, cancelled, *, anew, show):
         print("started", flush=True)
