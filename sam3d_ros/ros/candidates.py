@@ -111,8 +111,8 @@ class Candidates:
         found = self._matcher.search(candidate.stamp_ns, final=False)
         missing = [each for each, search in found.items() if not search.decided]
         missing += self._matcher.missing(found)
-        if not missing and found[Input.DEPTH].entry is None:
-            missing = [Input.DEPTH]
+        # The image itself may be gone again: sync.cache_mb was not enough for all that came.
+        missing += [each for each in (Input.IMAGE, Input.DEPTH) if found[each].entry is None]
         if not missing:
             return Matched(**messages_of(found))
         self.reason = self._matcher.lag(missing[0], candidate.stamp_ns)

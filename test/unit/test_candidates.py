@@ -168,3 +168,14 @@ def test_a_rate_is_kept_on_average_whatever_stamps_jitter_by(camera_hz: int, max
     admitted = sum(pace.admits(START_NS + int(1e9 * each)) for each in seconds)
     expected = 10 * min(camera_hz, max_rate or camera_hz)
     assert admitted == pytest.approx(expected, rel=0.05)
+
+
+def test_an_image_that_was_forgotten_before_its_depth_came_is_not_followed() -> None:
+    feed = Feed()
+    feed.expose(0)
+    feed.expose(1, Input.DEPTH)
+    feed.assembler.caches[Input.IMAGE].drop_oldest()
+    feed.assembler.caches[Input.IMAGE].drop_oldest()
+    feed.add(Input.DEPTH, 1)
+    feed.expose(2)
+    assert feed.numbers == [0, 2]
