@@ -107,7 +107,7 @@ def _assembled(frame: Frame) -> Frame:
     recording = recording_from_frames([frame], 1.0, "sam3d")
     assembler = Assembler(NodeConfig(output_frame="world"))
     inputs = {f"/sam3d/{each.value}": each for each in Input}
-    assembler.announce(set(inputs.values()))
+    assembler.announce(set(inputs.values()) - {Input.DETECTIONS, Input.LABEL_INFO})
     outcomes: list[Any] = []
     at = Instant(clock_ns=0, steady_ns=0)
     for raw in recording.messages():

@@ -274,7 +274,7 @@ def test_time_that_jumps_back_lets_frames_start_over(scene: Scene) -> None:
     scene.rig.reports(2)
     scene.send(1, masks=False)
     scene.rig.until(
-        lambda: stamp_ns(1) in stamps_of(scene.rig.heard["/tf"], "sam3d_object_3"), "the new frame"
+        lambda: stamp_ns(1) in stamps_of(scene.rig.heard["/tf"], "sam3d_object_1"), "the new frame"
     )
 
 
