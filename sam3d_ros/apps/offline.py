@@ -232,7 +232,8 @@ def _process_all(items: Iterable[Item], pipeline: ScenePipeline, overlays: Path 
     for frame in items:
         if isinstance(frame, TimeJump):
             if not pipeline.config.registry.keep_on_time_jump:
-                pipeline.start_over()
+                # Ids go on, unlike the node's: files of what was there before the jump stay.
+                pipeline.reset()
             continue
         if isinstance(frame, Refusal):
             result.add_row(frame.stamp_ns, Verdict(code=frame.code, message=frame.message))

@@ -22,7 +22,7 @@ from functools import partial
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.names import object_name
-from sam3d_ros.structures import ObjectReconstruction, SceneObject
+from sam3d_ros.structures import SceneObject
 
 FORMATS = ("glb", "ply", "obj", "stl")
 TEXTURES = ("vertex_color", "none", "baked")
@@ -83,7 +83,7 @@ def exported(order: ExportOrder, session: Session) -> list[str]:
     up_axis, prefix = session.config.mesh.glb_up_axis, session.config.tf.prefix
     files = {
         f"{object_name(known.track_id, known.class_id, prefix)}.{each}": partial(
-            _content, known.reconstruction, each, up_axis, order.texture
+            _content, known, each, up_axis, order.texture
         )
         for known in order.objects
         for each in order.formats
@@ -92,15 +92,13 @@ def exported(order: ExportOrder, session: Session) -> list[str]:
     return [str(path) for path in folder.write(order.path, files, overwrite=order.overwrite)]
 
 
-def _content(
-    reconstruction: ObjectReconstruction, mesh_format: str, up_axis: str, texture: str
-) -> bytes:
+def _content(known: SceneObject, mesh_format: str, up_axis: str, texture: str) -> bytes:
     """Return a file; one with a texture where its format and its mesh can have one."""
     # Imported here, in a thread that nobody waits for: it takes half a second.
     from sam3d_ros.geometry.mesh_files import mesh_bytes  # noqa: PLC0415
     from sam3d_ros.scene.export import baked_glb  # noqa: PLC0415
 
     if mesh_format == "glb" and texture == "baked":
-        return baked_glb(reconstruction, up_axis)
-    mesh, has_colors = reconstruction.mesh_object, texture != "none"
+        return baked_glb(known, up_axis)
+    mesh, has_colors = known.reconstruction.mesh_object, texture != "none"
     return mesh_bytes(mesh, mesh_format, up_axis, colors=has_colors)

@@ -32,7 +32,6 @@ from sam3d_ros.scene.people.export import people_json
 from sam3d_ros.structures import (
     Choice,
     ObjectFlag,
-    ObjectReconstruction,
     Quality,
     SceneObject,
     SceneSnapshot,
@@ -113,7 +112,7 @@ def write_meshes(
             path = directory / f"{stem}{suffix}"
             if suffix == ".glb" and texture == "baked":
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(baked_glb(known.reconstruction, config.glb_up_axis))
+                path.write_bytes(baked_glb(known, config.glb_up_axis))
             else:
                 up_axis = config.glb_up_axis if suffix == ".glb" else "z"
                 mesh = known.reconstruction.mesh_object
@@ -133,17 +132,19 @@ def write_splat_files(snapshot: SceneSnapshot, directory: Path) -> list[Path]:
     return files
 
 
-def baked_glb(reconstruction: ObjectReconstruction, up_axis: str) -> bytes:
+def baked_glb(known: SceneObject, up_axis: str) -> bytes:
     """Return a mesh with a texture; with colours of its vertices where it can have none.
 
     Raises:
         DependencyError: xatlas is not installed.
     """
-    mesh, colored = reconstruction.mesh_object, points_of_splats(reconstruction.splats)
+    made = known.reconstruction
+    mesh, colored = made.mesh_object, points_of_splats(made.splats)
     try:
         shown = textured(mesh, TextureConfig(), colored)
     except ReconstructionError as error:
-        logger.warning("an object gets no texture: %s", error)
+        name = object_name(known.track_id, known.class_id)
+        logger.warning("%s.glb gets no texture: %s", name, error)
         return mesh_bytes(mesh, "glb", up_axis)
     return textured_glb(shown, up_axis)
 
