@@ -38,6 +38,7 @@ from sam3d_ros.apps.node_figures import (
     node_figures,
 )
 from sam3d_ros.apps.processes import RosProcesses
+from sam3d_ros.apps.trials import node_options
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.benchmarks.lift import one_core_environment
 from sam3d_ros.evaluation.files import read_json
@@ -60,7 +61,7 @@ CORES = 2
 START_S = 12.0  # for the node and its reconstruction process to be there
 CAMERA_S = 60.0  # for the camera, which loads its pictures
 PUBLISHING = "publishing"  # what it says then
-NODE = ("--ros-args", "-r", "__ns:=/sam3d", "-p", "output_frame:=world")
+NODE = node_options()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ listener heard is compared with the exact truth of the rendering.
 
 import argparse
 import shutil
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from pathlib import Path
 from sam3d_ros.apps.demo_beside import PICTURE, beside_lift, why_no_nano
 from sam3d_ros.apps.demo_truth import Heard, Limits, Row, compare, table, write_result
 from sam3d_ros.apps.processes import Ended, RosProcesses
+from sam3d_ros.apps.trials import exit_code, node_options
 from sam3d_ros.errors import Sam3dError
 from sam3d_ros.evaluation.datasets import Scene
 from sam3d_ros.evaluation.synthetic import (
@@ -44,7 +44,7 @@ Render a table top with several objects, replay it over DDS to sam3d_node, liste
 compare it with the truth. Exit code 0: every object came back within the stated limits, and all
 processes ended cleanly.
 """
-NODE = ("--ros-args", "-r", "__ns:=/sam3d", "-p", "output_frame:=world")
+NODE = node_options()
 SWEEP_RAD = 0.4  # of the camera around the table, over all views
 NUM_REPORTS = 3  # frames that the node must get done
 
@@ -164,10 +164,8 @@ def _judge(
     for one in ended:
         print(f"{one.name}: exit code {one.exit_code}, {one.seconds:.1f} s after SIGINT")
     print(f"picture: {picture}\nmeshes:  {output / 'received'}/*.glb")
-    for problem in problems:
-        print(f"PROBLEM: {problem}", file=sys.stderr)
     _say(started, "failed" if problems else "everything as it should be")
-    return 1 if problems else 0
+    return exit_code(problems)
 
 
 def _problems_of_rows(rows: list[Row]) -> list[str]:

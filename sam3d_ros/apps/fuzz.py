@@ -18,13 +18,12 @@
 import argparse
 import json
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam3d_ros.apps import trials
 from sam3d_ros.apps.processes import RosProcesses, ros_environment
-from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.changing_table import OBJECTS, ChangingTable
 from sam3d_ros.evaluation.files import read_json
 
@@ -41,35 +40,29 @@ refused, or refused a good exposure.
 """
 MAX_SILENCE_S = 1.0
 LIDAR_STRIDE = 4
-NODE = (
-    *("--ros-args", "-r", "__ns:=/sam3d"),
-    *("-p", "output_frame:=world"),
-    *("-p", "queue.policy:=none"),
-    *("-p", "masks.min_pixels:=100"),
-    *("-p", "tracking.max_mask_rate:=0.0"),
-    *("-p", "sync.timeout:=0.2"),
-    *("-p", "tf.timeout:=0.1"),
+NODE = trials.node_options(
+    "queue.depth:=100",
+    "masks.min_pixels:=100",
+    "tracking.max_mask_rate:=0.0",
+    "sync.timeout:=0.2",
+    "tf.timeout:=0.1",
     # Exposures follow each other closely; each has its own messages, or none.
-    *("-p", "sync.slop:=0.001"),
+    "sync.slop:=0.001",
     # Shapes are not what is looked at; neither is how long it takes to make them again and again.
-    *("-p", "lift.grid:=24"),
-    *("-p", "registry.keep_on_time_jump:=true"),
+    "lift.grid:=24",
+    "registry.keep_on_time_jump:=true",
     # Each exposure waits for its report, so none may be lost on the way.
-    *("-p", "qos_overrides./sam3d/masks.subscription.reliability:=reliable"),
-    *("-p", "qos_overrides./sam3d/image.subscription.reliability:=reliable"),
+    *trials.heard_reliably("image", "masks"),
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--messages", type=int, default=10_000, help="hostile ones")
-    parser.add_argument("--seconds", type=float, default=1800.0, help="longest run")
-    parser.add_argument("--seed", type=int, default=0, help="of what comes when")
+    trials.add_chance_arguments(parser, "what comes when")
     parser.add_argument("--only", default="", help='only attacks with this in "topic: name"')
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/fuzz"), help="results")
-    parser.add_argument("--domain", type=int, help="ROS domain; a private one unless given")
+    trials.add_arguments(parser, Path("out/fuzz"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -79,12 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: Where ROS is not installed.
     """
     os.environ.update(ros_environment(arguments.domain))
-    try:
+    with trials.ros_required("fuzz"):
         from sam3d_ros.ros.harness.fuzzing import Choice, Fuzzer  # noqa: PLC0415  # needs ROS
         from sam3d_ros.ros.harness.peer import Peer, exposures  # noqa: PLC0415
         from sam3d_ros.ros.recording import recording_from_frames  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigError(f"sam3d fuzz needs ROS 2 with rclpy: {error}") from error
     table = ChangingTable()
     frames = table.frames([range(len(OBJECTS))], LIDAR_STRIDE)
     recording = recording_from_frames(frames, 1.0, "sam3d")
@@ -128,6 +119,4 @@ def _judge(findings: "Findings", output: Path) -> int:
         f"good exposure {findings.slowest_good_s:.2f} s, on another "
         f"{findings.slowest_hostile_s:.2f} s"
     )
-    for problem in findings.problems:
-        print(f"PROBLEM: {problem}", file=sys.stderr)
-    return int(bool(findings.problems))
+    return trials.exit_code(findings.problems)

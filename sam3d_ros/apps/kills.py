@@ -17,7 +17,6 @@
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,9 +25,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sam3d_ros.apps import trials
 from sam3d_ros.apps.processes import RosProcesses, ros_environment
 from sam3d_ros.apps.usage import is_running
-from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.changing_table import ChangingTable
 from sam3d_ros.evaluation.synthetic import render_view, write_scene_folder
 
@@ -47,11 +46,9 @@ RECOVERY_S = 180.0  # from a start to objects, however busy the machine is
 ORPHANS_S = 5.0  # for the processes of a killed node to notice
 AGREE_S = 20.0  # for markers to be those of the objects
 QUIET_S = 3.0
-NODE = (
-    *("--ros-args", "-r", "__ns:=/sam3d"),
-    *("-p", "output_frame:=world"),
-    *("-p", "masks.min_pixels:=100"),
-    *("-p", "lift.grid:=24"),
+NODE = trials.node_options(
+    "masks.min_pixels:=100",
+    "lift.grid:=24",
 )
 CAMERA = ("--hz", "5", "--loop", "--best-effort", "--wait", "1")
 LISTENER = ("--reports=1000000", "--timeout=100000")  # it is never content
@@ -60,12 +57,9 @@ LISTENER = ("--reports=1000000", "--timeout=100000")  # it is never content
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--times", type=int, default=50, help="deaths")
-    parser.add_argument("--seconds", type=float, default=1800.0, help="longest run")
-    parser.add_argument("--seed", type=int, default=0, help="of who dies when")
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/kills"), help="results")
-    parser.add_argument("--domain", type=int, help="ROS domain; a private one unless given")
+    trials.add_chance_arguments(parser, "who dies when")
+    trials.add_arguments(parser, Path("out/kills"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -75,10 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: Where ROS is not installed.
     """
     os.environ.update(ros_environment(arguments.domain))
-    try:
+    with trials.ros_required("kills"):
         from sam3d_ros.ros.harness.witness import Witness  # noqa: PLC0415  # needs ROS
-    except ImportError as error:
-        raise ConfigError(f"sam3d kills needs ROS 2 with rclpy: {error}") from error
     output: Path = arguments.output
     _render(output / "input")
     with RosProcesses(output / "logs", arguments.domain) as processes:
@@ -93,9 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     counts = ", ".join(f"{killing.deaths.count(name)} x {name}" for name in NAMES)
     print(f"{len(killing.deaths)} deaths: {counts}")
     print(f"slowest recovery {max(killing.recoveries_s, default=0.0):.1f} s after the start")
-    for problem in killing.problems:
-        print(f"PROBLEM: {problem}", file=sys.stderr)
-    return int(bool(killing.problems))
+    return trials.exit_code(killing.problems)
 
 
 def _render(folder: Path) -> None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from sam3d_ros.apps.bags import COMPRESSED, Bag, BagTopics, RawMessage, choose_topics, is_bag
 from sam3d_ros.apps.processes import use_fastdds_profile
-from sam3d_ros.errors import ConfigError
+from sam3d_ros.apps.trials import ros_required
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 from sam3d_ros.ros.framing import Input
 
@@ -81,10 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         ConfigError: Where ROS is not installed.
         DatasetError: When the input cannot be read.
     """
-    try:
+    with ros_required("replay"):
         from sam3d_ros.ros import replay  # noqa: PLC0415  # this module loads without ROS
-    except ImportError as error:
-        raise ConfigError(f"sam3d replay needs ROS 2 with rclpy: {error}") from error
     use_fastdds_profile()
     stopped = Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -17,12 +17,12 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sam3d_ros.apps import trials
 from sam3d_ros.apps.processes import RosProcesses, ros_environment
 from sam3d_ros.apps.soak_figures import (
     MAX_GROWTH,
@@ -48,35 +48,31 @@ masks had no report; or the 95th percentile of the latency rose by more than --s
 """
 FRAMES_PER_VIEW = 150
 COMPARED = 1000  # frames at either end whose latency is compared
-NODE = (
-    *("--ros-args", "-r", "__ns:=/sam3d"),
-    *("-p", "output_frame:=world"),
-    *("-p", "masks.min_pixels:=100"),
-    *("-p", "lift.grid:=32"),
+NODE = trials.node_options(
+    "masks.min_pixels:=100",
+    "lift.grid:=32",
     # What is gone is forgotten before it comes back.
-    *("-p", "registry.lost_after:=1.0"),
-    *("-p", "registry.remove_after:=3.0"),
+    "registry.lost_after:=1.0",
+    "registry.remove_after:=3.0",
     # ~/meshes and ~/markers keep the last messages of so many objects and one more, for whoever
     # comes late; that takes 1 MB each, and is not what this looks for.
-    *("-p", "registry.max_objects:=10"),
-    *("-p", "tracking.max_rate:=0.0"),
+    "registry.max_objects:=10",
+    "tracking.max_rate:=0.0",
     # Each mask has a report, so none may be lost on the way.
-    *("-p", "qos_overrides./sam3d/masks.subscription.reliability:=reliable"),
-    *("-p", "qos_overrides./sam3d/masks.subscription.depth:=100"),
+    *trials.heard_reliably("masks"),
+    "qos_overrides./sam3d/masks.subscription.depth:=100",
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--frames", type=int, default=20_000, help="images with masks and depth")
     parser.add_argument("--hz", type=float, default=30.0, help="images per second")
     parser.add_argument("--warm", type=int, default=2000, help="frames after which nothing grows")
     parser.add_argument("--growth", type=float, default=MAX_GROWTH, help="of memory, at most")
     parser.add_argument("--slowdown", type=float, default=MAX_SLOWDOWN, help="at most")
-    parser.add_argument("-o", "--output", type=Path, default=Path("out/soak"), help="results")
-    parser.add_argument("--domain", type=int, help="ROS domain; a private one unless given")
+    trials.add_arguments(parser, Path("out/soak"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -88,12 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.frames <= arguments.warm:
         raise ConfigError(f"--frames must exceed --warm ({arguments.warm})")
     os.environ.update(ros_environment(arguments.domain))
-    try:
+    with trials.ros_required("soak"):
         from sam3d_ros.ros.harness.peer import Peer, exposures  # noqa: PLC0415  # needs ROS
         from sam3d_ros.ros.harness.soaking import Soak  # noqa: PLC0415
         from sam3d_ros.ros.recording import recording_from_frames  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigError(f"sam3d soak needs ROS 2 with rclpy: {error}") from error
     recording = recording_from_frames(ChangingTable().frames(comings_and_goings()), 1.0, "sam3d")
     with RosProcesses(arguments.output / "logs", arguments.domain) as processes:
         processes.start("node", "sam3d_ros.ros.start", *NODE)
@@ -151,9 +145,7 @@ def _judge(log: "SoakLog", problems: list[str], arguments: argparse.Namespace) -
         },
         arguments.output / "soak.json",
     )
-    for problem in problems:
-        print(f"PROBLEM: {problem}", file=sys.stderr)
-    return int(bool(problems))
+    return trials.exit_code(problems)
 
 
 def _problems_of_frames(log: "SoakLog", arguments: argparse.Namespace) -> list[str]:

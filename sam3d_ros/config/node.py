@@ -72,13 +72,19 @@ class QueueConfig(Checked):
 
     policy: str = setting(
         "latest",
-        "latest drops the waiting frames, oldest drops the new one, none drops nothing",
+        "latest drops the waiting frames, oldest drops the new one; none drops nothing and follows "
+        "no image between masks, so that a recording gives the same again",
         choices=("latest", "oldest", "none"),
         dynamic=True,
     )
     depth: int = setting(
         1, "Frames that may wait; beside them as many calls of ~/reconstruct", 1, 100, dynamic=True
     )
+
+    @property
+    def follows_images(self) -> bool:
+        """Whether images between masks count: how many are in time depends on the machine."""
+        return self.policy != "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

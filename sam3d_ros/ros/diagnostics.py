@@ -232,6 +232,8 @@ def _why_not_followed(receiver: Receiver, config: NodeConfig) -> str:
     caches, topics = receiver.assembler.caches, receiver.topics
     if not config.tracking.enabled:
         return "tracking.enabled is false"
+    if not config.queue.follows_images:
+        return "queue.policy none looks at masks alone, so that a recording gives the same again"
     if caches[Input.DEPTH].num_received:
         return ""
     has_points = caches[Input.POINTS].num_received > 0

@@ -241,7 +241,7 @@ class Session:
         return depth_frame_from_bundle(bundle, self.config, self.receiver.topics)
 
     def _follow(self, bundle: DepthBundle) -> None:
-        if self.trigger.is_enabled:
+        if self.trigger.is_enabled and self.config.queue.follows_images:
             self.following.submit(bundle)
 
     def _on_outcome(self, outcome: Outcome) -> None:

@@ -30,6 +30,7 @@ pytest.importorskip("sam3d_ros.msg", reason="needs the built messages")
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_typestore
 
+from sam3d_ros.apps import trials
 from sam3d_ros.apps.bags import RawMessage
 from sam3d_ros.apps.main import main
 from sam3d_ros.apps.processes import RosProcesses
@@ -53,8 +54,10 @@ SPEC = SceneSpec(
     quality=Quality(supersampling=1, light_samples=1),
     voxel_m=0.004,
 )
-NODE = ("--ros-args", "-r", "__ns:=/sam3d", "-p", "output_frame:=world")
-NODE += ("-p", "queue.policy:=none", "-p", "use_sim_time:=true")
+INPUTS = ("image", "camera_info", "depth", "depth/camera_info", "masks", "points")
+NODE = trials.node_options(
+    "queue.policy:=none", "use_sim_time:=true", *trials.heard_reliably(*INPUTS)
+)
 EXPECTED = [ReportCode.OK, ReportCode.OK, ReportCode.MASK_EMPTY, ReportCode.OK]
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]

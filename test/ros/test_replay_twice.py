@@ -25,6 +25,7 @@ pytest.importorskip("sam3d_ros.msg", reason="needs the built messages")
 
 from sam3d_ros.msg import ObjectArray, ObjectMesh
 
+from sam3d_ros.apps import trials
 from sam3d_ros.apps.processes import RosProcesses
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.evaluation.changing_table import ChangingTable
@@ -33,7 +34,10 @@ from sam3d_ros.ros.qos import latched
 from sam3d_ros.ros.recording import recording_from_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
-PARAMETERS = ("output_frame:=world", "queue.policy:=none", "masks.min_pixels:=100")
+INPUTS = ("image", "camera_info", "depth", "depth/camera_info", "masks")
+NODE_OPTIONS = trials.node_options(
+    "queue.policy:=none", "masks.min_pixels:=100", *trials.heard_reliably(*INPUTS)
+)
 # One after the other comes, one goes.
 PRESENT = [(0, 1), (0, 1, 4), (1, 4)]
 PATIENCE_S = 90.0
@@ -57,8 +61,6 @@ def pose(message: Any) -> list[float]:
 def rounds(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
     """Play three exposures twice, each sent when the one before was reported on."""
     recording = recording_from_frames(ChangingTable().frames(PRESENT), 2.0, "sam3d")
-    options = ["--ros-args", "-r", "__ns:=/sam3d"]
-    options += [part for each in PARAMETERS for part in ("-p", each)]
     heard = [Heard(), Heard()]
     now = heard[0]
 
@@ -71,7 +73,7 @@ def rounds(tmp_path_factory: pytest.TempPathFactory) -> list[Heard]:
     with RosProcesses(tmp_path_factory.mktemp("logs")) as processes, Peer(recording) as peer:
         peer.hear(ObjectArray, f"{NODE}/objects", on_objects, latched(1))
         peer.hear(ObjectMesh, f"{NODE}/meshes", on_mesh, latched(50))
-        processes.start("node", "sam3d_ros.ros.start", *options)
+        processes.start("node", "sam3d_ros.ros.start", *NODE_OPTIONS)
         assert peer.wait_until_heard(PATIENCE_S)
         for now in heard:
             for messages in exposures(recording):

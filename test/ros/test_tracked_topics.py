@@ -254,15 +254,24 @@ def test_a_mask_of_another_object_is_rejected(make_rig: Callable[..., Rig]) -> N
     assert known.refinement == Object.REJECTED
 
 
-def test_without_tracking_images_move_nothing(make_rig: Callable[..., Rig]) -> None:
-    scene = Scene(make_rig, tracking__enabled=False)
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"tracking__enabled": False}, "tracking.enabled is false"),
+        ({"queue__policy": "none"}, "a recording gives the same again"),
+    ],
+)
+def test_images_move_nothing_where_they_are_not_followed(
+    make_rig: Callable[..., Rig], setting: dict[str, Any], reason: str
+) -> None:
+    scene = Scene(make_rig, **setting)
     scene.start()
     for number in range(1, 5):
         scene.send(number, masks=False)
         scene.rig.settle(0.1)
     assert stamps_of(scene.rig.heard["/tf"], FRAMES[MUG]) == [stamp_ns(0)]
     status = scene.rig.diagnostics("tracking", lambda _: True)
-    assert "tracking.enabled is false" in status.values[0].value
+    assert reason in status.values[0].value
 
 
 def test_time_that_jumps_back_lets_frames_start_over(scene: Scene) -> None:

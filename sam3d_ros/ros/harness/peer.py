@@ -37,7 +37,7 @@ from sam3d_ros.ros.compat import tf_message_type
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.qos import TF_DEPTH, latched, reliable
 from sam3d_ros.ros.recording import Recording, message_type
-from sam3d_ros.ros.replay import restamped
+from sam3d_ros.ros.replay import SETTLE_S, restamped
 
 NODE = "/sam3d/sam3d_node"
 SPIN_S = 0.02
@@ -81,7 +81,10 @@ class Peer(AbstractContextManager["Peer"]):
             heard = all(each.get_subscription_count() for each in self._publishers.values())
             return heard and bool(self._node.count_publishers(f"{NODE}/report"))
 
-        return self.until(is_matched, timeout_s)
+        if not self.until(is_matched, timeout_s):
+            return False
+        self.spin(SETTLE_S)  # the node's side of a match comes a little later
+        return is_matched()
 
     def until(self, holds: Callable[[], Any], timeout_s: float) -> bool:
         """Take in what comes until something holds; return whether it does."""
