@@ -34,6 +34,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from sam3d_ros.config import NodeConfig, SceneConfig, retuned
 from sam3d_ros.errors import ConfigError, Sam3dError
+from sam3d_ros.heap import GIVE_BACK_PERIOD_S, give_back_spare
 from sam3d_ros.ros.framing import Input
 from sam3d_ros.ros.input_topics import message_types
 from sam3d_ros.ros.monitor import Monitor
@@ -106,6 +107,7 @@ class Sam3dNode(LifecycleNode):
         self._monitor = Monitor(self, lambda: self._session, lambda: self._config)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(AGEING_PERIOD_S, self._on_second, clock=steady)
+        self.create_timer(GIVE_BACK_PERIOD_S, give_back_spare, clock=steady)
         self._served = Services(self, lambda: self._session, self.crash)
 
     @property

@@ -14,41 +14,28 @@
 
 """Entry point of ``sam3d_node``: what must be settled before anything large is imported."""
 
-import ctypes
 import os
 import signal
 import sys
 
+from sam3d_ros.heap import keep_large_blocks
+
 # Read when the libraries are loaded, here and in the process that reconstructs. Its arrays are
 # small: threads that wait for each other would only take the cores from those who receive.
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-# Of mallopt in glibc, and from how many bytes on a block has a mapping of its own.
-M_MMAP_THRESHOLD, LARGE_BYTES = -3, 128 * 1024
 
 
 def settle() -> None:
     """Keep numerical libraries to one thread, unless the environment says otherwise.
 
-    Memory of large messages goes back to the system with them. SIGINT or SIGTERM during the seconds
-    of the imports that follow end the process with exit code 0.
+    SIGINT or SIGTERM during the seconds of imports that follow end the process with exit code 0.
     """
     for name in ONE_THREAD:
         os.environ.setdefault(name, "1")
     for number in (signal.SIGINT, signal.SIGTERM):
         # Not sys.exit: modules in C make another error of the exception. Nothing is open yet.
         signal.signal(number, lambda *_: os._exit(0))
-    _give_back_large_blocks()
-
-
-def _give_back_large_blocks() -> None:
-    """Let images have memory of their own, which ends with them.
-
-    glibc learns from the first that is freed to put the next ones between small blocks that stay:
-    a node that fell behind now and then held ten times as much as it had use for after an hour.
-    """
-    adjust = getattr(ctypes.CDLL(None), "mallopt", None)  # another C library does without
-    if adjust is not None:
-        adjust(M_MMAP_THRESHOLD, LARGE_BYTES)
+    keep_large_blocks()
 
 
 def main() -> int:

@@ -24,6 +24,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ from typing import Any, TypeAlias
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
+from sam3d_ros.heap import GIVE_BACK_PERIOD_S, give_back_spare, keep_large_blocks
 from sam3d_ros.protocols import Cancelled, Step, never, tell
 from sam3d_ros.scene.process_logs import logs_from, logs_to
 from sam3d_ros.scene.transfer import Inbox, Outbox, receive, send
@@ -232,6 +234,7 @@ def _serve(
     # Ctrl-C goes to the whole process group; our parent decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(role.niceness)
+    keep_large_blocks()
     logs_to(logs)
     answering = role.make(config)
     ready.set()
@@ -244,6 +247,7 @@ def _serve(
 
 def _answer_all(pipe: Connection, cancel: Event, answering: Answering) -> None:
     inbox, asking = Inbox(), _Asking(pipe, cancel)
+    looked_s = time.monotonic()
     while True:
         try:
             question = inbox.receive(pipe)
@@ -258,3 +262,6 @@ def _answer_all(pipe: Connection, cancel: Event, answering: Answering) -> None:
             send(pipe, answer)
         except OSError:
             return
+        if time.monotonic() - looked_s > GIVE_BACK_PERIOD_S:
+            looked_s = time.monotonic()
+            give_back_spare()
