@@ -58,13 +58,14 @@ def metric_depth(raw: NDArray[Any], unit: DepthUnit = "auto") -> Floats:
     """
     check_shape(raw, "h w", "depth")
     integral = np.issubdtype(raw.dtype, np.integer)
-    depth = raw.astype(np.float32)
-    depth[~((depth > 0) & (depth < np.inf))] = np.nan
     if unit == "auto":
-        _check_unit(depth, integral)
-    millimetres = integral if unit == "auto" else unit == "mm"
-    depth_m = depth * np.float32(0.001) if millimetres else depth
-    depth_m[(depth_m < MEASURABLE_M[0]) | (depth_m > MEASURABLE_M[1])] = np.nan
+        _check_unit(raw, integral)
+    depth_m = raw.astype(np.float32)
+    if integral if unit == "auto" else unit == "mm":
+        depth_m *= np.float32(0.001)
+    measured = (depth_m >= MEASURABLE_M[0]) & (depth_m <= MEASURABLE_M[1])
+    # Not by an index: that holds the interpreter lock for milliseconds.
+    np.copyto(depth_m, np.float32(np.nan), where=~measured)
     return depth_m
 
 
@@ -154,12 +155,11 @@ def reject_flying_pixels(depth_m: Floats, camera: Camera) -> Floats:
     return result
 
 
-def _check_unit(depth: Floats, integral: bool) -> None:
+def _check_unit(raw: NDArray[Any], integral: bool) -> None:
     # Of every pixel, the median alone would take longer than all else that is done with an image.
-    known = depth[::UNIT_STEP, ::UNIT_STEP]
-    known = known[np.isfinite(known)]
+    known = _known(raw[::UNIT_STEP, ::UNIT_STEP])
     if not known.size:
-        known = depth[np.isfinite(depth)]
+        known = _known(raw)
     median = float(np.median(known)) if known.size else np.nan
     if integral and median < IMPLAUSIBLE:
         raise DepthUnitError(
@@ -171,6 +171,10 @@ def _check_unit(depth: Floats, integral: bool) -> None:
             f"float depth is read as metres, but its median is {median:g}; "
             "set depth.unit to mm if the driver sends millimetres"
         )
+
+
+def _known(raw: NDArray[Any]) -> NDArray[Any]:
+    return raw[(raw > 0) & (raw < np.inf)]
 
 
 def _check_registration(depth: DepthImage) -> None:

@@ -58,23 +58,22 @@ class PixelLayout:
 
     dtype: str
     channels: int = 1
-    order: tuple[int, ...] = (0, 0, 0)  # channels that are red, green and blue
-    conversion: int | None = None  # of cv2.cvtColor, where reordering is not enough
+    conversion: int | None = None  # of cv2.cvtColor, to red, green, blue
 
 
 # The names are those of sensor_msgs/image_encodings.hpp. 8UC3 has no meaning there; cv_bridge
 # sends images of OpenCV under it, whose order is blue, green, red.
 COLOR_LAYOUTS = {
-    "rgb8": PixelLayout("u1", 3, (0, 1, 2)),
-    "bgr8": PixelLayout("u1", 3, (2, 1, 0)),
-    "rgba8": PixelLayout("u1", 4, (0, 1, 2)),
-    "bgra8": PixelLayout("u1", 4, (2, 1, 0)),
-    "rgb16": PixelLayout("u2", 3, (0, 1, 2)),
-    "bgr16": PixelLayout("u2", 3, (2, 1, 0)),
-    "mono8": PixelLayout("u1"),
-    "mono16": PixelLayout("u2"),
-    "8UC1": PixelLayout("u1"),
-    "8UC3": PixelLayout("u1", 3, (2, 1, 0)),
+    "rgb8": PixelLayout("u1", 3),
+    "bgr8": PixelLayout("u1", 3, cv2.COLOR_BGR2RGB),
+    "rgba8": PixelLayout("u1", 4, cv2.COLOR_RGBA2RGB),
+    "bgra8": PixelLayout("u1", 4, cv2.COLOR_BGRA2RGB),
+    "rgb16": PixelLayout("u2", 3),
+    "bgr16": PixelLayout("u2", 3, cv2.COLOR_BGR2RGB),
+    "mono8": PixelLayout("u1", conversion=cv2.COLOR_GRAY2RGB),
+    "mono16": PixelLayout("u2", conversion=cv2.COLOR_GRAY2RGB),
+    "8UC1": PixelLayout("u1", conversion=cv2.COLOR_GRAY2RGB),
+    "8UC3": PixelLayout("u1", 3, cv2.COLOR_BGR2RGB),
     "bayer_rggb8": PixelLayout("u1", conversion=cv2.COLOR_BayerRGGB2RGB),
     "bayer_bggr8": PixelLayout("u1", conversion=cv2.COLOR_BayerBGGR2RGB),
     "bayer_gbrg8": PixelLayout("u1", conversion=cv2.COLOR_BayerGBRG2RGB),
@@ -123,7 +122,7 @@ def image_from_msg(msg: ImageMsg | CompressedImageMsg) -> Bytes:
     if pixels.dtype.itemsize == 2:
         pixels = (pixels >> 8).astype(np.uint8)
     if layout.conversion is None:
-        return np.ascontiguousarray(pixels[..., layout.order])
+        return np.array(pixels)  # not a view: the message stays what it is
     raw = pixels[..., 0] if layout.channels == 1 else pixels
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(raw), layout.conversion), dtype=np.uint8)
 

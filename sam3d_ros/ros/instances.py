@@ -93,8 +93,7 @@ def masks_from_labels(
         ).astype(np.int32)
     if mode == "binary":
         labels = (labels != 0).astype(np.int32)
-    ids = np.unique(labels)
-    ids = ids[ids > 0]
+    ids = np.unique(labels[labels > 0])  # most of an image is background
     if len(ids) > MAX_INSTANCES:
         raise EncodingError(
             f"the mask image must have at most {MAX_INSTANCES} ids, has {len(ids)} from {ids[0]} "
