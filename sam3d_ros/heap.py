@@ -26,6 +26,7 @@ from typing import Any
 # Of mallopt.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGE_BYTES = 32 << 20  # what is larger has a mapping of its own; the most that glibc takes
+NEVER_BYTES = 2**31 - 1
 SPARE_BYTES = 64 << 20  # so much free memory is no reason to give any back
 GIVE_BACK_PERIOD_S = 10.0  # between two looks at it
 
@@ -51,7 +52,8 @@ def keep_large_blocks() -> bool:
     if library is None:
         return False
     library.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
-    library.mallopt(M_TRIM_THRESHOLD, SPARE_BYTES)
+    # Not whenever the end of the heap is free: that would hold up whoever frees its last block.
+    library.mallopt(M_TRIM_THRESHOLD, NEVER_BYTES)
     return True
 
 

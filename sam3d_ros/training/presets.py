@@ -15,8 +15,7 @@
 """The two training runs with a name: nano, which ships, and smoke, which shows that it works."""
 
 from sam3d_ros.errors import ConfigError
-from sam3d_ros.objects.architecture import GeometryConfig
-from sam3d_ros.objects.volume.architecture import NUM_CHANNELS, StemConfig, VolumeArchitecture
+from sam3d_ros.objects.volume.architecture import NUM_CHANNELS, StemConfig, small_architecture
 from sam3d_ros.training.recipe import (
     DataConfig,
     OptimiserConfig,
@@ -28,7 +27,6 @@ from sam3d_ros.training.recipe import (
 
 PRESETS = ("nano", "smoke")
 MOSTLY_NOISE = TimesConfig(at_noise=0.75)
-SMOKE_DIM = 48
 
 
 def preset(name: str) -> TrainingConfig:
@@ -76,7 +74,9 @@ def _smoke() -> TrainingConfig:
     )
     return TrainingConfig(
         preset="smoke",
-        architecture=_small(),
+        architecture=small_architecture(
+            48, NUM_CHANNELS, StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1))
+        ),
         data=DataConfig(crop_px=64, shape_resolution=40, shape_groups=2, codec_samples=32),
         pre=stage,
         mid=stage,
@@ -96,21 +96,4 @@ def _smoke() -> TrainingConfig:
         # they are here at the coarsest level (torch 2.13; from 4 on, as in nano, they are right).
         precision="fp32",
         prefetch=2,
-    )
-
-
-def _small() -> VolumeArchitecture:
-    """Return an eighth of the voxels, and a tenth of the weights or less."""
-    return VolumeArchitecture(
-        resolution=32,
-        stem=StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1)),
-        geometry=GeometryConfig(
-            dim=SMOKE_DIM,
-            num_blocks=2,
-            num_heads=2,
-            condition_dim=SMOKE_DIM + NUM_CHANNELS,
-            resolution=4,
-            shape_channels=NUM_CHANNELS,
-            token_condition=True,
-        ),
     )

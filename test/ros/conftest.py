@@ -25,6 +25,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("sam3d_ros.msg", reason="the messages are not built")
 
+from calls import Goal
 from rig import Rig
 
 from sam3d_ros.apps.processes import ros_environment
@@ -54,3 +55,17 @@ def make_rig(make_box: Callable[..., Mesh]) -> Iterator[Callable[..., Rig]]:
 def rig(make_rig: Callable[..., Rig]) -> Rig:
     """Return a rig whose node has default parameters, and is not started."""
     return make_rig()
+
+
+@pytest.fixture
+def make_goal() -> Iterator[Callable[..., Goal]]:
+    """Return a maker of goals for a rig's node; all are taken down at the end."""
+    goals: list[Goal] = []
+
+    def make(rig: Rig, **goal: Any) -> Goal:
+        goals.append(Goal(rig, **goal))
+        return goals[-1]
+
+    yield make
+    for each in goals:
+        each.close()

@@ -14,7 +14,7 @@
 
 """What a goal of ``~/reconstruct`` says of how meshes are made and written; how far it is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +34,6 @@ MakeGoal = Callable[..., Goal]
 pytestmark = pytest.mark.ros
 Options = Reconstruct.Goal
 FITTED = (Object.ACCEPTED, Object.REJECTED, Object.OCCLUDED)
-
-
-@pytest.fixture
-def make_goal() -> Iterator[MakeGoal]:
-    goals: list[Goal] = []
-
-    def make(rig: Rig, **goal: Any) -> Goal:
-        goals.append(Goal(rig, **goal))
-        return goals[-1]
-
-    yield make
-    for each in goals:
-        each.close()
 
 
 def with_frame(rig: Rig) -> Rig:

@@ -16,7 +16,7 @@
 """The action ``~/reconstruct``, over DDS: which frame, which masks, how far, and how it ends."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,19 +36,6 @@ pytestmark = pytest.mark.ros
 ON_DEMAND = {"trigger.mode": "on_demand"}
 FIRST, SECOND = "sam3d_object_1", "sam3d_object_2"
 Select = Reconstruct.Goal
-
-
-@pytest.fixture
-def make_goal() -> Iterator[MakeGoal]:
-    goals: list[Goal] = []
-
-    def make(rig: Rig, **goal: Any) -> Goal:
-        goals.append(Goal(rig, **goal))
-        return goals[-1]
-
-    yield make
-    for each in goals:
-        each.close()
 
 
 @pytest.fixture

@@ -138,3 +138,9 @@ def generator_state(config: ConditionConfig, model: State, values: Callable[...,
         condition[name] = again[name.replace(ENCODERS[1], ENCODERS[0])]
     state = {EMBEDDER_PREFIX + name: value for name, value in condition.items()}
     return state | {GENERATOR_PREFIX + name: value for name, value in model.items()}
+
+
+def line_of(text: str, start: str) -> str:
+    """Return the one line of a report that begins with a name."""
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(start)]
+    return line

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from releases import line_of
 
 from sam3d_ros.apps.main import main
 from sam3d_ros.body.files import CONFIG_FILE, FILES, MODEL_FILE, RIG_FILE, check_body_present
@@ -36,12 +37,6 @@ def release(tmp_path: Path) -> Path:
 
 def checked(folder: Path) -> int:
     return main(["check", "--weights", str(folder)])
-
-
-def line_of(text: str, start: str) -> str:
-    """Return the one line of a report that begins with a name."""
-    (line,) = [line for line in text.splitlines() if line.strip().startswith(start)]
-    return line
 
 
 def test_a_complete_release_is_ready_and_says_what_it_holds(

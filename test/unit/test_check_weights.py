@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from releases import TINY, released_shapes, write_release
+from releases import TINY, line_of, released_shapes, write_release
 
 from sam3d_ros.apps import check
 from sam3d_ros.apps.check_weights import report_weights
@@ -45,12 +45,6 @@ SECOND_STAGE = (
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
     return write_release(tmp_path / "release")
-
-
-def line_of(text: str, start: str) -> str:
-    """Return the one line of a report that begins with a name."""
-    (line,) = [line for line in text.splitlines() if line.strip().startswith(start)]
-    return line
 
 
 def test_a_complete_release_is_ready_and_says_what_it_holds(

@@ -63,3 +63,26 @@ class VolumeArchitecture:
     def block(self) -> int:
         """Voxels along the sides of a token."""
         return self.resolution // self.geometry.resolution
+
+
+def small_architecture(dim: int, channels: int, stem: StemConfig) -> VolumeArchitecture:
+    """Return an eighth of nano's voxels, and a tenth of its weights or less.
+
+    Args:
+        dim: Width of the blocks.
+        channels: Of the latent code of each token.
+        stem: What looks at the grid.
+    """
+    return VolumeArchitecture(
+        resolution=32,
+        stem=stem,
+        geometry=GeometryConfig(
+            dim=dim,
+            num_blocks=2,
+            num_heads=2,
+            condition_dim=dim + channels,
+            resolution=4,
+            shape_channels=channels,
+            token_condition=True,
+        ),
+    )

@@ -24,9 +24,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from sam3d_ros.objects.architecture import GeometryConfig
 from sam3d_ros.objects.files import ARCHITECTURE_FILE, NANO_FILE
-from sam3d_ros.objects.volume.architecture import StemConfig, VolumeArchitecture
+from sam3d_ros.objects.volume.architecture import StemConfig, VolumeArchitecture, small_architecture
 from sam3d_ros.objects.volume.codec import fit_codec
 from sam3d_ros.objects.volume.features import voxel_middles
 from sam3d_ros.objects.volume.model import NanoModel, untrained
@@ -38,20 +37,7 @@ NUM_SOLIDS = 24  # that the codec is fitted to
 
 def tiny_volume_architecture() -> VolumeArchitecture:
     """Return nano at sizes that a CPU runs in a moment."""
-    dim, channels = 32, 24
-    return VolumeArchitecture(
-        resolution=32,
-        stem=StemConfig(channels=(8, 16, 16), num_blocks=(1, 1, 1)),
-        geometry=GeometryConfig(
-            dim=dim,
-            num_blocks=2,
-            num_heads=2,
-            condition_dim=dim + channels,
-            resolution=4,
-            shape_channels=channels,
-            token_condition=True,
-        ),
-    )
+    return small_architecture(32, 24, StemConfig(channels=(8, 16, 16), num_blocks=(1, 1, 1)))
 
 
 def random_nano(seed: int = 0, architecture: VolumeArchitecture | None = None) -> NanoModel:
