@@ -126,10 +126,12 @@ class Trajectory:
         if damped_s == 0.0 or place < 0 or self._stamps[place] < earliest_ns:
             return newest
         old = self._poses[place]
-        span_s = (self.newest_ns - self._stamps[place]) / NS_PER_S
-        ahead = interpolate(old, newest, 1.0 + damped_s / span_s)
         moves = np.linalg.norm(newest.translation_m - old.translation_m) > STILL_M
         turns = turn_rad(old, newest) > STILL_RAD
+        if not (moves or turns):
+            return newest
+        span_s = (self.newest_ns - self._stamps[place]) / NS_PER_S
+        ahead = interpolate(old, newest, 1.0 + damped_s / span_s)
         return Similarity(
             ahead.rotation if turns else newest.rotation,
             ahead.translation_m if moves else newest.translation_m,
