@@ -231,10 +231,11 @@ class Assembler:
         """Refuse a mask that is older than what it is compared with by ``masks.max_age``.
 
         That is the clock where it agrees with the stamps; in a replay without its clock it is the
-        newest message.
+        newest image. Other topics do not tell the time: one wrong stamp on any of them would make
+        masks stale, and only images that jump are found out; see ``rewind``.
         """
-        newest = [cache.last_ns for cache in self.caches.values() if cache.last_ns is not None]
-        present_ns = max(newest, default=pending.stamp_ns)
+        newest_ns = self.caches[Input.IMAGE].last_ns
+        present_ns = pending.stamp_ns if newest_ns is None else newest_ns
         if abs(at.clock_ns - present_ns) < SAME_CLOCK_NS:
             present_ns = max(present_ns, at.clock_ns)
         age_s = (present_ns - pending.stamp_ns) / NS_PER_S

@@ -42,7 +42,10 @@ NOTHING = Search(None, decided=True)
 
 
 class StampCache:
-    """Messages ordered by stamp, within some seconds of the one that came last."""
+    """Messages ordered by stamp, within some seconds of the one that came last.
+
+    Where that is far from the one before, also of that: a single wrong stamp empties nothing.
+    """
 
     def __init__(self, max_seconds: float) -> None:
         self._max_ns = int(max_seconds * NS_PER_S)
@@ -69,7 +72,11 @@ class StampCache:
         self._entries.insert(place, entry)
         self.num_bytes += entry.num_bytes
         self.num_received += 1
+        before_ns = stamp_ns if self.last_ns is None else self.last_ns
         self.last_ns, self.latest = stamp_ns, entry
+        if abs(stamp_ns - before_ns) > self._max_ns:  # one of both is wrong, or time has jumped
+            self._forget_far_from(before_ns, stamp_ns)
+            return
         # What is far in the future is of no more use than what is long past: after a jump back it
         # would be taken for the newest.
         self._keep(
@@ -102,6 +109,15 @@ class StampCache:
         self._keep(0, bisect_right(self._entries, stamp_ns, key=_stamp_ns))
         if self.last_ns is not None and self.last_ns > stamp_ns:
             self.last_ns = self._entries[-1].stamp_ns if self._entries else None
+
+    def _forget_far_from(self, *stamps_ns: int) -> None:
+        """Drop what is near none of some times."""
+        self._entries = [
+            each
+            for each in self._entries
+            if any(abs(each.stamp_ns - stamp_ns) <= self._max_ns for stamp_ns in stamps_ns)
+        ]
+        self.num_bytes = sum(entry.num_bytes for entry in self._entries)
 
     def _keep(self, start: int, stop: int) -> None:
         if start <= 0 and stop >= len(self._entries):
