@@ -101,13 +101,15 @@ class Session:
         self.num_overtaken = 0  # masks that another one in the queue made way for
         self.backend: BackendInUse | None = None  # unknown until a frame came back from it
         self.trigger = Trigger(config.trigger)
+        # Before the threads: what the graph refuses must leave none of them behind. Nothing is
+        # heard before the executor's thread, which makes this, is back.
+        self.receiver = Receiver(node, config, self._on_outcome, self._follow)
+        self.cautions = Cautions(self.receiver.topics, self._warn)
         self._worker = Worker[Job]("reconstruction", self._process, config.queue, crashed)
         self.following = Following(
             pipeline, self._depth_frame, self._publish_followed, self._warn, crashed
         )
         self._overlay = Overlay(outputs.overlay, config, self._warn, crashed)
-        self.receiver = Receiver(node, config, self._on_outcome, self._follow)
-        self.cautions = Cautions(self.receiver.topics, self._warn)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
         self._rebroadcast = self._make_rebroadcast()
         if outputs.planner is not None:

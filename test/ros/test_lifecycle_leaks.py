@@ -15,6 +15,7 @@
 """Going through the states again and again leaves nothing behind: no thread, handle, process."""
 
 import gc
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -23,7 +24,10 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rig import Rig
 
+from sam3d_ros.errors import ConfigError
+from sam3d_ros.ros import receiver
 from sam3d_ros.ros.node import Sam3dNode
 from sam3d_ros.ros.resources import Resources, resources
 
@@ -74,3 +78,18 @@ def test_cycles_leave_no_thread_file_process_or_memory_behind(node: Sam3dNode) -
     assert after.num_threads == before.num_threads
     assert after.num_files == before.num_files
     assert after.resident_mb - before.resident_mb < MAX_GROWTH_MB
+
+
+def test_an_activation_that_fails_leaves_no_thread_behind(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(config: object) -> None:
+        raise ConfigError("no topic is good enough")
+
+    monkeypatch.setattr(receiver, "message_types", refuse)
+    rig.node.trigger_configure()
+    before = set(threading.enumerate())
+    assert rig.node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    assert set(threading.enumerate()) == before
+    monkeypatch.undo()
+    assert rig.node.trigger_activate() == SUCCESS
