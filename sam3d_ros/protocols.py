@@ -155,6 +155,11 @@ class BodyBackend(Protocol):
         """Name under which results report this backend."""
         ...
 
+    @property
+    def wants_warmup(self) -> bool:
+        """Whether a first call that nobody waits for is short and speeds up the next."""
+        ...
+
     def reconstruct(self, view: PeopleView, cancelled: Cancelled = never) -> list[BodyOutcome]:
         """Reconstruct the people of one image; one that fails stops none of the others.
 

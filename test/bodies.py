@@ -168,6 +168,7 @@ class StandInBodies:
     factor: float = 1.0
     failing: Sequence[int] = ()
     name: str = "stand-in"
+    wants_warmup: bool = False
     asked: list[PeopleView] = field(default_factory=list)
 
     def reconstruct(self, view: PeopleView, cancelled: Cancelled = never) -> list[BodyOutcome]:

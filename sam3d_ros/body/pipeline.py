@@ -108,6 +108,11 @@ class BodyReconstructor:
         """Name under which results report this backend."""
         return NAME
 
+    @property
+    def wants_warmup(self) -> bool:
+        """Whether a first call takes seconds, and the next ones are shorter: on a GPU."""
+        return self._passes.device.type == "cuda"
+
     def reconstruct(self, view: PeopleView, cancelled: Cancelled = never) -> list[BodyOutcome]:
         """Reconstruct the people of one image; see ``BodyBackend``.
 

@@ -23,6 +23,9 @@ from sam3d_ros.config.limits import Checked, setting
 class ObjectsConfig(Checked):
     """Which backend reconstructs objects."""
 
+    enabled: bool = setting(
+        True, "Reconstruct and follow objects; false: only people, which body.enabled asks for"
+    )
     backend: str = setting(
         "auto",
         "sam3d needs weights.objects, nano and lift need nothing; auto takes the best that is "
@@ -62,8 +65,22 @@ class ObjectsConfig(Checked):
 class WeightsConfig(Checked):
     """Where the weights of models lie."""
 
-    objects: str = setting("", "Folder with the weights of SAM 3D Objects; empty: there are none")
-    body: str = setting("", "Folder with the weights of SAM 3D Body; empty: there are none")
+    objects: str = setting(
+        "",
+        "Weights of SAM 3D Objects: a folder, or the name of a repository on the Hugging Face hub; "
+        "empty: none, with allow_download facebook/sam-3d-objects",
+    )
+    body: str = setting(
+        "",
+        "Weights of SAM 3D Body: a folder, or the name of a repository; empty: none, with "
+        "allow_download facebook/sam-3d-body-dinov3",
+    )
+    allow_download: bool = setting(
+        False,
+        "Fetch repositories that are not in the hub's cache on this machine (gigabytes, by the "
+        "process that runs models); needs huggingface_hub and access: accept the licence on the "
+        "hub, hf auth login",
+    )
     nano: str = setting("", "Folder with weights of nano; empty: those that come with the package")
 
 

@@ -27,6 +27,7 @@ from sam3d_ros.config.models import (
     SettleConfig,
     WeightsConfig,
 )
+from sam3d_ros.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +133,11 @@ class SceneConfig(Checked):
         0.0,
         256.0,
     )
+    warmup: bool = setting(
+        True,
+        "Let models look at something made up before the first frame, where that makes them "
+        "faster; false: the first frame pays for it",
+    )
     masks: MasksConfig = field(default_factory=MasksConfig)
     depth: DepthConfig = field(default_factory=DepthConfig)
     lidar: LidarConfig = field(default_factory=LidarConfig)
@@ -146,3 +152,12 @@ class SceneConfig(Checked):
     refine: RefineConfig = field(default_factory=RefineConfig)
     settle: SettleConfig = field(default_factory=SettleConfig)
     markers: MarkersConfig = field(default_factory=MarkersConfig)
+
+    def __post_init__(self) -> None:
+        """Check each setting, and that there is anything to look at."""
+        Checked.__post_init__(self)  # not super(): slots make another class of this one
+        if not (self.objects.enabled or self.body.enabled):
+            raise ConfigError(
+                "objects.enabled and body.enabled are both false, so that nothing would be looked "
+                "at; set one of them to true"
+            )

@@ -33,6 +33,11 @@ WANTED = (*FILES, *(f"{SUBFOLDER}/{name}" for name in FILES))
 HUB = "https://huggingface.co"
 
 
+def is_repository(source: str) -> bool:
+    """Tell whether weights are named by a repository: a folder of the same name goes first."""
+    return not Path(source).expanduser().is_dir() and bool(REPOSITORY.fullmatch(source))
+
+
 def weights_folder(
     source: str | Path, *, allow_download: bool = False, wanted: Sequence[str] = WANTED
 ) -> Path:
@@ -74,8 +79,8 @@ def _snapshot(repository: str, allow_download: bool, wanted: Sequence[str]) -> P
         )
     except errors.GatedRepoError as error:
         raise WeightsMissingError(
-            f"{repository} is gated: ask for access on {HUB}/{repository}, then log in with "
-            "hf auth login, and try again once access is granted"
+            f"{repository} is gated: accept the licence and ask for access on {HUB}/{repository}, "
+            "then log in with hf auth login, and try again once access is granted"
         ) from error
     except errors.RepositoryNotFoundError as error:
         raise WeightsMissingError(
@@ -88,10 +93,19 @@ def _snapshot(repository: str, allow_download: bool, wanted: Sequence[str]) -> P
         ) from error
     except errors.LocalEntryNotFoundError as error:
         raise WeightsMissingError(_not_at_hand(repository, allow_download)) from error
+    # RuntimeError is what hf_xet, the part of the package that transfers, calls a lost connection.
+    except (errors.HTTPError, OSError, RuntimeError) as error:
+        raise WeightsMissingError(
+            f"{repository} could not be fetched from {HUB}: {error}; check network, access and "
+            "free disk, and try again: what was fetched is kept"
+        ) from error
 
 
 def _not_at_hand(repository: str, allow_download: bool) -> str:
-    advice = f"allow_download=True fetches it, or hf download {repository} does"
+    advice = (
+        "allow_download=True (weights.allow_download of the node) fetches it, or hf download "
+        f"{repository} does"
+    )
     if allow_download:
         advice = f"check that this machine reaches {HUB}, and that HF_HUB_OFFLINE is not set"
     return f"{repository} is no folder here, nor in the hub's cache on this machine; {advice}"

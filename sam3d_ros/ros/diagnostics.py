@@ -33,6 +33,7 @@ from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.resources import Resources
 from sam3d_ros.ros.session import Session
 from sam3d_ros.ros.triggers import Fate
+from sam3d_ros.scene.verdict import OBJECTS_OFF
 from sam3d_ros.structures import NS_PER_S
 
 PATIENCE_S = 5.0
@@ -230,6 +231,8 @@ def _too_slow(figures: FollowingFigures) -> str:
 def _why_not_followed(receiver: Receiver, config: NodeConfig) -> str:
     """Say why no image can be followed; empty where some can."""
     caches, topics = receiver.assembler.caches, receiver.topics
+    if not config.objects.enabled:
+        return OBJECTS_OFF
     if not config.tracking.enabled:
         return "tracking.enabled is false"
     if not config.queue.follows_images:

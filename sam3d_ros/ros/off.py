@@ -18,6 +18,17 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.compat import packages
 from sam3d_ros.ros.planning.planner import OBJECTS_TOPIC
 from sam3d_ros.ros.planning.start import why_no_planner
+from sam3d_ros.scene.verdict import OBJECTS_OFF
+
+OF_OBJECTS = (
+    "~/objects",
+    "~/detections",
+    "~/meshes",
+    "~/markers",
+    "~/labels",
+    "~/object_points",
+    "~/gaussians",
+)
 
 
 def outputs_off(config: NodeConfig) -> dict[str, str]:
@@ -35,6 +46,8 @@ def outputs_off(config: NodeConfig) -> dict[str, str]:
         off["~/bodies"] = "body.enabled is false"
     elif packages.hri_messages() is None:
         off["/humans/bodies"] = "hri_msgs is not installed (ros-$ROS_DISTRO-hri-msgs)"
+    if not config.objects.enabled:
+        off |= dict.fromkeys(OF_OBJECTS, OBJECTS_OFF)
     if why := why_no_planner(config):
         off[OBJECTS_TOPIC] = why
     return off

@@ -15,17 +15,27 @@
 """The one place that wires a backend from its configuration."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sam3d_ros.completion.lift import LiftBackend
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import WeightsError, WeightsMissingError
+from sam3d_ros.errors import ReconstructionError, WeightsError, WeightsMissingError
 from sam3d_ros.objects.files import nano_folder
 from sam3d_ros.objects.provenance import why_not_trusted
-from sam3d_ros.protocols import ObjectBackend, OneByOne, SeededBackend
+from sam3d_ros.protocols import (
+    Cancelled,
+    ObjectBackend,
+    ObjectOutcome,
+    OneByOne,
+    SeededBackend,
+    never,
+)
 from sam3d_ros.scene.choosing import BackendCandidates, SeedCandidates
+from sam3d_ros.scene.fetching import objects_source, with_objects
+from sam3d_ros.scene.verdict import OBJECTS_OFF
+from sam3d_ros.structures import Observation
 
 if TYPE_CHECKING:
     from sam3d_ros.objects.pipeline import Reconstructor
@@ -45,6 +55,19 @@ class WiredBackend:
     why: str = ""
 
 
+class NoObjects:
+    """Stands where a backend would, while no objects are looked at."""
+
+    name = "none"
+    wants_warmup = False
+
+    def reconstruct(
+        self, observations: Sequence[Observation], cancelled: Cancelled = never
+    ) -> list[ObjectOutcome]:
+        """Make nothing of anything."""
+        return [ReconstructionError(OBJECTS_OFF) for _ in observations]
+
+
 def make_object_backend(config: SceneConfig) -> ObjectBackend:
     """Build the backend that ``objects.backend`` names; see ``wired_backend``."""
     return wired_backend(config).backend
@@ -61,6 +84,8 @@ def wired_backend(config: SceneConfig) -> WiredBackend:
         WeightsError: ``sam3d`` or ``nano`` is named and has no weights that can be used.
         ConfigError: The machine has no such device.
     """
+    if not config.objects.enabled:
+        return WiredBackend(NoObjects(), OBJECTS_OFF)
     named = config.objects.backend
     wired = _best_there_is(config) if named == "auto" else WiredBackend(_MAKERS[named](config))
     if config.gaussians.publish and wired.backend.name != "sam3d":
@@ -104,7 +129,7 @@ def _taken(wired: WiredBackend) -> WiredBackend:
 
 
 def _trusted_sam3d(config: SceneConfig) -> ObjectBackend:
-    if not config.weights.objects:
+    if not objects_source(config.weights):
         raise _NotAskedForError("weights.objects names no folder")
     return _sam3d(config)
 
@@ -126,7 +151,7 @@ def _lift(config: SceneConfig) -> ObjectBackend:
 
 
 def _sam3d(config: SceneConfig) -> ObjectBackend:
-    return _seeded(_models("sam3d").load(config), config)
+    return _seeded(_models("sam3d").load(with_objects(config)), config)
 
 
 def _nano(config: SceneConfig) -> ObjectBackend:

@@ -19,6 +19,7 @@ import logging
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import OutOfMemoryError, WeightsError, WeightsMissingError
 from sam3d_ros.protocols import PointEstimator
+from sam3d_ros.scene.fetching import objects_source, with_objects
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ def make_point_estimator(config: SceneConfig) -> PointEstimator | None:
     Raises:
         ConfigError: The machine has no such device.
     """
-    if config.depth.on_missing != "monocular" or not config.weights.objects:
+    is_wanted = config.depth.on_missing == "monocular" and config.objects.enabled
+    if not (is_wanted and objects_source(config.weights)):
         return None
     try:
         # Imports torch, which need not be installed.
@@ -44,7 +46,8 @@ def make_point_estimator(config: SceneConfig) -> PointEstimator | None:
         logger.info("depth that is missing stays so: torch, which the depth model needs, is, too")
         return None
     try:
-        return DepthModelEstimator.load(config)
+        # Nothing is fetched for it: the backend that needs the same weights comes first.
+        return DepthModelEstimator.load(with_objects(config, fetch=False))
     except WeightsMissingError as error:
         logger.info("depth that is missing stays so: %s", error)
     except (WeightsError, OutOfMemoryError) as error:

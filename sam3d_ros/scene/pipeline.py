@@ -26,6 +26,7 @@ from sam3d_ros.errors import CancelledError
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.following import Follower
 from sam3d_ros.scene.people.tracks import People
+from sam3d_ros.scene.people.who import people_in
 from sam3d_ros.scene.portions import Portion, TakingPortions
 from sam3d_ros.scene.reconstructor import (
     ReconstructedFrame,
@@ -54,7 +55,8 @@ class ScenePipeline:
     ) -> None:
         self.config = config
         self._reconstructor = reconstructor
-        self._follower = follower if config.tracking.enabled else None
+        follows = config.tracking.enabled and config.objects.enabled
+        self._follower = follower if follows else None
         self._registry = Registry(config.registry, config.tracking)
         self._people = People(config.body)
         self._lock = Lock()  # of the registry; never held while anything is measured
@@ -161,8 +163,10 @@ class ScenePipeline:
                 nothing has changed then but for what was shown.
             Sam3dError: When nothing of the frame can be used.
         """
+        given, frame = frame, self._looked_at(frame)
+        num_ignored = len(given.masks) - len(frame.masks)
         if not frame.masks:
-            return self._empty(frame)
+            return replace(self._empty(frame), num_ignored=num_ignored)
         with self._lock:
             known = self._registry.known(frame) if self.config.tracking.enabled else []
             shown = _Shown(frame=frame, num_resets=self._num_resets)
@@ -177,12 +181,19 @@ class ScenePipeline:
         return replace(
             snapshot,
             failures=tuple(result.failures),
+            num_ignored=num_ignored,
             support=result.support,
             stage_s=result.stage_s,
             gpu_peak_mb=result.gpu_peak_mb,
             backend=result.backend,
             body_backend=result.body_backend,
         )
+
+    def _looked_at(self, frame: Frame) -> Frame:
+        """Return a frame without the masks that nobody is to look at."""
+        if self.config.objects.enabled:
+            return frame
+        return replace(frame, masks=tuple(people_in(frame.masks, self.config.body)))
 
     def _empty(self, frame: Frame) -> SceneSnapshot:
         """Take in a frame that shows nothing and nobody."""

@@ -28,6 +28,7 @@ from sam3d_ros.errors import Sam3dError
 from sam3d_ros.objects.files import NEEDED, check_present, nano_folder
 from sam3d_ros.protocols import Cancelled, never
 from sam3d_ros.scene.child import Answering, ChildProcess, Role
+from sam3d_ros.scene.fetching import may_fetch, objects_source, with_objects
 from sam3d_ros.scene.reconstructor import KnownObject, ReconstructedFrame
 from sam3d_ros.structures import Frame
 
@@ -65,15 +66,12 @@ class ReconstructorProcess:
         """Start the process unless it runs; returns before it is ready.
 
         Raises:
-            WeightsMissingError: The backend that is named needs weights that are not there.
+            WeightsError: The backend that is named needs weights that are not there.
         """
         if self._process.is_alive:
             return
-        if self._config.objects.backend == "nano":
-            nano_folder(self._config.weights.nano)
-        if self._config.objects.backend == "sam3d":  # seconds sooner than the process would say it
-            needed = NEEDED[self._config.objects.mesh_detail]
-            check_present(self._config.weights.objects, needed)
+        if self._config.objects.enabled:
+            _check_weights(self._config)
         self._process.start()
 
     def reconstruct(
@@ -96,6 +94,19 @@ class ReconstructorProcess:
         self._process.close()
 
 
+def _check_weights(config: SceneConfig) -> None:
+    """Miss weights seconds sooner than the process would; what it may fetch, it finds out alone.
+
+    Raises:
+        WeightsError: The backend that is named needs weights that are not there.
+    """
+    if config.objects.backend == "nano":
+        nano_folder(config.weights.nano)
+    if config.objects.backend == "sam3d" and not may_fetch(objects_source(config.weights), config):
+        folder = with_objects(config).weights.objects
+        check_present(folder, NEEDED[config.objects.mesh_detail])
+
+
 def _made_ready(config: SceneConfig) -> Answering:
     """Return what answers frames; where the backend cannot be had, each is answered with why."""
     # Imported here: it takes seconds and a hundred megabytes that only this process has to spend.
@@ -103,7 +114,8 @@ def _made_ready(config: SceneConfig) -> Answering:
 
     try:
         reconstructor = local_reconstructor(config)
-        reconstructor.warm_up()
+        if config.warmup:
+            reconstructor.warm_up()
     except Sam3dError as error:
         logger.error("nothing can be reconstructed: %s", error)
         return _refuser(error)

@@ -89,9 +89,10 @@ class FrameReconstructor:
         self._known.retune(config)
 
     def warm_up(self) -> None:
-        """Reconstruct something that nobody waits for, where the backend is faster after it."""
+        """Reconstruct what nobody waits for, where models are faster after it."""
         if self._backends[None].wants_warmup:
             self.reconstruct(ball_on_table())
+        self._people.warm_up()
 
     def reconstruct(
         self, frame: Frame, cancelled: Cancelled = never, known: Sequence[KnownObject] = ()

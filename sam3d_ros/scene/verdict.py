@@ -21,6 +21,8 @@ from sam3d_ros.errors import ReportCode
 from sam3d_ros.scene.people.frames import person_name
 from sam3d_ros.structures import SceneSnapshot
 
+OBJECTS_OFF = "objects.enabled is false"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
@@ -49,14 +51,14 @@ def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
     )
     code = ReportCode.OK
     if not seen and not people:
-        code = snapshot.failures[0].code if snapshot.failures else ReportCode.MASK_EMPTY
+        code = snapshot.failures[0].code if snapshot.failures else _why_nothing(snapshot)[0]
     found = f"{len(seen)} objects: {', '.join(seen)}" if seen else "no object"
     if people:
         found = f"{found}, {len(people)} people: {', '.join(people)}"
     if snapshot.people is not None and snapshot.people.num_left_out:
         found = f"{found}, {snapshot.people.num_left_out} people beyond body.max_people left out"
     if not seen and not people and not failures:
-        failures = "the mask image has no pixel above 0"
+        failures = _why_nothing(snapshot)[1]
     return Verdict(
         code=code,
         message=f"{found}; {failures}" if failures else found,
@@ -65,6 +67,13 @@ def verdict_of(snapshot: SceneSnapshot, names: Mapping[int, str]) -> Verdict:
         stage_s=snapshot.stage_s,
         gpu_peak_mb=snapshot.gpu_peak_mb,
     )
+
+
+def _why_nothing(snapshot: SceneSnapshot) -> tuple[ReportCode, str]:
+    """Say why a frame shows nothing although nothing failed."""
+    if snapshot.num_ignored:
+        return ReportCode.OFF, f"no mask is that of a person, and {OBJECTS_OFF}"
+    return ReportCode.MASK_EMPTY, "the mask image has no pixel above 0"
 
 
 def _people(snapshot: SceneSnapshot) -> tuple[str, ...]:

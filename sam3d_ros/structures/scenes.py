@@ -85,6 +85,7 @@ class SceneSnapshot:
     updated: tuple[int, ...] = ()  # track ids seen in this frame
     removed: tuple[int, ...] = ()  # track ids dropped in this frame
     failures: tuple[ObjectFailure, ...] = ()
+    num_ignored: int = 0  # masks of objects that nobody is to look at
     support: SupportPlane | None = None
     stage_s: Mapping[str, float] = field(default_factory=dict)
     gpu_peak_mb: float = float("nan")

@@ -17,10 +17,10 @@
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from hub_stand_in import hub
 
 from sam3d_ros import Reconstructor
 from sam3d_ros.config import ObjectsConfig, SceneConfig
@@ -43,23 +43,6 @@ def test_a_folder_that_is_none_says_so(source: str | Path) -> None:
         Reconstructor.from_pretrained(source)
 
 
-def hub(**functions: Any) -> ModuleType:
-    """Return a stand-in for huggingface_hub."""
-    module = ModuleType("huggingface_hub")
-    missing = type("LocalEntryNotFoundError", (Exception,), {})
-    absent = type("RepositoryNotFoundError", (Exception,), {})
-    gated = type("GatedRepoError", (absent,), {})
-    module.errors = SimpleNamespace(  # type: ignore[attr-defined]
-        LocalEntryNotFoundError=missing,
-        RepositoryNotFoundError=absent,
-        GatedRepoError=gated,
-        HFValidationError=type("HFValidationError", (ValueError,), {}),
-    )
-    for name, function in functions.items():
-        setattr(module, name, function)
-    return module
-
-
 def test_a_name_of_the_hub_is_offline_unless_told_otherwise(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,7 +61,10 @@ def test_a_name_of_the_hub_is_offline_unless_told_otherwise(
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        ("GatedRepoError", "ask for access on https://huggingface.co/owner/name"),
+        (
+            "GatedRepoError",
+            "accept the licence and ask for access on https://huggingface.co/owner/name",
+        ),
         ("RepositoryNotFoundError", "does not exist, or is hidden"),
         ("LocalEntryNotFoundError", "allow_download=True"),
         ("HFValidationError", "nor what a repository can be called"),
@@ -111,6 +97,22 @@ def test_a_download_without_a_network_does_not_advise_to_download(
     with pytest.raises(WeightsMissingError, match=r"reaches https://huggingface\.co") as raised:
         Reconstructor.from_pretrained("owner/name", allow_download=True)
     assert "allow_download" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [None, OSError, RuntimeError])
+def test_a_download_that_breaks_off_is_missing_weights_and_no_bug(
+    kind: type[Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = hub()
+    kind = kind or module.errors.HTTPError
+
+    def snapshot_download(repository: str, **options: Any) -> str:
+        raise kind("no space left on device")
+
+    module.snapshot_download = snapshot_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    with pytest.raises(WeightsMissingError, match=r"no space left.*what was fetched is kept"):
+        Reconstructor.from_pretrained("owner/name", allow_download=True)
 
 
 def test_without_the_hubs_package_it_says_how_to_install_it(

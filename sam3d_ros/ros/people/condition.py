@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from sam3d_ros.ros.diagnostics import Condition
 from sam3d_ros.ros.session import Session
+from sam3d_ros.scene.fetching import body_source
 from sam3d_ros.scene.people.who import NO_FOLDER
 from sam3d_ros.structures import BackendInUse, PeopleSnapshot
 
@@ -32,7 +33,7 @@ def people_condition(session: Session) -> Condition:
     if outputs is None:
         return Condition(values={"state": "off: body.enabled is false"})
     backend = outputs.backend
-    if backend is None and not session.config.weights.body:
+    if backend is None and not body_source(session.config.weights):
         backend = BackendInUse("", NO_FOLDER)
     if backend is not None and not backend.name:
         sentence = f"people are off: {backend.why}"

@@ -19,6 +19,7 @@ import logging
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import OutOfMemoryError, WeightsError
 from sam3d_ros.protocols import BodyBackend
+from sam3d_ros.scene.fetching import body_source, with_body
 from sam3d_ros.scene.people.reconstruct import PeopleReconstructor
 from sam3d_ros.scene.people.who import NO_FOLDER
 
@@ -48,7 +49,7 @@ def _loaded(config: SceneConfig) -> BodyBackend:
         WeightsError: There are no weights that can be used, or nothing that runs them.
         OutOfMemoryError: The device has no room for them.
     """
-    if not config.weights.body:
+    if not body_source(config.weights):
         raise WeightsError(NO_FOLDER)
     try:
         # Imported here: it imports torch, which need not be installed.
@@ -60,4 +61,4 @@ def _loaded(config: SceneConfig) -> BodyBackend:
             "people are not reconstructed: that needs torch, which is not installed; sam3d check "
             "says what is"
         ) from error
-    return BodyReconstructor.load(config)
+    return BodyReconstructor.load(with_body(config))

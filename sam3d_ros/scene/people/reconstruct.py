@@ -30,6 +30,7 @@ from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, Sight, aligned, contact
 from sam3d_ros.scene.people.surfaces import Thinner
 from sam3d_ros.scene.people.who import people_in
 from sam3d_ros.scene.reconstructor import SeenPeople, SeenPerson
+from sam3d_ros.scene.warmup import ball_on_table
 from sam3d_ros.structures import (
     NUM_KEYPOINTS,
     BackendInUse,
@@ -72,6 +73,14 @@ class PeopleReconstructor:
         self._backend = backend
         self._thinner = Thinner(MAX_TRIANGLES)
         self.in_use = BackendInUse(backend.name if backend else "", why)
+
+    def warm_up(self) -> None:
+        """Pose somebody whom nobody waits for, where the model is faster after it."""
+        if self._backend is None or not self._backend.wants_warmup:
+            return
+        frame = ball_on_table()  # the model sees a person in whatever it is shown
+        people = tuple(_prompt(mask) for mask in frame.masks)
+        self._backend.reconstruct(PeopleView(rgb=frame.rgb, camera=frame.camera, people=people))
 
     def reconstruct(self, frame: Frame, view: View, cancelled: Cancelled = never) -> FoundPeople:
         """Reconstruct the people of a frame that are asked for; one that fails stops no other.

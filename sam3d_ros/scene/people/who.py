@@ -22,7 +22,7 @@ from sam3d_ros.structures import InstanceMask
 
 NO_FOLDER = (
     "people are not reconstructed: weights.body names no folder with the weights of SAM 3D Body; "
-    "sam3d check says how to get them"
+    "sam3d check says how to get them, weights.allow_download lets the node fetch them"
 )
 
 
