@@ -36,9 +36,11 @@ from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Bytes, Floats, Ints, Mesh
 
 MIN_RESOLUTION = 16
+MIN_SQUARE = 4  # texels along a side, for two triangles
 CHUNK_TEXELS = 2_000_000  # looked at in one go; bounds the memory
 NUM_NEAREST = 4  # points that colour a texel
 INSIDE = -1e-6  # barycentric weight from which on a texel counts as covered
+ROUNDING = 1e-6  # texels that a corner may lie beside the middle of one that it is meant to cover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +119,37 @@ def unwrapped(mesh: Mesh, config: TextureConfig) -> Chart:
         uv=uv.astype(np.float64),
         width=int(atlas.width),
         height=int(atlas.height),
+    )
+
+
+def tiled(triangles: Ints, side: int) -> Chart:
+    """Put each triangle of ``(F, 3)`` on texels of its own, two to a square, in their order.
+
+    This takes no time and no library, and wastes nothing that a message or a small file misses:
+    every vertex lies in as many places as it has triangles. ``unwrapped`` is for meshes whose
+    vertices shall stay together.
+
+    Args:
+        triangles: Of the mesh.
+        side: Texels along a side that are wanted; more where triangles would get too few.
+    """
+    per_row = max(1, int(np.ceil(np.sqrt(len(triangles) / 2))))
+    square = max(MIN_SQUARE, side // per_row)
+    # Corners lie on the middles of texels. Between the two long edges there is room for what a
+    # viewer blends of neighbours.
+    lower = np.array([[0, 0], [square - 3, 0], [0, square - 3]])
+    upper = np.array([[square - 1, square - 1], [2, square - 1], [square - 1, 2]])
+    number = np.arange(len(triangles))
+    first = np.stack((number // 2 % per_row, number // 2 // per_row), axis=1) * square
+    corners = first[:, None] + np.where((number % 2 == 0)[:, None, None], lower, upper)
+    size = per_row * square
+    u, v = np.moveaxis((corners.reshape(-1, 2) + 0.5) / size, -1, 0)
+    return Chart(
+        source=triangles.ravel().astype(np.int64),
+        triangles=np.arange(triangles.size).reshape(-1, 3).astype(np.int32),
+        uv=np.stack((u, 1 - v), axis=1),
+        width=size,
+        height=size,
     )
 
 
@@ -206,8 +239,8 @@ def _texels(chart: Chart) -> Iterator[tuple[Ints, Ints, Floats]]:
     # The middle of a texel is at u = (column + 0.5) / width and v = 1 - (row + 0.5) / height.
     places = np.stack((chart.uv[:, 0], 1 - chart.uv[:, 1]), axis=1) * size - 0.5
     corners = places[chart.triangles]  # (F, 3, 2) as column, row
-    low = np.clip(np.ceil(corners.min(axis=1)), 0, size).astype(int)
-    high = np.clip(np.floor(corners.max(axis=1)) + 1, low, size).astype(int)
+    low = np.clip(np.ceil(corners.min(axis=1) - ROUNDING), 0, size).astype(int)
+    high = np.clip(np.floor(corners.max(axis=1) + ROUNDING) + 1, low, size).astype(int)
     counts = np.prod(high - low, axis=1)
     chunk = np.cumsum(counts) // CHUNK_TEXELS
     for number in np.unique(chunk):

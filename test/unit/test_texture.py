@@ -32,6 +32,7 @@ from sam3d_ros.objects.texture import (
     TexturedMesh,
     baked,
     textured,
+    tiled,
     unwrapped,
     write_textured,
 )
@@ -74,6 +75,54 @@ def looked_up(texture: Bytes, uv: Floats) -> Floats:
 
 
 # -- baking, without xatlas
+
+
+def blended(texture: Bytes, uv: Floats) -> Floats:
+    """Return the colours at texture coordinates as viewers do: blended of four texels."""
+    height, width = texture.shape[:2]
+    places = np.stack((uv[:, 0] * width, (1 - uv[:, 1]) * height), axis=1) - 0.5
+    low = np.floor(places).astype(int)
+    (a, b), colors = (places - low).T, np.zeros((len(uv), 3))
+    for dx, dy, weight in (
+        (0, 0, (1 - a) * (1 - b)),
+        (1, 0, a * (1 - b)),
+        (0, 1, (1 - a) * b),
+        (1, 1, a * b),
+    ):
+        columns, rows = np.clip(low + np.array([dx, dy]), 0, (width - 1, height - 1)).T
+        colors += weight[:, None] * texture[rows, columns]
+    return colors
+
+
+@pytest.mark.parametrize("side", [4, 128, 500])
+def test_on_tiles_every_place_of_every_triangle_has_its_own_colour(side: int) -> None:
+    mesh = ball()
+    flat = np.random.default_rng(0).integers(0, 256, (len(mesh.triangles), 3))
+    corners = mesh.triangles.ravel()
+    apart = Mesh(  # so that each triangle has one colour, and none of its neighbours has it
+        vertices=mesh.vertices[corners],
+        triangles=np.arange(len(corners), dtype=np.int32).reshape(-1, 3),
+        colors=np.repeat(flat, 3, axis=0).astype(np.uint8),
+        observed=np.zeros(len(corners)),
+    )
+    chart = tiled(apart.triangles, side)
+    image = baked(apart, chart)
+    assert image.shape == (chart.height, chart.width, 3)
+    assert chart.width >= min(side, 4)
+    uv = chart.uv[chart.triangles]
+    for weights in ([1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0.5, 0.5], [0.2, 0.3, 0.5]):
+        seen = blended(image, np.einsum("k,fkc->fc", weights, uv))
+        np.testing.assert_allclose(seen, flat, atol=1)
+
+
+def test_on_tiles_colours_of_the_vertices_run_as_they_do_without_an_image() -> None:
+    mesh = ball(1)
+    chart = tiled(mesh.triangles, 256)
+    image = baked(mesh, chart)
+    weights = np.array([0.2, 0.3, 0.5])
+    seen = blended(image, np.einsum("k,fkc->fc", weights, chart.uv[chart.triangles]))
+    wanted = np.einsum("k,fkc->fc", weights, mesh.colors[mesh.triangles].astype(float))
+    np.testing.assert_allclose(seen, wanted, atol=1.5)
 
 
 def test_a_texel_has_the_colour_of_the_place_that_lies_on_it(
