@@ -71,7 +71,8 @@ class OverlayProcess:
 
 def _bare(known: SceneObject) -> SceneObject:
     """Leave out what is not drawn."""
-    return replace(known, reconstruction=replace(known.reconstruction, preview=None, splats=None))
+    bare = replace(known.reconstruction, preview=None, preview_texture=None, splats=None)
+    return replace(known, reconstruction=bare)
 
 
 def drawn(frame: Frame, snapshot: SceneSnapshot) -> Picture:

@@ -51,6 +51,8 @@ def _lines(config: Any) -> Iterator[str]:
 
 def _comment(limits: Limits) -> str:
     """Say what a parameter means and which values it takes."""
+    if limits.several:
+        return f"{limits.description} (one or more of {limits.listed_choices})"
     if limits.choices:
         return f"{limits.description} ({limits.listed_choices})"
     if limits.low is None:

@@ -99,9 +99,14 @@ def _as_type_of(present: Any, value: Any, name: str) -> Any:
     if isinstance(present, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not type(present):
-        expected = "settings" if is_dataclass(present) else type(present).__name__
-        raise ConfigError(f"{name} must be of type {expected}, got {value!r}")
+        raise ConfigError(f"{name} must be of type {_kind(present)}, got {value!r}")
     return value
+
+
+def _kind(present: Any) -> str:
+    if is_dataclass(present):
+        return "settings"
+    return "list" if isinstance(present, tuple) else type(present).__name__
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,7 +19,15 @@ the README table are derived from them. Values are checked when a config is made
 """
 
 from sam3d_ros.config.inputs import CameraConfig, DepthConfig, LidarConfig, MasksConfig, SyncConfig
-from sam3d_ros.config.limits import Checked, Limits, leaves, limits_of, retuned, setting
+from sam3d_ros.config.limits import (
+    Checked,
+    Limits,
+    choice_list,
+    leaves,
+    limits_of,
+    retuned,
+    setting,
+)
 from sam3d_ros.config.models import (
     BodyConfig,
     GaussiansConfig,
@@ -73,6 +81,7 @@ __all__ = [
     "TrackingConfig",
     "TriggerConfig",
     "WeightsConfig",
+    "choice_list",
     "leaves",
     "limits_of",
     "retuned",

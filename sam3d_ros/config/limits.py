@@ -33,6 +33,7 @@ class Limits:
     high: float | None = None
     choices: tuple[str | float, ...] = ()
     dynamic: bool = False  # a change is in force at once, not from the next configure on
+    several: bool = False  # the value is a list of choices
 
     @property
     def listed_choices(self) -> str:
@@ -41,12 +42,21 @@ class Limits:
 
     def check(self, name: str, value: object) -> None:
         """Raise ``ConfigError`` unless ``value`` lies within these limits."""
-        if self.choices and value not in self.choices:
+        if self.several:
+            self._check_several(name, value)
+        elif self.choices and value not in self.choices:
             raise ConfigError(f"{name} must be one of {self.listed_choices}, got {value!r}")
         if self.low is None or self.high is None:
             return
         if not isinstance(value, int | float) or not self.low <= value <= self.high:
             raise ConfigError(f"{name} must be within [{self.low:g}, {self.high:g}], got {value!r}")
+
+    def _check_several(self, name: str, values: object) -> None:
+        got = list(values) if isinstance(values, list | tuple) else values
+        if not (isinstance(got, list) and got and all(each in self.choices for each in got)):
+            raise ConfigError(
+                f"{name} must be a list of one or more of {self.listed_choices}, got {got!r}"
+            )
 
 
 def setting(
@@ -60,6 +70,15 @@ def setting(
     low, high = limits or (None, None)
     metadata = {"limits": Limits(description, low, high, choices, dynamic)}
     result: T = field(default=default, metadata=metadata)
+    return result
+
+
+def choice_list(
+    default: tuple[str, ...], description: str, choices: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Declare a field that holds one or more of ``choices``."""
+    metadata = {"limits": Limits(description, choices=choices, several=True)}
+    result: tuple[str, ...] = field(default=default, metadata=metadata)
     return result
 
 

@@ -128,8 +128,8 @@ class NodeConfig(SceneConfig, Checked):
     )
     output_directory: str = setting(
         "",
-        "Folder below which ~/export and ~/reconstruct write; empty: a temporary one, which is "
-        "removed at cleanup",
+        "Folder below which ~/export and ~/reconstruct write, and the node the files of each mesh; "
+        "empty: a temporary one, which is removed at cleanup, and no files of meshes",
     )
     sync: SyncConfig = field(default_factory=SyncConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)

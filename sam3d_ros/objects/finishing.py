@@ -39,6 +39,7 @@ class FinishingConfig:
     """What is done to a mesh after its extraction."""
 
     min_part_share: float = 0.01  # of the largest part's area; smaller parts are dropped
+    close_holes: bool = True
     keep_cavities: bool = False  # closed inner surfaces, and what is enclosed by others
     smoothing_rounds: int = 0  # of Taubin's smoothing, which keeps the size
     max_triangles: int = 50_000
@@ -73,13 +74,13 @@ def mesh_from_surface(surface: CubeSurface) -> Mesh:
 
 
 def finished(mesh: Mesh, config: FinishingConfig) -> FinishedMesh:
-    """Drop small parts, close holes, drop what is enclosed, smooth, decimate.
+    """Drop small parts, close holes if wanted, drop what is enclosed, smooth, decimate.
 
     A mesh that cannot be closed is returned as far as it could be, with a note that says so.
     """
     notes = []
     kept = without_small_parts(mesh, config.min_part_share)
-    closed = with_holes_closed(kept)
+    closed = with_holes_closed(kept) if config.close_holes else kept
     num_new = len(closed.triangles) - len(kept.triangles)
     if num_new > 0:
         notes.append(f"holes of the mesh were closed with {num_new} triangles")

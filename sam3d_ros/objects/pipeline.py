@@ -163,7 +163,8 @@ class Reconstructor:
             runner.run("mesh", samples, second.decode_mesh, 1, [second.mesh])
 
     def _finish(self, samples: Sequence[Sample]) -> None:
-        config = FinishingConfig(max_triangles=self._config.mesh.max_triangles)
+        mesh = self._config.mesh
+        config = FinishingConfig(max_triangles=mesh.max_triangles, close_holes=mesh.watertight)
         for sample in samples:
             result = finished(sample.mesh, config)
             sample.mesh, sample.notes = result.mesh, sample.notes + result.notes

@@ -34,6 +34,7 @@ from std_msgs.msg import Header
 from sam3d_ros.geometry.measures import vertex_normals
 from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
 from sam3d_ros.msg import Object, ObjectMesh, StageTime
+from sam3d_ros.ros.mesh_files import NO_FILE, MeshFile
 from sam3d_ros.structures import NS_PER_S, Bytes, Floats, Mesh, SceneObject, Similarity
 
 # Of builtin_interfaces/Time. A hostile message has more nanoseconds than a second.
@@ -141,7 +142,7 @@ def _covariance(known: SceneObject, pose: Similarity) -> Floats:
     return covariance
 
 
-def mesh_msg(known: SceneObject, name: str) -> ObjectMesh:
+def mesh_msg(known: SceneObject, name: str, file: MeshFile = NO_FILE) -> ObjectMesh:
     """Return the geometry of one object in its own frame, in flat arrays."""
     mesh = known.reconstruction.mesh_object
     opaque = np.full((len(mesh.colors), 1), 255, dtype=np.uint8)
@@ -154,6 +155,8 @@ def mesh_msg(known: SceneObject, name: str) -> ObjectMesh:
         normals=flat_array(vertex_normals(mesh), "float32"),
         colors=flat_array(np.hstack([mesh.colors, opaque]), "uint8"),
         observed=flat_array(np.rint(255 * np.clip(mesh.observed, 0, 1)), "uint8"),
+        uri=file.uri,
+        sha256=file.sha256,
         watertight=bool(np.isfinite(known.reconstruction.volume_m3)),
         volume=float(known.reconstruction.volume_m3),
     )

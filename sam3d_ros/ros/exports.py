@@ -95,10 +95,6 @@ def exported(order: ExportOrder, session: Session) -> list[str]:
 def _content(known: SceneObject, mesh_format: str, up_axis: str, texture: str) -> bytes:
     """Return a file; one with a texture where its format and its mesh can have one."""
     # Imported here, in a thread that nobody waits for: it takes half a second.
-    from sam3d_ros.geometry.mesh_files import mesh_bytes  # noqa: PLC0415
-    from sam3d_ros.scene.export import baked_glb  # noqa: PLC0415
+    from sam3d_ros.scene.export import file_content  # noqa: PLC0415
 
-    if mesh_format == "glb" and texture == "baked":
-        return baked_glb(known, up_axis)
-    mesh, has_colors = known.reconstruction.mesh_object, texture != "none"
-    return mesh_bytes(mesh, mesh_format, up_axis, colors=has_colors)
+    return file_content(known, mesh_format, up_axis, texture)

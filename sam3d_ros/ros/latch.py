@@ -47,6 +47,12 @@ class Latch(Generic[MessageT]):
         self._num_sent += 1
         self._send(message)
 
+    def exchange(self, key: int, removal: MessageT, message: MessageT) -> None:
+        """Send the newest message of an object, and before it what takes back the last one."""
+        if key in self._newest:
+            self.retire(key, removal)
+        self.send(key, message)
+
     def forget(self, key: int) -> None:
         """Send nothing more of an object."""
         self._newest.pop(key, None)

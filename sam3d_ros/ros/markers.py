@@ -61,9 +61,14 @@ def mesh_marker(known: SceneObject, name: str) -> bytes:
     """
     reconstruction = known.reconstruction
     mesh = reconstruction.preview or reconstruction.mesh_object
-    marker = _object_marker(known.track_id, name, Marker.TRIANGLE_LIST)
+    return with_triangles(unit_marker(known, name, Marker.TRIANGLE_LIST), mesh)
+
+
+def unit_marker(known: SceneObject, name: str, kind: int) -> Marker:
+    """Return an object's marker in metres without what it shows."""
+    marker = _object_marker(known.track_id, name, kind)
     marker.scale = vector_msg(np.ones(3))
-    return with_triangles(marker, mesh)
+    return marker
 
 
 def box_marker(known: SceneObject, name: str) -> MarkerArray:

@@ -56,7 +56,7 @@ def describe(known: SceneObject, snapshot: SceneSnapshot, session: Session) -> O
     step = max(1, -(-len(measured) // MAX_MEASURED))
     return ObjectAnswer(
         description=description,
-        mesh=mesh_msg(known, name),
+        mesh=mesh_msg(known, name, session.outputs.files.of(known)),
         points=cloud_msg(cloud_points(mesh, Similarity.identity(), known.track_id), header),
         measured=cloud_msg(measured[::step], header),
     )

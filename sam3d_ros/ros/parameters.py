@@ -53,7 +53,7 @@ def declare_parameters(node: Node, retune: Callable[[Mapping[str, Any]], None]) 
         try:
             node.declare_parameter(name, default, descriptor_of(default, limits))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            kind = type(default).__name__
+            kind = "list" if limits.several else type(default).__name__
             raise ConfigError(f"parameter {name} is a {kind}, like {default!r}: {error}") from error
         limits.check(name, node.get_parameter(name).value)
     node.add_on_set_parameters_callback(refuse_wrong_values)
@@ -72,7 +72,8 @@ def config_from_parameters(node: Node) -> NodeConfig:
 def descriptor_of(default: Any, limits: Limits) -> ParameterDescriptor:
     """Describe one setting as tools like ``ros2 param describe`` show it."""
     descriptor = ParameterDescriptor(description=limits.description)
-    constraints = [f"one of {limits.listed_choices}"] if limits.choices else []
+    number = "one or more" if limits.several else "one"
+    constraints = [f"{number} of {limits.listed_choices}"] if limits.choices else []
     constraints.append(f"a change is in force {_when(limits)}")
     descriptor.additional_constraints = "; ".join(constraints)
     if limits.low is None or limits.high is None:
@@ -117,12 +118,13 @@ def _when(limits: Limits) -> str:
 
 
 def _read(node: Node, default: ConfigT, prefix: str) -> ConfigT:
-    values = {}
+    values: dict[str, Any] = {}
     for leaf in fields(default):  # type: ignore[arg-type]  # every config is a dataclass
         value = getattr(default, leaf.name)
         name = f"{prefix}{leaf.name}"
         if is_dataclass(value):
             values[leaf.name] = _read(node, value, f"{name}.")
         else:
-            values[leaf.name] = node.get_parameter(name).value
+            read = node.get_parameter(name).value
+            values[leaf.name] = tuple(read) if isinstance(value, tuple) else read
     return replace(default, **values)  # type: ignore[type-var]  # every config is a dataclass

@@ -52,6 +52,7 @@ class PoseOutputs:
         make_publisher: Of a type, a topic and its QoS.
         config: The settings in force.
         heard: Gets each snapshot that is news, and the stamp at which its objects hold.
+        uri_of: Names the file of an object's mesh, or nothing; called from any thread.
     """
 
     def __init__(
@@ -59,8 +60,10 @@ class PoseOutputs:
         make_publisher: MakePublisher,
         config: NodeConfig,
         heard: Heard = lambda snapshot, stamp_ns: None,
+        uri_of: Callable[[SceneObject], str] = lambda known: "",
     ) -> None:
         self._config = config
+        self._uri_of = uri_of
         self._heard = heard
         self._vision = vision_messages()
         self._tf = make_publisher(tf_message_type(), "/tf", reliable(TF_DEPTH))
@@ -137,7 +140,11 @@ class PoseOutputs:
     def messages(self, snapshot: SceneSnapshot, objects: Iterable[SceneObject]) -> list[Object]:
         """Return objects of a snapshot as messages, without their geometry."""
         frame = self.frame(snapshot)
-        return [object_msg(known, self._name(known), frame, self.pose(known)) for known in objects]
+        described = []
+        for known in objects:
+            described.append(object_msg(known, self._name(known), frame, self.pose(known)))
+            described[-1].mesh_uri = self._uri_of(known)
+        return described
 
     def frame(self, snapshot: SceneSnapshot) -> str:
         """Return the frame in which poses are sent."""

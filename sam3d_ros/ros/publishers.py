@@ -31,6 +31,7 @@ from sam3d_ros.ros.encode import CLOUD_POINT, cloud_msg, header_of, mesh_msg
 from sam3d_ros.ros.gaussians import GaussianClouds
 from sam3d_ros.ros.grasp_points import grasp_points
 from sam3d_ros.ros.latch import Latch
+from sam3d_ros.ros.mesh_files import MeshFile, MeshFiles
 from sam3d_ros.ros.overlay import OverlayTopics
 from sam3d_ros.ros.people.outputs import PeopleOutputs
 from sam3d_ros.ros.planning.people import people_obstacles
@@ -38,6 +39,7 @@ from sam3d_ros.ros.planning.planner import Planner
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.qos import latched, reliable
 from sam3d_ros.ros.tap import Tap
+from sam3d_ros.ros.textured_markers import file_marker, textured_marker
 from sam3d_ros.scene.output_folder import OutputFolder
 from sam3d_ros.scene.reconstructor import RememberedView
 from sam3d_ros.structures import SceneObject, SceneSnapshot
@@ -72,14 +74,17 @@ class Outputs:
         if config.gaussians.publish:
             topic = self._publisher(PointCloud2, "~/gaussians", latched(num_latched))
             self._gaussians = GaussianClouds(topic.publish, num_latched)
-        self.poses = PoseOutputs(self._publisher, config, self._hear)
+        self.folder = OutputFolder(config.output_directory)
+        self.files = MeshFiles(self.folder, config, self._warn)
+        self.poses = PoseOutputs(
+            self._publisher, config, self._hear, lambda known: self.files.of(known).uri
+        )
         self.people = (
             PeopleOutputs(node, self._publisher, config, people_obstacles(planner, config))
             if config.body.enabled
             else None
         )
         self.overlay = OverlayTopics(self._publisher, config)
-        self.folder = OutputFolder(config.output_directory)
         self._revisions: dict[int, int] = {}  # what was sent, by track id
         self._marker_latch: Latch[MarkerMsg] = Latch(self._markers.publish, num_latched)
         self._mesh_latch: Latch[ObjectMesh] = Latch(self._meshes.publish, num_latched)
@@ -105,6 +110,7 @@ class Outputs:
     def publish(self, snapshot: SceneSnapshot, views: ViewsOf = lambda track_id: ()) -> None:
         """Send what a frame with masks has shown: the small and urgent first, geometry last."""
         self._send_people(snapshot)
+        self._write_files(snapshot)
         self.poses.send_frame(snapshot)
         self.forget(snapshot.removed)
         self._send_points(snapshot, views)
@@ -115,12 +121,14 @@ class Outputs:
         self._send_people(snapshot)
         if not snapshot.updated:
             return
+        self._write_files(snapshot)
         self.poses.send_found(snapshot)
         self.forget(snapshot.removed)
         self._send_geometry(snapshot)
 
     def publish_change(self, snapshot: SceneSnapshot) -> None:
         """Send what became of objects while no frame came."""
+        self._write_files(snapshot)
         self.poses.send_change(snapshot)
         self.forget(snapshot.removed)
         self._send_geometry(snapshot)
@@ -132,6 +140,7 @@ class Outputs:
 
     def forget(self, track_ids: tuple[int, ...]) -> None:
         """Remove objects that the registry has dropped."""
+        self.files.forget(track_ids)
         for track_id in track_ids:
             if self._revisions.pop(track_id, None) is not None:
                 self._marker_latch.retire(track_id, markers.deletion(track_id))
@@ -178,14 +187,36 @@ class Outputs:
                 self._send_mesh(known, names[known.track_id])
 
     def _send_mesh(self, known: SceneObject, name: str) -> None:
-        self._mesh_latch.send(known.track_id, mesh_msg(known, name))
-        style = self._config.markers.style
-        if style == "triangle_list":
-            self._marker_latch.send(known.track_id, markers.mesh_marker(known, name))
-        elif style == "box":
-            self._marker_latch.send(known.track_id, markers.box_marker(known, name))
+        file = self.files.of(known)
+        self._mesh_latch.send(known.track_id, mesh_msg(known, name, file))
+        self._send_marker(known, name, file)
         if self._gaussians is not None:
             self._gaussians.send(known, name)
+
+    def _send_marker(self, known: SceneObject, name: str, file: MeshFile) -> None:
+        """Show an object; as triangles where an image or a file for its style is missing."""
+        style, key, latch = self._config.markers.style, known.track_id, self._marker_latch
+        mesh, texture = known.reconstruction.preview, known.reconstruction.preview_texture
+        if style == "none":
+            return
+        if style == "box":
+            latch.send(key, markers.box_marker(known, name))
+        elif style == "mesh_resource" and file.marker_uri:
+            latch.send(key, file_marker(known, name, file.marker_uri))
+        elif style == "texture" and mesh is not None and texture is not None:
+            # RViz multiplies a marker's new image by its old one, so that one has to go first.
+            latch.exchange(key, markers.deletion(key), textured_marker(known, name, mesh, texture))
+        else:
+            latch.send(key, markers.mesh_marker(known, name))
+
+    def _warn(self, text: str) -> None:
+        self._node.get_logger().warning(text)
+
+    def _write_files(self, snapshot: SceneSnapshot) -> None:
+        """Write files before anything tells of them."""
+        names = self.poses.names(snapshot)
+        for known in snapshot.objects:
+            self.files.write(known, names[known.track_id])
 
     def _send_points(self, snapshot: SceneSnapshot, views: ViewsOf) -> None:
         clouds = [

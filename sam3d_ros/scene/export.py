@@ -22,7 +22,7 @@ from typing import Any
 
 from sam3d_ros.config import MeshConfig
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.geometry.mesh_files import MESH_SUFFIXES, mesh_bytes, write_mesh
+from sam3d_ros.geometry.mesh_files import mesh_bytes
 from sam3d_ros.objects.colored_points import points_of_splats
 from sam3d_ros.objects.splat_files import write_splats
 from sam3d_ros.objects.texture import TextureConfig, textured, textured_glb
@@ -37,6 +37,8 @@ from sam3d_ros.structures import (
     SceneSnapshot,
     Settling,
 )
+
+ALWAYS_WRITTEN = ("glb", "ply")  # of a recording; others where they are wanted
 
 logger = logging.getLogger(__name__)
 
@@ -99,26 +101,42 @@ def write_meshes(
     Args:
         snapshot: The objects.
         directory: Where the files go.
-        config: Tells the up-axis of ``.glb`` files.
+        config: Tells the up-axis of ``.glb`` files, and which formats are written beside
+            ``ALWAYS_WRITTEN``.
         texture: As ``ObjectsConfig.texture``.
 
     Raises:
         DependencyError: Textures are to be baked and xatlas is not installed.
     """
+    directory.mkdir(parents=True, exist_ok=True)
     files = []
     for known in snapshot.objects:
         stem = object_name(known.track_id, known.class_id)
-        for suffix in MESH_SUFFIXES:
-            path = directory / f"{stem}{suffix}"
-            if suffix == ".glb" and texture == "baked":
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(baked_glb(known, config.glb_up_axis))
-            else:
-                up_axis = config.glb_up_axis if suffix == ".glb" else "z"
-                mesh = known.reconstruction.mesh_object
-                write_mesh(mesh, path, up_axis, colors=texture != "none")
+        for mesh_format in dict.fromkeys((*ALWAYS_WRITTEN, *config.formats)):
+            path = directory / f"{stem}.{mesh_format}"
+            path.write_bytes(file_content(known, mesh_format, config.glb_up_axis, texture))
             files.append(path)
     return files
+
+
+def file_content(
+    known: SceneObject, mesh_format: str, up_axis: str = "z", texture: str = "vertex_color"
+) -> bytes:
+    """Return the file of an object's mesh; one with an image where its format can have one.
+
+    Args:
+        known: The object.
+        mesh_format: One of ``MESH_FORMATS``.
+        up_axis: Of ``glb``; the others have the axes of the object frame.
+        texture: As ``ObjectsConfig.texture``.
+
+    Raises:
+        DependencyError: A texture is to be baked and xatlas is not installed.
+    """
+    if mesh_format == "glb" and texture == "baked":
+        return baked_glb(known, up_axis)
+    mesh, has_colors = known.reconstruction.mesh_object, texture != "none"
+    return mesh_bytes(mesh, mesh_format, up_axis, colors=has_colors)
 
 
 def write_splat_files(snapshot: SceneSnapshot, directory: Path) -> list[Path]:

@@ -22,10 +22,13 @@ from dataclasses import replace
 import numpy as np
 
 from sam3d_ros.config import SceneConfig
-from sam3d_ros.errors import ReportCode, Sam3dError
+from sam3d_ros.errors import ReconstructionError, ReportCode, Sam3dError
 from sam3d_ros.geometry.measures import enclosed_volume_m3
 from sam3d_ros.geometry.meshes import decimate
 from sam3d_ros.geometry.previews import clustered
+from sam3d_ros.objects.colored_points import MAX_VALUE, ColoredPoints, points_of_splats
+from sam3d_ros.objects.texture import baked as baked_image
+from sam3d_ros.objects.texture import tiled
 from sam3d_ros.protocols import ObjectOutcome
 from sam3d_ros.scene.choosing import agreements
 from sam3d_ros.scene.compose import with_origin
@@ -38,16 +41,22 @@ from sam3d_ros.scene.reconstructor import (
 from sam3d_ros.scene.views import remembered
 from sam3d_ros.structures import (
     Frame,
+    Mesh,
     ObjectFailure,
     ObjectReconstruction,
     Provenance,
     Quality,
     RefinementStatus,
+    Splats,
+    Texture,
 )
 
 # Agreement that a mesh of more views may lose: on the mean of all views, and in any one of them.
 # Meshes of one view are made to agree with it; where one fits no other, it is worth less.
 MAX_WORSE, MAX_WORSE_OF_MISFIT, MAX_WORSE_IN_ONE = 0.02, 0.05, 0.15
+
+TEXTURED_STYLES = ("texture", "mesh_resource")  # of markers
+TEXTURE_SIDE = 512  # texels; 5000 triangles get some 40 each
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +67,16 @@ def finished(reconstruction: ObjectReconstruction, config: SceneConfig) -> Objec
     baked = reconstruction.baked()
     mesh = decimate(baked.mesh_object, config.mesh.max_triangles)
     preview = clustered(mesh, config.markers.max_triangles)
+    texture = None
+    if config.markers.style in TEXTURED_STYLES:
+        texture = _texture(preview, mesh, baked.splats)
     seconds = sum(baked.stage_s.values()) + time.perf_counter() - started
     return with_origin(
         replace(
             baked,
             mesh_object=mesh,
             preview=preview,
+            preview_texture=texture,
             volume_m3=enclosed_volume_m3(mesh),
             stage_s={**baked.stage_s, "object": seconds},
         ),
@@ -129,6 +142,20 @@ def add_made(
     if not refusal:
         result.instances.append(_instance(finding, made, frame, config))
     return refusal
+
+
+def _texture(preview: Mesh, mesh: Mesh, splats: Splats | None) -> Texture | None:
+    """Show on a preview what its mesh looks like, or splats where there are some."""
+    colored = points_of_splats(splats)
+    if colored is None and preview is not mesh:
+        colored = ColoredPoints(mesh.vertices, mesh.colors / MAX_VALUE)
+    chart = tiled(preview.triangles, TEXTURE_SIDE)
+    try:
+        image = baked_image(preview, chart, colored)
+    except ReconstructionError as error:
+        logger.warning("a marker keeps the colours of its vertices: %s", error)
+        return None
+    return Texture(chart.uv.reshape(-1, 3, 2), image)
 
 
 def _instance(

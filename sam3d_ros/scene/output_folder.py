@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import TypeAlias
 
 from sam3d_ros.errors import OutputFileError
@@ -46,6 +47,12 @@ class OutputFolder:
     def __init__(self, path: str = "") -> None:
         self._given = path
         self._temporary: Path | None = None
+        self._lock = Lock()  # calls and the node itself write from different threads
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether nobody keeps what is written."""
+        return not self._given
 
     def write(self, folder: str, files: Mapping[str, Content], *, overwrite: bool) -> list[Path]:
         """Write files into a folder below; return where they are.
@@ -88,9 +95,10 @@ class OutputFolder:
             root = Path(self._given).expanduser()
             root.mkdir(parents=True, exist_ok=True)
             return root.resolve()
-        if self._temporary is None:
-            self._temporary = Path(tempfile.mkdtemp(prefix="sam3d_"))
-        return self._temporary
+        with self._lock:
+            if self._temporary is None:
+                self._temporary = Path(tempfile.mkdtemp(prefix="sam3d_"))
+            return self._temporary
 
 
 def _parts(folder: str) -> tuple[str, ...]:

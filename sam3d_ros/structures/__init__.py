@@ -42,6 +42,7 @@ from sam3d_ros.structures.results import (
     Refinement,
     RefinementStatus,
     Settling,
+    Texture,
 )
 from sam3d_ros.structures.scenes import (
     BackendInUse,
@@ -111,4 +112,5 @@ __all__ = [
     "Similarity",
     "Splats",
     "SupportPlane",
+    "Texture",
 ]

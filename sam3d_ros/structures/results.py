@@ -134,6 +134,18 @@ class Provenance:
     notes: tuple[str, ...] = ()  # sentences for a person: what was unsure, what was left out
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Texture:
+    """An image, and where on it the corners of triangles lie."""
+
+    uv: Floats  # (F, 3, 2) to the right and upwards from the image's lower left corner, in [0, 1]
+    image: Bytes  # (H, W, 3) red, green, blue
+
+    def __post_init__(self) -> None:
+        check_shape(self.uv, "F 3 2", "uv")
+        check_shape(self.image, "H W 3", "image")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ObjectReconstruction:
     """A closed mesh in the object frame, and where that frame stands in the camera frame.
@@ -148,6 +160,7 @@ class ObjectReconstruction:
     refinement: Refinement = field(default_factory=Refinement)
     settling: Settling | None = None  # where objects were made to stand beside each other
     preview: Mesh | None = None  # the mesh again, light enough to look at
+    preview_texture: Texture | None = None  # of the preview's triangles, where one was wanted
     splats: Splats | None = None  # the object again, where a backend was asked for them
     volume_m3: float = float("nan")  # that the mesh encloses; NaN unless it is watertight
     stage_s: Mapping[str, float] = field(default_factory=dict)  # seconds per stage

@@ -18,7 +18,7 @@ import dataclasses
 
 import pytest
 
-from sam3d_ros.config import MasksConfig, NodeConfig, SyncConfig, leaves, retuned
+from sam3d_ros.config import MasksConfig, MeshConfig, NodeConfig, SyncConfig, leaves, retuned
 from sam3d_ros.errors import ConfigError
 
 
@@ -58,3 +58,13 @@ def test_retuning_changes_the_leaves_that_are_named_and_no_others() -> None:
 def test_retuning_checks_what_it_changes() -> None:
     with pytest.raises(ConfigError, match=r"slop must be within \[0, 1\], got 7\.0"):
         retuned(NodeConfig(), {"sync.slop": 7.0})
+
+
+@pytest.mark.parametrize("formats", [(), ("glb", "fbx"), "glb", ["GLB"], 3])
+def test_a_list_of_choices_is_refused_unless_it_holds_some_and_no_others(formats: object) -> None:
+    with pytest.raises(ConfigError, match=r"formats must be a list of one or more of glb, ply"):
+        MeshConfig(formats=formats)  # type: ignore[arg-type]  # what a file may say
+
+
+def test_a_list_of_choices_keeps_its_order() -> None:
+    assert MeshConfig(formats=("stl", "glb")).formats == ("stl", "glb")

@@ -175,6 +175,13 @@ def test_a_mesh_that_cannot_be_closed_is_said_to_be_open() -> None:
     assert any("not watertight" in note for note in result.notes)
 
 
+def test_holes_are_left_where_wanted_and_said() -> None:
+    half = cut(ball(0.3), lambda middles: middles[:, 2] < 0)
+    result = finished(half, FinishingConfig(close_holes=False))
+    assert len(result.mesh.triangles) == len(half.triangles)
+    assert ["not watertight" in note for note in result.notes] == [True]
+
+
 def test_cavities_are_kept_where_wanted() -> None:
     mesh = together(ball(0.3), inside_out(ball(0.2)))
     result = finished(mesh, FinishingConfig(keep_cavities=True))

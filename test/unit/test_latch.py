@@ -47,6 +47,16 @@ def test_a_message_is_sent_once_while_there_is_room() -> None:
     assert sent == ["a", "b", "c"]
 
 
+def test_what_is_exchanged_is_taken_back_before_if_it_was_there() -> None:
+    sent: list[str] = []
+    latch: Latch[str] = Latch(sent.append, depth=10)
+    latch.exchange(1, "gone", "a")
+    latch.exchange(1, "gone", "b")
+    latch.retire(1, "gone")
+    latch.exchange(1, "gone", "c")
+    assert sent == ["a", "gone", "b", "gone", "c"]
+
+
 def test_more_objects_than_room_end_in_no_endless_loop() -> None:
     sent: list[int] = []
     latch: Latch[int] = Latch(sent.append, depth=3)

@@ -140,6 +140,6 @@ class PeopleOutputs:
         gone = deletions(people.gone)
         shown = skeleton_markers(people.people, parent, lifetime_s)
         self._markers.publish(MarkerArray(markers=[*gone, *shown]))
-        if style == "triangle_list":
+        if style != "box":
             for person in people.people:
                 self._markers.publish(self._meshes.marker(person, parent, lifetime_s))
