@@ -17,7 +17,7 @@
 from dataclasses import dataclass, field
 
 from sam3d_ros.config.inputs import DepthConfig, LidarConfig, MasksConfig
-from sam3d_ros.config.limits import Checked, setting
+from sam3d_ros.config.limits import Checked, choice_list, setting
 from sam3d_ros.config.models import (
     BodyConfig,
     GaussiansConfig,
@@ -100,6 +100,17 @@ class MeshConfig(Checked):
     )
     max_triangles: int = setting(50_000, "Meshes are decimated to this size", 100, 5_000_000)
     glb_up_axis: str = setting("z", "z: the object frame; y: for glTF viewers", choices=("z", "y"))
+    watertight: bool = setting(
+        True,
+        "sam3d: close the holes that a mesh has; false leaves them, and the volume unknown. lift "
+        "and nano leave none",
+    )
+    formats: tuple[str, ...] = choice_list(
+        ("glb",),
+        "Files of each mesh revision, where output_directory is given; mesh_uri is the first. "
+        "sam3d offline writes them beside glb and ply",
+        ("glb", "ply", "obj", "stl"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +118,10 @@ class MarkersConfig(Checked):
     """What RViz and Foxglove show."""
 
     style: str = setting(
-        "triangle_list", "How a mesh is shown", choices=("triangle_list", "box", "none")
+        "triangle_list",
+        "How a mesh is shown: triangle_list in the colours of its vertices, texture with an image "
+        "and light, mesh_resource as a textured file, which viewers on this machine read",
+        choices=("triangle_list", "texture", "mesh_resource", "box", "none"),
     )
     max_triangles: int = setting(5000, "Meshes are shown decimated to this size", 12, 200_000)
 
