@@ -30,6 +30,7 @@ from sam3d_ros.structures import Mesh, SceneObject
 
 DIGITS = 8  # of the hash, in names
 MARKER = "marker.glb"
+FOLDER = "revisions"  # apart from what calls write, which has other names and is asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,7 @@ class MeshFiles:
             f"{stem}{'_' if each == MARKER else '.'}{each}": partial(bytes, content)
             for each, content in contents.items()
         }
-        paths = self._folder.write("", files, overwrite=True)
+        paths = self._folder.write(FOLDER, files, overwrite=True)
         file = NO_FILE
         if self._formats:
             first = contents[self._formats[0]]

@@ -97,7 +97,7 @@ def test_every_format_of_a_revision_lies_beside_the_first_which_messages_name(
         for each in EVERY_FORMAT:
             loaded = trimesh.load(path.with_suffix(f".{each}"), force="mesh")
             np.testing.assert_allclose(loaded.extents, [0.08, 0.1, 0.12], atol=1e-5)
-    assert len(list(tmp_path.iterdir())) == 8
+    assert len(list((tmp_path / "revisions").iterdir())) == 8
     service = rig.tester.create_client(GetObject, "/sam3d_node/get_object")
     rig.until(service.service_is_ready, "the service")
     future = service.call_async(GetObject.Request(id="1"))
@@ -180,10 +180,11 @@ def test_files_of_what_is_forgotten_and_of_a_node_that_ends_go(make: Callable[..
     rig.reports(2)
     rig.until(lambda: len(rig.heard["/markers"]) == 5, "two deletions")
     assert not any(path.exists() for path in paths)
-    assert paths[0].parent.is_dir()
+    folder = paths[0].parents[1]
+    assert folder.is_dir()
     rig.node.trigger_deactivate()
     rig.node.trigger_cleanup()
-    assert not paths[0].parent.exists()
+    assert not folder.exists()
 
 
 def test_a_marker_with_an_image_shows_the_colours_where_they_are(
