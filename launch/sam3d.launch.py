@@ -107,11 +107,22 @@ ARGUMENTS = (
         "",
         "What reconstructs objects (auto, sam3d, nano, lift); empty: what params_file says",
     ),
-    argument("weights", "", "Folder of the weights of sam3d; empty: what params_file says"),
+    argument(
+        "weights",
+        "",
+        "Weights of sam3d, a folder or a repository on the Hugging Face hub; empty: what "
+        "params_file says",
+    ),
     argument(
         "body_weights",
         "",
-        "Folder of the weights of SAM 3D Body, for people, too; empty: what params_file says",
+        "The same of SAM 3D Body, for people, too; empty: what params_file says",
+    ),
+    argument(
+        "allow_download",
+        "",
+        "Fetch repositories that are not on this machine; empty: what params_file says",
+        choices=("", *BOOLEANS),
     ),
     argument("device", "", "Where models run (auto, cpu, cuda:0); empty: what params_file says"),
     argument(
@@ -194,6 +205,7 @@ def overrides(given: dict[str, str]) -> dict[str, str | bool]:
         "weights.objects": given["weights"],
         "body.enabled": given["body_weights"] and True,
         "weights.body": given["body_weights"],
+        "weights.allow_download": given["allow_download"] and given["allow_download"] == "true",
         "device": given["device"],
         "debug.overlay": given["overlay"] and given["overlay"] == "true",
         "precision": given["precision"],

@@ -39,6 +39,7 @@ GIVEN = Started(
     output_frame="base_link",
     planning_frame="world",
     backend="lift",
+    allow_download="true",
     use_sim_time="true",
 )
 NAMED = Started(
@@ -134,6 +135,7 @@ def test_arguments_rename_topics_and_override_the_parameter_file(
     assert node.parameter("planning.frame") == "world"
     assert node.parameter("planning.enabled") is True
     assert node.parameter("objects.backend") == "lift"
+    assert node.parameter("weights.allow_download") is True
     assert node.parameter("use_sim_time") is True
 
     yield
