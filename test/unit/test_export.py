@@ -209,6 +209,8 @@ def test_splats_are_written_where_there_are_some(snapshot: SceneSnapshot, tmp_pa
 
 
 def test_each_object_is_written_in_each_format(snapshot: SceneSnapshot, tmp_path: Path) -> None:
-    files = write_meshes(snapshot, tmp_path / "meshes", MeshConfig())
-    assert [path.name for path in files] == ["sam3d_coffee_mug_3.glb", "sam3d_coffee_mug_3.ply"]
+    config = MeshConfig(formats=("stl", "glb"))
+    files = write_meshes(snapshot, tmp_path / "meshes", config)
+    names = [f"sam3d_coffee_mug_3.{each}" for each in ("glb", "ply", "stl")]
+    assert [path.name for path in files] == names
     assert all(path.stat().st_size > 0 for path in files)

@@ -26,10 +26,13 @@ from sam3d_ros.config import GaussiansConfig
 from sam3d_ros.errors import Sam3dError, WeightsMissingError
 from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.objects import pipeline
 from sam3d_ros.objects.files import FEW_SPLATS_FILE, FIRST_STAGE, MESH_FILE, SPLATS_FILE
+from sam3d_ros.objects.finishing import FinishedMesh, FinishingConfig, finished
 from sam3d_ros.objects.pipeline import Reconstructor
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.structures import (
+    Mesh,
     Observation,
     ScaleSource,
 )
@@ -69,6 +72,25 @@ def test_each_object_becomes_a_closed_metric_mesh_where_it_was_seen(
         size_m = np.ptp(result.baked().mesh_object.vertices, axis=0)
         assert (size_m > 0.02).all()
         assert (size_m < 0.4).all()
+
+
+@pytest.mark.parametrize("watertight", [True, False])
+def test_holes_of_a_mesh_are_closed_where_it_shall_be_watertight(
+    watertight: bool,
+    folder: Path,
+    observations: tuple[Observation, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def torn(mesh: Mesh, config: FinishingConfig) -> FinishedMesh:
+        return finished(replace(mesh, triangles=mesh.triangles[1:]), config)
+
+    monkeypatch.setattr(pipeline, "finished", torn)
+    config = config_of(folder, mesh_detail="fast")
+    config = replace(config, mesh=replace(config.mesh, watertight=watertight))
+    (outcome,) = Reconstructor.load(config).reconstruct(observations[:1])
+    assert is_watertight(made(outcome).mesh_object) == watertight
+    said = [note for note in made(outcome).provenance.notes if "not watertight" in note]
+    assert bool(said) != watertight
 
 
 def test_a_result_says_where_it_comes_from_and_what_it_took(

@@ -307,6 +307,8 @@ def test_settings_are_read_nested_and_dotted_and_the_command_line_wins(tmp_path:
     [
         ("/**: {ros__parameters: {masks: {min_pixel: 5}}}", "unknown setting 'min_pixel'"),
         ("/**: {ros__parameters: {masks: {min_pixels: many}}}", "must be of type int"),
+        ("/**: {ros__parameters: {mesh: {formats: glb}}}", "must be of type list, got 'glb'"),
+        ("/**: {ros__parameters: {mesh: {formats: [fbx]}}}", "one or more of glb, ply, obj, stl"),
         ("/**: {ros__parameters: {masks.min_pixels: 0}}", r"within \[1, "),
         ("just text", "ros__parameters"),
         ("a: [", "cannot read the parameter file"),
