@@ -74,7 +74,8 @@ class LiftBackend:
         views = views_of(observation)
         workspaces = workspaces_of(views)
         clock.tick("evidence")
-        workspace, hypothesis = best_hypothesis(workspaces)
+        believed = best_hypothesis(workspaces)
+        workspace, hypothesis = believed.workspace, believed.hypothesis
         remainders = remainders_of(hypothesis, workspace)
         clock.tick("hypotheses")
         carving = Carving(hypothesis=hypothesis, remainders=remainders, workspace=workspace)
@@ -92,6 +93,7 @@ class LiftBackend:
                 seed=self._seed,
                 scale_source=observation.scale_source,
                 hypothesis=hypothesis.name,
+                prior=believed.prior,
                 notes=_notes(observation, workspace, views),
             ),
             stage_s=clock.stage_s,

@@ -27,6 +27,10 @@ extrusion               0.04  points lie on the faces of an upright box
 carved hull             0.15
 ======================= ===== ===================================================================
 
+Where another backend has made the same object, it counts how far the unseen side can be trusted
+(``structures.Provenance.prior``). A regular shape that the view does not contradict is exact all
+around; a mirror leaves open how deep the object is, and the hull leaves open everything.
+
 Half turn, mirror, lying axis and extrusion need to know what is level. Without a support only a
 standing revolution competes with the hull: its rings find the vertical too.
 """
@@ -47,6 +51,7 @@ HALF_TURN_PRICE = 0.04
 MIRROR_PRICE = 0.06
 PRISM_PRICE = 0.04
 HULL_SCORE = 0.15
+REVOLVED_PRIOR, REGULAR_PRIOR, OPEN_PRIOR = 0.13, 0.06, -0.12
 SURE = 0.04  # a revolution contradicted less than this needs no comparison
 
 
@@ -55,26 +60,44 @@ class Scored:
     """A hypothesis that has not been built yet, and how much speaks against it."""
 
     score: float
+    prior: float
     workspace: Workspace
     build: Callable[[], Hypothesis]
 
 
-def best_hypothesis(workspaces: Sequence[Workspace]) -> tuple[Workspace, Hypothesis]:
-    """Search all families, build the hypothesis with the smallest score; return its frame too."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Believed:
+    """The hypothesis that closes the unseen side."""
+
+    hypothesis: Hypothesis
+    workspace: Workspace  # whose frame it is in
+    prior: float  # as ``structures.Provenance`` has it
+
+
+def best_hypothesis(workspaces: Sequence[Workspace]) -> Believed:
+    """Search all families, build the hypothesis with the smallest score."""
     scored = [_standing(judge_of(workspace)) for workspace in workspaces]
     first = workspaces[0]
     if min(candidate.score for candidate in scored) > SURE:
         if first.has_support:
             scored += _level(judge_of(first))
-        scored.append(Scored(score=HULL_SCORE, workspace=first, build=lambda: hull_of(first)))
+        scored.append(
+            Scored(
+                score=HULL_SCORE,
+                prior=OPEN_PRIOR,
+                workspace=first,
+                build=lambda: hull_of(first),
+            )
+        )
     best = min(scored, key=lambda candidate: candidate.score)
-    return best.workspace, best.build()
+    return Believed(hypothesis=best.build(), workspace=best.workspace, prior=best.prior)
 
 
 def _standing(judge: Judge) -> Scored:
     axis, misfit = best_standing(judge)
     return Scored(
         score=misfit,
+        prior=REVOLVED_PRIOR,
         workspace=judge.workspace,
         build=lambda: revolved("revolution, standing", axis, judge.workspace),
     )
@@ -86,20 +109,28 @@ def _level(judge: Judge) -> Iterator[Scored]:
     axis, misfit = best_lying(judge)
     yield Scored(
         score=LYING_WEIGHT * misfit + LYING_PRICE,
+        prior=REVOLVED_PRIOR,
         workspace=workspace,
         build=lambda: revolved("revolution, lying", axis, workspace),
     )
     turn, misfit = best_half_turn(judge)
     yield Scored(
         score=misfit + HALF_TURN_PRICE,
+        prior=REGULAR_PRIOR,
         workspace=workspace,
         build=lambda: reflected("half turn", turn, workspace),
     )
     mirror, misfit = best_mirror(judge)
     yield Scored(
         score=misfit + MIRROR_PRICE,
+        prior=OPEN_PRIOR,
         workspace=workspace,
         build=lambda: reflected("mirror", mirror, workspace),
     )
     prism, misfit = best_prism(judge)
-    yield Scored(score=misfit + PRISM_PRICE, workspace=workspace, build=lambda: prism)
+    yield Scored(
+        score=misfit + PRISM_PRICE,
+        prior=REGULAR_PRIOR,
+        workspace=workspace,
+        build=lambda: prism,
+    )

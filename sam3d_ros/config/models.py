@@ -37,7 +37,7 @@ class ObjectsConfig(Checked):
         1, "sam3d, nano: seeds tried per object, of which the one that agrees best is kept", 1, 16
     )
     nano_steps: int = setting(
-        4, "nano: steps from noise to the shape; 1 is the fastest, 25 are as many as help", 1, 100
+        1, "nano: steps from noise to the shape; 1 is the fastest, 25 are as many as help", 1, 100
     )
     stage1_steps: int = setting(25, "sam3d: steps to coarse shape and pose", 1, 100)
     stage2_steps: int = setting(25, "sam3d: steps to the fine shape", 1, 100)

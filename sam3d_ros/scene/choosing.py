@@ -44,8 +44,9 @@ from sam3d_ros.scene.around import Around
 from sam3d_ros.scene.refining import refined, refining
 from sam3d_ros.structures import Choice, Floats, ObjectReconstruction, Observation, Similarity
 
-# By less than this, agreement does not tell candidates apart: what they differ in is out of sight,
-# and the order in which they are preferred knows more of it.
+# By less than this, agreement does not tell candidates apart: what they differ in is out of sight.
+# What their makers know of that side counts from the start (``Provenance.prior``); where that does
+# not tell them apart either, the order does in which they are preferred.
 CLEAR = 0.03
 
 
@@ -168,6 +169,8 @@ def chosen(
 ) -> ObjectOutcome:
     """Return the first of the candidates that agree with all views as well as the best one does.
 
+    Agreement counts with what the maker of a candidate knows of the side that no view shows.
+
     Candidates are fitted first, if that is wanted. Failed ones, and those that cannot be rendered,
     are passed over; where all are, the first error is the outcome.
     """
@@ -215,7 +218,8 @@ def _scored(
 def _best(scored: Sequence[tuple[float, ObjectReconstruction]], seconds: float) -> ObjectOutcome:
     """Return the best with the margin, and the time that all candidates took."""
     scores = np.array([score for score, _ in scored])
-    index = int(np.flatnonzero(scores >= scores.max() - CLEAR)[0])
+    trusted = scores + np.array([each.provenance.prior for _, each in scored])
+    index = int(np.flatnonzero(trusted >= trusted.max() - CLEAR)[0])
     best = scored[index][1]
     others = np.delete(scores, index)
     choice = Choice(

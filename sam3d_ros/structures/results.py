@@ -118,7 +118,7 @@ class Choice:
     num_candidates: int = 1  # that were compared; failed ones are not
     score: float = float("nan")  # 0..1, agreement with all views; NaN is "nothing was compared"
     # Of the score over the best of the others, NaN where there is none; negative where one agrees
-    # better by so little that the order of the candidates decided.
+    # better, and what is known of the unseen side decided (``Provenance.prior``), or the order.
     margin: float = float("nan")
 
 
@@ -130,6 +130,9 @@ class Provenance:
     seed: int = 0
     scale_source: ScaleSource = ScaleSource.UNKNOWN
     hypothesis: str = ""  # what closed the unseen side
+    # How much more agreement a candidate needs to be preferred to this one, whose maker knows so
+    # much of the unseen side; less than 0: so much less.
+    prior: float = 0.0
     choice: Choice = field(default_factory=Choice)
     notes: tuple[str, ...] = ()  # sentences for a person: what was unsure, what was left out
 

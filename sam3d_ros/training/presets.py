@@ -14,8 +14,15 @@
 
 """The two training runs with a name: nano, which ships, and smoke, which shows that it works."""
 
+from dataclasses import replace
+
 from sam3d_ros.errors import ConfigError
-from sam3d_ros.objects.volume.architecture import NUM_CHANNELS, StemConfig, small_architecture
+from sam3d_ros.objects.volume.architecture import (
+    NUM_CHANNELS,
+    StemConfig,
+    VolumeArchitecture,
+    small_architecture,
+)
 from sam3d_ros.training.recipe import (
     DataConfig,
     OptimiserConfig,
@@ -41,19 +48,31 @@ def preset(name: str) -> TrainingConfig:
 
 
 def _nano() -> TrainingConfig:
-    """Two CPU cores for some hours; a GPU with more steps and larger batches goes further."""
-    later = OptimiserConfig(learning_rate=5e-4, warmup_steps=30)
+    """Return what the weights that ship were trained with: two CPU cores for three hours.
+
+    A GPU with many times the steps and larger batches goes further.
+    """
+    begin = OptimiserConfig(learning_rate=1.2e-3, warmup_steps=20, final_share=0.8, max_norm=5.0)
+    last = replace(begin, learning_rate=8e-4, warmup_steps=10, final_share=0.02)
+    whole = VolumeArchitecture()
+    geometry = replace(whole.geometry, num_blocks=4, condition_dim=256, shape_channels=64)
     return TrainingConfig(
         preset="nano",
-        pre=StageConfig(steps=2000, times=MOSTLY_NOISE),
-        mid=StageConfig(steps=800, times=MOSTLY_NOISE, optimiser=later),
-        sft=StageConfig(steps=1000, optimiser=later),
+        architecture=replace(whole, geometry=geometry),
+        data=DataConfig(views=12, codec_samples=128, shape_groups=12),
+        pre=StageConfig(steps=240, times=MOSTLY_NOISE, optimiser=begin),
+        mid=StageConfig(
+            steps=240, times=MOSTLY_NOISE, optimiser=replace(begin, learning_rate=1e-3)
+        ),
+        sft=StageConfig(steps=3000, times=MOSTLY_NOISE, optimiser=last),
         dpo=StageConfig(steps=200, optimiser=OptimiserConfig(learning_rate=1e-5, warmup_steps=20)),
         shortcut=StageConfig(
-            steps=400,
+            steps=250,
             consistency_share=0.25,
-            optimiser=OptimiserConfig(learning_rate=2e-4, warmup_steps=20),
+            times=MOSTLY_NOISE,
+            optimiser=replace(last, learning_rate=1e-4),
         ),
+        checkpoint_every=50,
     )
 
 

@@ -119,6 +119,6 @@ def test_a_run_records_medians_of_both_sets_with_the_weights(
     assert set(recorded["evaluation"]) == {"families", "captures"}
     lift = recorded["evaluation"]["captures"]["lift"]
     assert recorded["evaluation"]["captures"]["nano"]["viou"] == lift["viou"]  # it is lift
-    assert "nano is no better than lift" in why_not_trusted(weights)
+    assert "nano+lift is no better than lift" in why_not_trusted(weights)
     written = json.loads((tmp_path / "out" / "nano.json").read_text())
     assert written["beside"]["captures"]["lift"]["viou"] == lift["viou"]

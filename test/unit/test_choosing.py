@@ -65,6 +65,7 @@ class Knows:
         self._mesh = mesh_camera.transformed(self._middle.inverse())
         self._errors = errors
         self.num_calls = 0
+        self.priors: dict[int, float] = {}  # by seed
 
     def reconstruct(
         self, observations: Sequence[Observation], cancelled: Cancelled = never
@@ -78,14 +79,14 @@ class Knows:
         return [[self._outcome(seed) for seed in seeds] for _ in observations]
 
     def _outcome(self, seed: int) -> ObjectOutcome:
-        error = self._errors[seed]
+        error, prior = self._errors[seed], self.priors.get(seed, 0.0)
         if isinstance(error, Sam3dError):
             return error
         return ObjectReconstruction(
             mesh_object=self._mesh,
             camera_from_object=self._middle @ error,
             quality=Quality(),
-            provenance=Provenance(backend=self.name, seed=seed),
+            provenance=Provenance(backend=self.name, seed=seed, prior=prior),
         )
 
 
@@ -139,6 +140,20 @@ def test_the_right_one_is_kept_whichever_seed_made_it(
     for seeds in ([0, 1, 2], [1, 2, 0], [2, 0, 1]):
         (outcome,) = best_of(backend, seeds).reconstruct([observation])
         assert success(outcome).provenance.seed == 1
+
+
+def test_what_is_known_of_the_unseen_side_makes_up_for_some_disagreement(
+    observation: Observation, truth_camera: Mesh
+) -> None:
+    backend = Knows(truth_camera, [SMALL, RIGHT])
+    (outcome,) = best_of(backend, [0, 1]).reconstruct([observation])
+    lead = success(outcome).provenance.choice.margin
+    assert lead > 2 * CLEAR
+    for prior, kept in ((lead + 2 * CLEAR, 0), (lead - 2 * CLEAR, 1)):
+        backend.priors = {0: prior}
+        (outcome,) = best_of(backend, [1, 0]).reconstruct([observation])
+        assert success(outcome).provenance.seed == kept
+    assert success(outcome).provenance.choice.margin == pytest.approx(lead)
 
 
 def test_all_seeds_of_all_objects_are_made_in_one_call(

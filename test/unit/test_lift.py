@@ -82,6 +82,13 @@ def test_a_known_solid_comes_out_recognisable(name: str) -> None:
     assert reconstruction.provenance.notes == ()
 
 
+@pytest.mark.parametrize(("name", "is_known"), [("box", True), ("can", True), ("drill", False)])
+def test_only_regular_shapes_tell_what_the_unseen_side_is(name: str, is_known: bool) -> None:
+    made = scene([SOLIDS[name][0]()], VIEW, noise=0.5)
+    prior = lifted(observed(made)).provenance.prior
+    assert (prior > 0) == is_known
+
+
 @pytest.mark.parametrize("make", [bowl, mug], ids=["bowl", "mug"])
 def test_a_vessel_stays_empty(make: Callable[[], Mesh]) -> None:
     view = camera_from_world(np.radians(50), 0.7)
