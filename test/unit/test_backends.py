@@ -119,7 +119,7 @@ def test_nano_alone_may_be_worse_where_both_together_are_better(shipped: Path) -
     [
         (medians(0.69, 0.92), "nano+lift is worse than lift in viou on families (0.690 to 0.700)"),
         (medians(0.72, 0.89), "nano+lift is worse than lift in f1_005 on families"),
-        (medians(0.7, 0.9), "nano+lift is no better than lift in viou and f1_005 on families"),
+        (medians(0.7, 0.9), "nano+lift is no better than lift in viou, f1_005 on families"),
         ({}, "nano+lift was not compared with lift in viou on families"),
     ],
 )
