@@ -93,11 +93,16 @@ class LiftBackend:
                 seed=self._seed,
                 scale_source=observation.scale_source,
                 hypothesis=hypothesis.name,
-                prior=believed.prior,
+                prior=_prior(believed.prior, views),
                 notes=_notes(observation, workspace, views),
             ),
             stage_s=clock.stage_s,
         )
+
+
+def _prior(prior: float, views: Views) -> float:
+    """Return how well the unseen side is known: what one view leaves open, another has seen."""
+    return prior if len(views.used) == 1 else max(prior, 0.0)
 
 
 def _notes(observation: Observation, workspace: Workspace, views: Views) -> tuple[str, ...]:

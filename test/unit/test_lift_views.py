@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scenes import bowl, box, camera_from_world, can, placed, scene
+from scenes import bowl, box, camera_from_world, can, drill, placed, scene
 
 from sam3d_ros.completion.lift import LiftBackend
 from sam3d_ros.config import LiftConfig, SceneConfig
@@ -122,6 +122,13 @@ def test_a_box_seen_from_both_sides_is_measured_on_all_of_them() -> None:
     assert max(side_errors_m(mesh)) < 2.0 * MM
     assert volume_m3(mesh) == pytest.approx(np.prod(BOX_M), rel=0.05)
     assert both.quality.observed_fraction > lifted(present).quality.observed_fraction + 0.15
+
+
+def test_a_second_side_takes_back_what_one_view_left_open() -> None:
+    thing = placed(drill(), 0.9, (0, 0, 0))
+    present = seen([thing], FRONT)
+    assert lifted(present).provenance.prior < 0
+    assert lifted(present, earlier([thing], BACK)).provenance.prior >= 0
 
 
 def test_errors_of_registration_are_taken_back_and_said() -> None:
