@@ -118,7 +118,7 @@ def test_without_access_all_name_the_licence_and_auto_goes_on_without(
         wired_backend(config_of("sam3d", allow_download=True))
     assert raised.value.code == ReportCode.NO_WEIGHTS
     wired = wired_backend(config_of(allow_download=True))
-    assert wired.backend.name == "lift"
+    assert wired.backend.name == "nano+lift"
     assert "accept the licence" in wired.why
     assert "hf auth login" in wired_people(config_of(allow_download=True)).in_use.why
 
