@@ -27,7 +27,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sam3d_ros.config import SceneConfig
+from sam3d_ros.config import ObjectsConfig, SceneConfig
 from sam3d_ros.evaluation.baselines import OpenThreeDBaseline
 from sam3d_ros.evaluation.benchmarks.running import use_one_core
 from sam3d_ros.evaluation.datasets import load_scene
@@ -50,7 +50,7 @@ def one_core_environment() -> dict[str, str]:
 def measure(folder: Path) -> list[dict[str, Any]]:
     """Return per object of a scene the milliseconds of each backend, medians of three."""
     scene = load_scene(folder)
-    config = SceneConfig()
+    config = SceneConfig(objects=ObjectsConfig(backend="lift"))
     backends: list[ObjectBackend] = [make_object_backend(config)]
     backends += [OneByOne(OpenThreeDBaseline(name)) for name in PEERS]
     names = {truth.instance_id: truth.name for truth in scene.truth}
