@@ -46,8 +46,9 @@ NODE = trials.node_options(
     "tracking.max_mask_rate:=0.0",
     "sync.timeout:=0.2",
     "tf.timeout:=0.1",
-    # Exposures follow each other closely; each has its own messages, or none.
-    "sync.slop:=0.001",
+    # Exposures follow each other within a millisecond; each has its own messages, or none. A mask
+    # that took the image before would be reported on under the stamp of that image.
+    "sync.slop:=0.0",
     # Shapes are not what is looked at; neither is how long it takes to make them again and again.
     "lift.grid:=24",
     "registry.keep_on_time_jump:=true",
