@@ -74,8 +74,8 @@ class LiftBackend:
         views = views_of(observation)
         workspaces = workspaces_of(views)
         clock.tick("evidence")
-        believed = best_hypothesis(workspaces)
-        workspace, hypothesis = believed.workspace, believed.hypothesis
+        best = best_hypothesis(workspaces)
+        workspace, hypothesis = best.workspace, best.build()
         remainders = remainders_of(hypothesis, workspace)
         clock.tick("hypotheses")
         carving = Carving(hypothesis=hypothesis, remainders=remainders, workspace=workspace)
@@ -93,7 +93,7 @@ class LiftBackend:
                 seed=self._seed,
                 scale_source=observation.scale_source,
                 hypothesis=hypothesis.name,
-                prior=_prior(believed.prior, views),
+                prior=_prior(best.prior, views),
                 notes=_notes(observation, workspace, views),
             ),
             stage_s=clock.stage_s,

@@ -60,22 +60,13 @@ class Scored:
     """A hypothesis that has not been built yet, and how much speaks against it."""
 
     score: float
-    prior: float
-    workspace: Workspace
+    prior: float  # as ``structures.Provenance`` has it
+    workspace: Workspace  # whose frame it is in
     build: Callable[[], Hypothesis]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Believed:
-    """The hypothesis that closes the unseen side."""
-
-    hypothesis: Hypothesis
-    workspace: Workspace  # whose frame it is in
-    prior: float  # as ``structures.Provenance`` has it
-
-
-def best_hypothesis(workspaces: Sequence[Workspace]) -> Believed:
-    """Search all families, build the hypothesis with the smallest score."""
+def best_hypothesis(workspaces: Sequence[Workspace]) -> Scored:
+    """Search all families for the hypothesis with the smallest score."""
     scored = [_standing(judge_of(workspace)) for workspace in workspaces]
     first = workspaces[0]
     if min(candidate.score for candidate in scored) > SURE:
@@ -89,8 +80,7 @@ def best_hypothesis(workspaces: Sequence[Workspace]) -> Believed:
                 build=lambda: hull_of(first),
             )
         )
-    best = min(scored, key=lambda candidate: candidate.score)
-    return Believed(hypothesis=best.build(), workspace=best.workspace, prior=best.prior)
+    return min(scored, key=lambda candidate: candidate.score)
 
 
 def _standing(judge: Judge) -> Scored:

@@ -47,6 +47,7 @@ from sam3d_ros.config.node import (
 )
 from sam3d_ros.config.planning import PlanningConfig
 from sam3d_ros.config.scene import (
+    MESH_FORMATS,
     MarkersConfig,
     MeshConfig,
     RegistryConfig,
@@ -55,6 +56,7 @@ from sam3d_ros.config.scene import (
 )
 
 __all__ = [
+    "MESH_FORMATS",
     "BodyConfig",
     "CameraConfig",
     "Checked",

@@ -29,6 +29,8 @@ from sam3d_ros.config.models import (
 )
 from sam3d_ros.errors import ConfigError
 
+MESH_FORMATS = ("glb", "ply", "obj", "stl")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig(Checked):
@@ -109,7 +111,7 @@ class MeshConfig(Checked):
         ("glb",),
         "Files of each mesh revision, where output_directory is given; mesh_uri is the first. "
         "sam3d offline writes them beside glb and ply",
-        ("glb", "ply", "obj", "stl"),
+        MESH_FORMATS,
     )
 
 

@@ -61,7 +61,8 @@ def metric_depth(raw: NDArray[Any], unit: DepthUnit = "auto") -> Floats:
     if unit == "auto":
         _check_unit(raw, integral)
     depth_m = raw.astype(np.float32)
-    if integral if unit == "auto" else unit == "mm":
+    millimetres = integral if unit == "auto" else unit == "mm"
+    if millimetres:
         depth_m *= np.float32(0.001)
     measured = (depth_m >= MEASURABLE_M[0]) & (depth_m <= MEASURABLE_M[1])
     # Not by an index: that holds the interpreter lock for milliseconds.

@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
+from sam3d_ros.config import MESH_FORMATS
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.geometry.meshes import to_trimesh
 from sam3d_ros.structures import Mesh, Similarity
 
 MESH_SUFFIXES = (".glb", ".ply")
-MESH_FORMATS = ("glb", "ply", "obj", "stl")
 # x right, y up, z towards the viewer (glTF 2.0, 3.4) from x forward, y left, z up (REP-103).
 GLTF_FROM_OBJECT = Similarity(
     np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]), np.zeros(3)

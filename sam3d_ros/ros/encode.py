@@ -105,7 +105,9 @@ def vector_msg(vector: Floats) -> Vector3:
     return Vector3(x=x, y=y, z=z)
 
 
-def object_msg(known: SceneObject, name: str, frame_id: str, pose: Similarity) -> Object:
+def object_msg(
+    known: SceneObject, name: str, frame_id: str, pose: Similarity, mesh_uri: str = ""
+) -> Object:
     """Return one object without its geometry; a covariance of zeros means "not estimated"."""
     quality = known.reconstruction.quality
     message = Object(
@@ -124,6 +126,7 @@ def object_msg(known: SceneObject, name: str, frame_id: str, pose: Similarity) -
         inlier_fraction=float(quality.inlier_fraction),
         observed_fraction=float(quality.observed_fraction),
         mesh_revision=known.revision,
+        mesh_uri=mesh_uri,
         first_seen=time_from_ns(known.first_seen_ns),
         last_seen=time_from_ns(known.last_seen_ns),
     )

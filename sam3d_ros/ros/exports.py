@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from sam3d_ros.config import MESH_FORMATS
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.names import object_name
 from sam3d_ros.structures import SceneObject
 
-FORMATS = ("glb", "ply", "obj", "stl")
 TEXTURES = ("vertex_color", "none", "baked")
 
 
@@ -45,9 +45,9 @@ def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: One of them is not known.
     """
-    if unknown := [each for each in formats if each not in FORMATS]:
+    if unknown := [each for each in formats if each not in MESH_FORMATS]:
         raise ConfigError(
-            f"the formats must be among {', '.join(FORMATS)}, got {unknown[0][:80]!r}"
+            f"the formats must be among {', '.join(MESH_FORMATS)}, got {unknown[0][:80]!r}"
         )
     return tuple(dict.fromkeys(formats))
 

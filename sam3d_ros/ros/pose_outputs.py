@@ -140,11 +140,10 @@ class PoseOutputs:
     def messages(self, snapshot: SceneSnapshot, objects: Iterable[SceneObject]) -> list[Object]:
         """Return objects of a snapshot as messages, without their geometry."""
         frame = self.frame(snapshot)
-        described = []
-        for known in objects:
-            described.append(object_msg(known, self._name(known), frame, self.pose(known)))
-            described[-1].mesh_uri = self._uri_of(known)
-        return described
+        return [
+            object_msg(known, self._name(known), frame, self.pose(known), self._uri_of(known))
+            for known in objects
+        ]
 
     def frame(self, snapshot: SceneSnapshot) -> str:
         """Return the frame in which poses are sent."""

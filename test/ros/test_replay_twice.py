@@ -26,6 +26,7 @@ pytest.importorskip("sam3d_ros.msg", reason="needs the built messages")
 from sam3d_ros.msg import ObjectArray, ObjectMesh
 
 from sam3d_ros.apps import trials
+from sam3d_ros.apps.node_figures import INPUTS
 from sam3d_ros.apps.processes import RosProcesses
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.evaluation.changing_table import ChangingTable
@@ -34,7 +35,6 @@ from sam3d_ros.ros.qos import latched
 from sam3d_ros.ros.recording import recording_from_frames
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
-INPUTS = ("image", "camera_info", "depth", "depth/camera_info", "masks")
 NODE_OPTIONS = trials.node_options(
     "queue.policy:=none", "masks.min_pixels:=100", *trials.heard_reliably(*INPUTS)
 )

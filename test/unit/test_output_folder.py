@@ -22,8 +22,9 @@ from pathlib import Path
 import pytest
 import trimesh
 
+from sam3d_ros.config import MESH_FORMATS
 from sam3d_ros.errors import ConfigError, OutputFileError, ReconstructionError
-from sam3d_ros.geometry.mesh_files import MESH_FORMATS, mesh_bytes
+from sam3d_ros.geometry.mesh_files import mesh_bytes
 from sam3d_ros.scene.output_folder import OutputFolder
 from sam3d_ros.structures import Mesh
 
