@@ -102,14 +102,16 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
     def stop(self, name: str) -> Ended:
         """Interrupt a process and wait for its end."""
         process = self._running.pop(name)
-        self._files_used |= _mapped_files(_session(process.pid))
+        self._files_used |= _mapped_files(_family(process.pid))
         started = time.monotonic()
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
         try:
             process.wait(END_S)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)  # with its children
+            for each in _family(process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(int(each.name), signal.SIGKILL)
             process.wait()
         seconds = time.monotonic() - started
         return Ended(name=name, exit_code=process.returncode, seconds=seconds)
@@ -120,18 +122,18 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
         The shared memory that nobody else has mapped goes with it.
         """
         process = self._running.pop(name)
-        session = _session(process.pid)
-        files = _mapped_files(session) - self._files_before
+        family = _family(process.pid)
+        files = _mapped_files(family) - self._files_before
         process.kill()
         process.wait()
         for unused in files - _mapped_files(_all_processes()):
             (SHARED_MEMORY / unused).unlink(missing_ok=True)
         self._files_used |= files
-        return {int(each.name) for each in session} - {process.pid}
+        return {int(each.name) for each in family} - {process.pid}
 
     def pids(self, name: str) -> list[int]:
         """Return the ids of a process and of those that it has started, in that order."""
-        return sorted(int(each.name) for each in _session(self._running[name].pid))
+        return sorted(int(each.name) for each in _family(self._running[name].pid))
 
     def files_left(self) -> list[str]:
         """Return shared memory of our processes that is still there though no process uses it."""
@@ -209,14 +211,18 @@ def _shared_files() -> set[str]:
     return {path.name for path in SHARED_MEMORY.glob("*")}
 
 
-def _session(leader: int) -> list[Path]:
-    """Return the processes of a session, which are its leader and what that has started."""
-    processes = []
+def _family(ancestor: int) -> list[Path]:
+    """Return a process that runs and those that it has started, and these in turn."""
+    parents = {}
     for process in _all_processes():
-        with suppress(ProcessLookupError):
-            if os.getsid(int(process.name)) == leader:
-                processes.append(process)
-    return processes
+        with suppress(OSError):  # it has just ended
+            # After the name, which is in brackets and may contain anything.
+            fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            parents[process] = int(fields[1])
+    family = {ancestor}
+    while born := {int(each.name) for each, parent in parents.items() if parent in family} - family:
+        family |= born
+    return [process for process in parents if int(process.name) in family]
 
 
 def _all_processes() -> list[Path]:

@@ -31,7 +31,7 @@ from sam3d_ros.errors import EncodingError, IntrinsicsError, ShapeError
 from sam3d_ros.geometry.cameras import binned, checked_matrix_px, cropped
 from sam3d_ros.geometry.depth import MEASURABLE_M
 from sam3d_ros.geometry.lenses import lens_of
-from sam3d_ros.geometry.transforms import rotation_from_quat_wxyz
+from sam3d_ros.geometry.rigid import Rigid
 from sam3d_ros.ros.compat.images import rgb_by_cv_bridge
 from sam3d_ros.structures import NS_PER_S, Bytes, Camera, Floats, Ints, Similarity
 
@@ -207,15 +207,24 @@ def transform_from_msg(msg: TransformMsg) -> Similarity:
     Raises:
         ShapeError: The quaternion is zero, or anything is not finite or beyond all measure.
     """
+    return rigid_from_msg(msg).similarity
+
+
+def rigid_from_msg(msg: TransformMsg) -> Rigid:
+    """Return a ``geometry_msgs/Transform`` as ``parent_from_child``, in plain numbers.
+
+    Raises:
+        ShapeError: As ``transform_from_msg``.
+    """
     quat, shift = msg.rotation, msg.translation
-    translation_m = np.array([shift.x, shift.y, shift.z])
-    if not (np.abs(translation_m) < MAX_SHIFT_M).all():
+    translation_m = float(shift.x), float(shift.y), float(shift.z)
+    if not all(abs(length_m) < MAX_SHIFT_M for length_m in translation_m):
         raise ShapeError(
             f"translation must be finite and below {MAX_SHIFT_M:g} m, got {translation_m}; check "
             "the publisher of the transform"
         )
-    quat_wxyz = np.array([quat.w, quat.x, quat.y, quat.z])
-    return Similarity(rotation_from_quat_wxyz(quat_wxyz), translation_m)
+    quat_wxyz = float(quat.w), float(quat.x), float(quat.y), float(quat.z)
+    return Rigid.from_numbers(quat_wxyz, translation_m)
 
 
 def _check_plausible(matrix_px: Floats, camera: Camera, name: str) -> None:

@@ -15,10 +15,9 @@
 
 """Where and how fast the camera was: what TF says about the frames of one exposure."""
 
+import math
 from itertools import takewhile
 from typing import Any
-
-import numpy as np
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import DepthAlignError, TransformError
@@ -72,7 +71,7 @@ def optical_beside(frame: str, transforms: TransformBuffer) -> str:
         for name in sorted(transforms.frames)
         if OPTICAL in name
         and transforms.is_rigid(frame, name)
-        and _distance_m(transforms.lookup(frame, name, 0)) < SAME_PLACE_M
+        and math.hypot(*transforms.lookup(frame, name, 0).translation_m) < SAME_PLACE_M
     ]
     return max(beside, key=lambda name: _num_shared(name, frame), default="")
 
@@ -129,14 +128,11 @@ def _speed_m_s(
         before = transforms.lookup(config.output_frame, frame, stamp_ns - SPEED_NS)
     except TransformError:
         return float("nan")
-    return _distance_m(before.inverse() @ fixed_from_camera) * NS_PER_S / SPEED_NS
+    way_m = math.dist(before.translation_m, fixed_from_camera.translation_m)
+    return way_m * NS_PER_S / SPEED_NS
 
 
 def _num_shared(first: str, second: str) -> int:
     """Return with how many letters in common two names begin."""
     pairs = zip(first, second, strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-
-
-def _distance_m(pose: Similarity) -> float:
-    return float(np.linalg.norm(pose.translation_m))

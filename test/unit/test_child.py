@@ -18,6 +18,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,16 @@ def test_it_answers_in_a_nicer_process_that_knows_what_it_was_told(
     pid, niceness, _ = answers[0]
     assert pid != os.getpid()
     assert niceness == min(19, os.nice(0) + 3)
+
+
+def test_it_is_a_session_of_its_own_so_that_its_work_is_not_taken_off_our_share(
+    child: ChildProcess,
+) -> None:
+    pid, _, _ = child.ask("first")
+    assert os.getsid(pid) == pid
+    autogroup = Path(f"/proc/{pid}/autogroup")
+    if autogroup.is_file():  # where Linux shares out processors by session
+        assert autogroup.read_text().split()[-1] == "3"
 
 
 def test_its_errors_arrive_and_do_not_end_it(child: ChildProcess) -> None:

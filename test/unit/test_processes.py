@@ -14,6 +14,8 @@
 
 """Processes of the demo: started, watched, ended, and nothing left behind."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,32 @@ def test_a_process_that_runs_is_ended_by_an_interrupt(processes: RosProcesses) -
     ended = processes.stop("server")
 
     assert ended.exit_code == 0  # http.server takes an interrupt for a proper end
+
+
+def test_processes_in_sessions_of_their_own_belong_to_who_started_them(
+    processes: RosProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "starts_others.py").write_text(
+        "import subprocess, sys, time\n"
+        "wait = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "for is_leader in (False, True):\n"
+        "    print(subprocess.Popen(wait, start_new_session=is_leader).pid)\n"
+        "print('ready')\ntime.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with RosProcesses(tmp_path / "more") as others:
+        others.start("starting", "starts_others")
+        while "ready" not in others.last_lines("starting"):
+            time.sleep(0.05)
+        started = {int(pid) for pid in others.last_lines("starting").split()[:-1]}
+
+        pids = others.pids("starting")
+
+        assert len(started) == 2
+        assert set(pids[1:]) == started
+        assert others.kill("starting") == started
+    for pid in started:
+        os.kill(pid, signal.SIGKILL)  # a kill takes one process alone
 
 
 def test_waiting_ends_when_another_process_fails(processes: RosProcesses) -> None:

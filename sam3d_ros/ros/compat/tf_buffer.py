@@ -26,33 +26,36 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sam3d_ros.errors import Sam3dError, TransformError
-from sam3d_ros.geometry.transforms import interpolate
-from sam3d_ros.ros.decode import stamp_ns_from_msg, transform_from_msg
+from sam3d_ros.geometry.rigid import Rigid
+from sam3d_ros.ros.decode import rigid_from_msg, stamp_ns_from_msg
 from sam3d_ros.structures import NS_PER_S, Similarity
 
 TransformStampedMsg: TypeAlias = Any  # of rclpy or of rosbags
 CACHE_S = 10.0  # as tf2
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, order=True)
 class Sample:
     """One transform as it was sent; read when it is needed, as few of them are."""
 
     stamp_ns: int
     parent: str = field(compare=False)
     message: TransformStampedMsg = field(compare=False)
+    read: Rigid | None = field(default=None, compare=False)  # the message, once it was needed
 
-    def parent_from_child(self) -> Similarity:
+    def parent_from_child(self) -> Rigid:
         """Return the transform.
 
         Raises:
             TransformError: It is not one: its quaternion is zero or not finite.
         """
-        try:
-            return transform_from_msg(self.message.transform)
-        except Sam3dError as error:
-            child = self.message.child_frame_id
-            raise TransformError(f"transform {self.parent} from {child}: {error}") from error
+        if self.read is None:
+            try:
+                self.read = rigid_from_msg(self.message.transform)
+            except Sam3dError as error:
+                child = self.message.child_frame_id
+                raise TransformError(f"transform {self.parent} from {child}: {error}") from error
+        return self.read
 
 
 class TransformBuffer:
@@ -95,9 +98,9 @@ class TransformBuffer:
         shared = next((name for name in from_source.frames if name in from_target.frames), None)
         if shared is None:
             raise self._unrelated(from_target, from_source, stamp_ns)
-        return from_target.ancestor_from_start(shared).inverse() @ (
-            from_source.ancestor_from_start(shared)
-        )
+        shared_from_target = from_target.ancestor_from_start(shared)
+        shared_from_source = from_source.ancestor_from_start(shared)
+        return (shared_from_target.inverse() @ shared_from_source).similarity
 
     def lookup_between(self, target: tuple[str, int], source: tuple[str, int]) -> Similarity:
         """Return ``target_from_source`` of two frames, each at its own (name, stamp).
@@ -247,9 +250,9 @@ class Chain:
         self.frames.append(before.parent)
         self.steps.append((before, after))
 
-    def ancestor_from_start(self, ancestor: str) -> Similarity:
+    def ancestor_from_start(self, ancestor: str) -> Rigid:
         """Return the transform from the first frame to one of the others."""
-        result = Similarity.identity()
+        result = Rigid.identity()
         for before, after in self.steps[: self.frames.index(ancestor)]:
             result = _between(before, after, self.stamp_ns) @ result
         return result
@@ -265,10 +268,10 @@ def seconds(stamp_ns: int) -> str:
     return f"{stamp_ns // NS_PER_S}.{stamp_ns % NS_PER_S:09d} s"
 
 
-def _between(before: Sample, after: Sample, stamp_ns: int) -> Similarity:
+def _between(before: Sample, after: Sample, stamp_ns: int) -> Rigid:
     """Return the transform at a time between two samples of one child."""
     first = before.parent_from_child()
     if before is after or before.parent != after.parent:
         return first
     fraction = (stamp_ns - before.stamp_ns) / (after.stamp_ns - before.stamp_ns)
-    return interpolate(first, after.parent_from_child(), fraction)
+    return first.towards(after.parent_from_child(), fraction)
