@@ -14,6 +14,7 @@
 
 """One shape grammar for docstrings and run-time checks: ``"... H W 3"``."""
 
+from functools import lru_cache
 from typing import Protocol
 
 from sam3d_ros.errors import ShapeError
@@ -40,9 +41,9 @@ def check_shape(array: HasShape, spec: str, name: str) -> dict[str, int]:
     Raises:
         ShapeError: With expected and actual shape.
     """
-    axes = spec.split()
+    axes = _axes(spec)
     shape = tuple(array.shape)
-    trailing = axes[1:] if axes[:1] == ["..."] else axes
+    trailing = axes[1:] if axes[:1] == ("...",) else axes
     sizes: dict[str, int] = {}
     fits = len(shape) == len(trailing) or (trailing != axes and len(shape) >= len(trailing))
     if fits:
@@ -52,3 +53,8 @@ def check_shape(array: HasShape, spec: str, name: str) -> dict[str, int]:
     if not fits:
         raise ShapeError(f"{name} must have shape ({', '.join(axes)}), got {shape}")
     return sizes
+
+
+@lru_cache(maxsize=1024)
+def _axes(spec: str) -> tuple[str, ...]:
+    return tuple(spec.split())

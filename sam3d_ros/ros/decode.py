@@ -21,6 +21,7 @@ from a bag work like those of rclpy. Nothing here changes a message.
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import cv2
@@ -164,14 +165,42 @@ def camera_from_msg(msg: CameraInfoMsg, *, rectified: bool = False) -> Camera:
         DistortionError: The distortion model is not known.
     """
     name, values = ("P", np.reshape(msg.p, (3, 4))[:, :3]) if rectified else ("K", msg.k)
-    distortion = () if rectified else tuple(float(value) for value in msg.d)
-    model = msg.distortion_model or "none"
+    roi = msg.roi
+    return _camera(
+        _Calibration(
+            name=name,
+            size=(int(msg.width), int(msg.height)),
+            matrix_px=tuple(np.ravel(values).tolist()),
+            model="none" if rectified else msg.distortion_model or "none",
+            distortion=() if rectified else tuple(float(value) for value in msg.d),
+            roi=(int(roi.x_offset), int(roi.y_offset), int(roi.width), int(roi.height)),
+            binning=(int(msg.binning_x), int(msg.binning_y)),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Calibration:
+    """What a CameraInfo says of its image."""
+
+    name: str  # of the matrix
+    size: tuple[int, int]
+    matrix_px: tuple[float, ...]
+    model: str
+    distortion: tuple[float, ...]
+    roi: tuple[int, int, int, int]
+    binning: tuple[int, int]
+
+
+@lru_cache(maxsize=16)  # a camera sends the same one with every image
+def _camera(said: _Calibration) -> Camera:
+    name = said.name
     camera = Camera(
-        width=int(msg.width),
-        height=int(msg.height),
-        matrix_px=np.array(values, dtype=np.float64).reshape(3, 3),
-        distortion_model="none" if rectified else model,
-        distortion=distortion,
+        width=said.size[0],
+        height=said.size[1],
+        matrix_px=np.array(said.matrix_px, dtype=np.float64).reshape(3, 3),
+        distortion_model=said.model,
+        distortion=said.distortion,
     )
     if not camera.matrix_px.any():
         raise IntrinsicsError(
@@ -180,10 +209,9 @@ def camera_from_msg(msg: CameraInfoMsg, *, rectified: bool = False) -> Camera:
         )
     _check_plausible(checked_matrix_px(camera), camera, name)
     lens_of(camera)
-    roi = msg.roi
-    if roi.width and roi.height:
-        camera = cropped(camera, roi.x_offset, roi.y_offset, int(roi.width), int(roi.height))
-    return binned(camera, int(msg.binning_x), int(msg.binning_y))
+    if said.roi[2] and said.roi[3]:
+        camera = cropped(camera, *said.roi)
+    return binned(camera, *said.binning)
 
 
 def cloud_from_msg(msg: PointCloud2Msg) -> Floats:

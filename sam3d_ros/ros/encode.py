@@ -210,15 +210,14 @@ def detection_msg(vision: ModuleType, known: SceneObject, name: str, pose: Simil
     hypothesis.hypothesis.score = float(known.score)
     hypothesis.pose.pose = pose_msg(pose)
     detection = vision.Detection3D(id=name, results=[hypothesis])
-    detection.bbox.center = pose_msg(pose @ box_center(known.reconstruction.mesh_object))
+    detection.bbox.center = pose_msg(pose @ box_center(known))
     detection.bbox.size = vector_msg(known.size_m)
     return detection
 
 
-def box_center(mesh: Mesh) -> Similarity:
-    """Return the middle of a mesh's bounding box as ``object_from_box``."""
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-    return Similarity(np.eye(3), ((low + high) / 2).astype(np.float64))
+def box_center(known: SceneObject) -> Similarity:
+    """Return the middle of an object's bounding box as ``object_from_box``."""
+    return Similarity(np.eye(3), known.middle_m)
 
 
 def _quaternion(rotation: Floats) -> Quaternion:

@@ -75,7 +75,7 @@ def box_marker(known: SceneObject, name: str) -> MarkerArray:
     """Return a MarkerArray with the object's box, in place of its mesh."""
     marker = _object_marker(known.track_id, name, Marker.CUBE)
     marker.scale = vector_msg(np.maximum(known.size_m, BOX_LINE_M))
-    marker.pose = pose_msg(box_center(known.reconstruction.mesh_object))
+    marker.pose = pose_msg(box_center(known))
     return MarkerArray(markers=[marker])
 
 
@@ -83,7 +83,7 @@ def label_markers(
     known: SceneObject, header: Header, frame_from_object: Similarity, lifetime_s: float
 ) -> list[Marker]:
     """Return text and box of one object, which vanish unless they are sent again."""
-    box = frame_from_object @ box_center(known.reconstruction.mesh_object)
+    box = frame_from_object @ box_center(known)
     shared = {"header": header, "id": known.track_id, "lifetime": duration_msg(lifetime_s)}
     size_cm = " x ".join(f"{100 * length:.1f}" for length in known.size_m)
     text = Marker(

@@ -168,21 +168,22 @@ class Receiver:
         self._subscriptions[topic] = hear(self._node, message_type, name, callback, how)
 
     def _on_message(self, topic: Input, message: Any) -> None:
-        started_s = time.perf_counter()
+        started_s, at = time.perf_counter(), self.now()
         if topic is Input.MASKS:
             self.num_masks += 1
             self.masks_ns = stamp_ns_from_msg(message.header.stamp)
-        self._pass_on(self.assembler.add(topic, message, self.now()))
+        self._pass_on(self.assembler.add(topic, message, at), at)
         self._note_duration(started_s)
 
     def _on_transforms(self, is_static: bool, message: Any) -> None:
-        started_s = time.perf_counter()
+        started_s, at = time.perf_counter(), self.now()
         transforms = message.transforms
-        self._pass_on(self.assembler.add_transforms(transforms, self.now(), static=is_static))
+        self._pass_on(self.assembler.add_transforms(transforms, at, static=is_static), at)
         self._note_duration(started_s)
 
     def _on_expire(self) -> None:
-        self._pass_on(self.assembler.expire(self.now()))
+        at = self.now()
+        self._pass_on(self.assembler.expire(at), at)
 
     def _on_announce(self) -> None:
         self.assembler.announce(
@@ -190,19 +191,20 @@ class Receiver:
         )
 
     def _on_jump(self, _: ClockJump) -> None:
-        self._pass_on(self.assembler.rewind(self.now().clock_ns))
+        at = self.now()
+        self._pass_on(self.assembler.rewind(at.clock_ns), at)
 
     def _on_incompatible(self, topic: str, _: Any) -> None:
         self._suspects.add(topic)
         for sentence in self._qos_conflicts():
             self._node.get_logger().error(f"QOS: {sentence}", throttle_duration_sec=5.0)
 
-    def _pass_on(self, outcomes: list[Outcome]) -> None:
+    def _pass_on(self, outcomes: list[Outcome], at: Instant) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Bundle):
                 self._matched_s = time.monotonic()
             self._handle(outcome)
-        if (bundle := self.assembler.to_follow(self.now())) is not None:
+        if (bundle := self.assembler.to_follow(at)) is not None:
             self._follow(bundle)
 
     def _note_duration(self, started_s: float) -> None:

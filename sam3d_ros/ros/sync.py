@@ -112,22 +112,18 @@ class StampCache:
 
     def _forget_far_from(self, *stamps_ns: int) -> None:
         """Drop what is near none of some times."""
-        self._hold(
-            [
-                each
-                for each in self._entries
-                if any(abs(each.stamp_ns - stamp_ns) <= self._max_ns for stamp_ns in stamps_ns)
-            ]
-        )
+        self._entries = [
+            each
+            for each in self._entries
+            if any(abs(each.stamp_ns - stamp_ns) <= self._max_ns for stamp_ns in stamps_ns)
+        ]
+        self.num_bytes = sum(entry.num_bytes for entry in self._entries)
 
     def _keep(self, start: int, stop: int) -> None:
-        if start <= 0 and stop >= len(self._entries):
-            return
-        self._hold(self._entries[start:stop])
-
-    def _hold(self, entries: list[Entry]) -> None:
-        self._entries = entries
-        self.num_bytes = sum(entry.num_bytes for entry in entries)
+        entries = self._entries
+        for gone in (entries[stop:], entries[:start]):
+            self.num_bytes -= sum(entry.num_bytes for entry in gone)
+        del entries[stop:], entries[:start]
 
 
 def _stamp_ns(entry: Entry) -> int:

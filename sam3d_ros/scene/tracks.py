@@ -97,7 +97,6 @@ class Track:
         self.views = used([detection.view] if detection.view else [])
         self._num_missed = 0
         self._is_guessed = False  # found again by depth alone, which may not tell how it is turned
-        self._middle = box_middle(detection.reconstruction.mesh_object)
         self._mesh_notes = detection.reconstruction.provenance.notes
         self._is_fixed = moment.fixed_from_camera is not None
         pose = moment.in_frame(detection.reconstruction.camera_from_object)
@@ -109,6 +108,7 @@ class Track:
             state=ObjectState.NEW,
             reconstruction=detection.reconstruction,
             size_m=size_m(detection.reconstruction),
+            middle_m=box_middle(detection.reconstruction.mesh_object),
             revision=1,
             first_seen_ns=moment.stamp_ns,
             last_seen_ns=moment.stamp_ns,
@@ -143,7 +143,7 @@ class Track:
     @property
     def center_m(self) -> Floats:
         """Middle of that box, in the fixed frame where there is one, ``(3,)``."""
-        return self._path.at(self._path.newest_ns).apply(self._middle)
+        return self._path.at(self._path.newest_ns).apply(self.known.middle_m)
 
     @property
     def box(self) -> Box:
@@ -165,7 +165,7 @@ class Track:
 
     def sighting_at(self, moment: Moment) -> Sighting:
         """Return what identifies the object, where it should be at a moment."""
-        center = moment.in_frame(self.expected(moment)).apply(self._middle)
+        center = moment.in_frame(self.expected(moment)).apply(self.known.middle_m)
         return replace(self.sighting, center=center, diameter_m=self.diameter_m)
 
     def to_follow(self, moment: Moment) -> Expected:
@@ -335,13 +335,13 @@ class Track:
         """Take another mesh, where it was measured."""
         is_other = not _same_mesh(made.mesh_object, self.known.reconstruction.mesh_object)
         self._is_guessed = False
-        self._middle = box_middle(made.mesh_object)
         self._mesh_notes = made.provenance.notes
         self._place(made.camera_from_object, moment)
         self.known = replace(
             self.known,
             reconstruction=made,
             size_m=size_m(made),
+            middle_m=box_middle(made.mesh_object),
             revision=self.known.revision + int(is_other),
         )
 

@@ -17,7 +17,8 @@
 
 ``Connection.send`` copies every array into one pickle, which takes milliseconds in one piece; here
 arrays travel beside the pickle (PEP 574), and writing and reading them releases the lock. What
-both ends need again and again, such as meshes, travels once (``Outbox``, ``Inbox``).
+both ends need again and again, such as meshes, travels once (``Outbox``, ``Inbox``), and the arrays
+of the rest go through memory that both ends share.
 """
 
 import io
@@ -25,7 +26,13 @@ import itertools
 import pickle
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeAlias
+
+from sam3d_ros.scene.shared_memory import IS_AVAILABLE, Block, SharedReader, SharedWriter
+
+Buffer: TypeAlias = bytearray | Block
+
+SHARED_BYTES = 1 << 16  # from which arrays are shared: less fits into a pipe in one piece
 
 
 def send(pipe: Connection, value: object) -> None:
@@ -39,10 +46,14 @@ def receive(pipe: Connection) -> Any:
 
 
 class Outbox:
-    """Sends values whose lasting parts the other end keeps, for as long as they are named."""
+    """Sends values whose lasting parts the other end keeps, for as long as they are named.
+
+    The other end must have received one value before the next is sent.
+    """
 
     def __init__(self) -> None:
         self._keys = itertools.count()
+        self._memory = SharedWriter() if IS_AVAILABLE else None
         # By identity; the objects themselves are held, so that no other can get their ids.
         self._there: dict[int, tuple[int, object]] = {}
 
@@ -60,7 +71,8 @@ class Outbox:
         }
         new = {key: part for place, (key, part) in there.items() if place not in self._there}
         _send(pipe, (tuple(key for key, _ in there.values()), new), {})
-        _send(pipe, value, {place: key for place, (key, _) in there.items()})
+        keys = {place: key for place, (key, _) in there.items()}
+        _send(pipe, value, keys, self._memory)
         self._there = there
 
 
@@ -69,12 +81,13 @@ class Inbox:
 
     def __init__(self) -> None:
         self._kept: dict[int, object] = {}
+        self._memory = SharedReader()
 
     def receive(self, pipe: Connection) -> Any:
         """Receive a value; its lasting parts are the same objects as in the last one."""
         keys, new = _receive(pipe, {})
         self._kept = {key: new[key] if key in new else self._kept[key] for key in keys}
-        return _receive(pipe, self._kept)
+        return _receive(pipe, self._kept, self._memory)
 
 
 class _Pickler(pickle.Pickler):
@@ -95,7 +108,7 @@ class _Unpickler(pickle.Unpickler):
     """Reads keys as what they stand for."""
 
     def __init__(
-        self, file: io.BytesIO, buffers: Sequence[bytearray], kept: Mapping[int, object]
+        self, file: io.BytesIO, buffers: Sequence[Buffer], kept: Mapping[int, object]
     ) -> None:
         super().__init__(file, buffers=buffers)
         self._kept = kept
@@ -105,21 +118,33 @@ class _Unpickler(pickle.Unpickler):
         return self._kept[pid]
 
 
-def _send(pipe: Connection, value: object, keys: Mapping[int, int]) -> None:
+def _send(
+    pipe: Connection, value: object, keys: Mapping[int, int], memory: SharedWriter | None = None
+) -> None:
     buffers: list[pickle.PickleBuffer] = []
     head = io.BytesIO()
     _Pickler(head, buffers, keys).dump(value)
     views = [buffer.raw() for buffer in buffers]
-    pipe.send((head.getvalue(), [view.nbytes for view in views]))
-    for view in views:
-        if view.nbytes:
+    sizes = [view.nbytes for view in views]
+    if memory is None or sum(sizes) < SHARED_BYTES:
+        pipe.send((head.getvalue(), sizes, False))
+        for view in filter(len, views):
             pipe.send_bytes(view)
+    else:
+        pipe.send((head.getvalue(), sizes, True))
+        memory.write(pipe, views)
 
 
-def _receive(pipe: Connection, kept: Mapping[int, object]) -> Any:
-    head, sizes = pipe.recv()
-    buffers = [bytearray(size) for size in sizes]
-    for buffer in buffers:
-        if buffer:
+def _receive(
+    pipe: Connection, kept: Mapping[int, object], memory: SharedReader | None = None
+) -> Any:
+    head, sizes, is_shared = pipe.recv()
+    buffers: Sequence[Buffer]
+    if is_shared:
+        assert memory is not None  # an Inbox is at the end of every Outbox
+        buffers = memory.read(pipe, sizes)
+    else:
+        buffers = [bytearray(size) for size in sizes]
+        for buffer in filter(len, buffers):
             pipe.recv_bytes_into(buffer)
     return _Unpickler(io.BytesIO(head), buffers, kept).load()

@@ -45,6 +45,7 @@ class SceneObject:
     state: ObjectState
     reconstruction: ObjectReconstruction  # baked
     size_m: Floats  # (3,) extent of the mesh along the axes of the object frame
+    middle_m: Floats  # (3,) of that box, in the object frame
     revision: int  # of the mesh; 1 is the first
     first_seen_ns: int
     last_seen_ns: int

@@ -76,6 +76,7 @@ def known_object(track_id: int, splats: Splats | None, revision: int = 1) -> Sce
             splats=splats,
         ),
         size_m=np.ones(3),
+        middle_m=np.zeros(3),
         revision=revision,
         first_seen_ns=5,
         last_seen_ns=7,

@@ -109,6 +109,7 @@ def object_of(mesh: Mesh) -> SceneObject:
             provenance=Provenance(backend="test"),
         ),
         size_m=np.ones(3),
+        middle_m=np.zeros(3),
         revision=1,
         first_seen_ns=0,
         last_seen_ns=0,

@@ -59,6 +59,7 @@ def known() -> SceneObject:
         state=ObjectState.TRACKED,
         reconstruction=reconstruction,
         size_m=np.ones(3),
+        middle_m=np.zeros(3),
         revision=1,
         first_seen_ns=0,
         last_seen_ns=0,

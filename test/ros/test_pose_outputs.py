@@ -87,6 +87,7 @@ class Sent:
                 provenance=Provenance(backend="none"),
             ),
             size_m=np.ones(3),
+            middle_m=np.zeros(3),
             revision=1,
             first_seen_ns=0,
             last_seen_ns=seen_ns,

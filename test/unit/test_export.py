@@ -63,6 +63,7 @@ def snapshot(make_box: Callable[..., Mesh]) -> SceneSnapshot:
             provenance=Provenance(backend="test"),
         ),
         size_m=np.array([0.1, 0.2, 0.3]),
+        middle_m=np.zeros(3),
         revision=1,
         first_seen_ns=5,
         last_seen_ns=5,

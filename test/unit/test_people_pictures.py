@@ -69,6 +69,7 @@ def crate(mesh: Mesh, depth_m: float) -> SceneObject:
             provenance=Provenance(backend="test"),
         ),
         size_m=np.full(3, 0.3),
+        middle_m=np.zeros(3),
         revision=1,
         first_seen_ns=0,
         last_seen_ns=0,

@@ -204,6 +204,7 @@ def test_scene_json_tells_how_objects_were_moved() -> None:
         state=ObjectState.NEW,
         reconstruction=replace(made(box_at(0.0)), settling=report),
         size_m=np.ones(3),
+        middle_m=np.zeros(3),
         revision=1,
         first_seen_ns=0,
         last_seen_ns=0,

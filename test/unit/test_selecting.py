@@ -64,6 +64,7 @@ def known_at(mesh: Mesh, x_m: float, track_id: int = 1, class_id: str = "mug") -
             provenance=Provenance(backend="test"),
         ),
         size_m=np.full(3, 0.1),
+        middle_m=np.zeros(3),
         revision=1,
         first_seen_ns=0,
         last_seen_ns=0,

@@ -17,6 +17,7 @@
 import multiprocessing
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,59 @@ def test_what_is_not_lasting_is_sent_each_time(make_box: Callable[..., Mesh]) ->
     for _ in range(2):
         outbox.send(ours, mesh, [])
         np.testing.assert_array_equal(inbox.receive(theirs).vertices, mesh.vertices)
+
+
+@pytest.mark.parametrize("side", [10, 300, 700])  # below and above what goes through shared memory
+def test_large_arrays_arrive_and_belong_to_who_gets_them(side: int) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    outbox, inbox = Outbox(), Inbox()
+    rng = np.random.default_rng(side)
+    sent, got = [], []
+    for num in (side, 2 * side, side):  # larger than before, and smaller again
+        parts = rng.random((num, num)), np.zeros((0, 3)), rng.integers(0, 9, num, dtype=np.uint8)
+        outbox.send(ours, parts, [])
+        sent.append(parts)
+        got.append(inbox.receive(theirs))
+        got[-1][0][0, 0] += 1.0
+        sent[-1][0][0, 0] += 1.0
+    for expected, received in zip(sent, got, strict=True):  # the later did not write over them
+        for part, copy in zip(expected, received, strict=True):
+            np.testing.assert_array_equal(copy, part)
+
+
+def test_a_reader_that_waits_gets_all_of_it() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    outbox, inbox, got = Outbox(), Inbox(), []
+    asked = threading.Semaphore(0)
+
+    def read() -> None:
+        for _ in range(20):
+            got.append(inbox.receive(theirs))
+            asked.release()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(20):  # the reader waits at the other end each time
+        outbox.send(ours, np.full(1 << 18, number), [])
+        asked.acquire()
+    reader.join()
+    assert [set(array.tolist()) for array in got] == [{number} for number in range(20)]
+
+
+def test_shared_memory_has_no_name_and_goes_with_its_ends() -> None:
+    def handles() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def maps() -> int:
+        return Path("/proc/self/maps").read_text(encoding="utf-8").count("memfd:sam3d")
+
+    files, handles_before = set(Path("/dev/shm").iterdir()), handles()
+    ours, theirs = multiprocessing.Pipe()
+    outbox, inbox = Outbox(), Inbox()
+    outbox.send(ours, np.zeros(1 << 20), [])
+    inbox.receive(theirs)
+    assert maps() == 2
+    assert set(Path("/dev/shm").iterdir()) <= files
+    del outbox, inbox, ours, theirs
+    assert maps() == 0
+    assert handles() == handles_before
