@@ -62,8 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
         inputs=(*INPUTS, "points"),
     )
     with limited_to_cores(CORES):
-        node = measure_node(output, arguments.seconds, arguments.domain, camera)
-    figures = {"cpu": cpu_name(), "cores": CORES, "load_before": load, "node": asdict(node)}
+        node = measure_node(output, arguments, camera)
+    figures = {
+        "cpu": cpu_name(),
+        "cores": CORES,
+        "load_before": load,
+        "realtime_priority": arguments.realtime,
+        "node": asdict(node),
+    }
     write_json(figures, output / "bench.json")
     print(f"\n{_text(node)}\n\nwritten: {output / 'bench.json'}")
     return int(bool(node.refusals))

@@ -61,7 +61,6 @@ CORES = 2
 START_S = 12.0  # for the node and its reconstruction process to be there
 CAMERA_S = 60.0  # for the camera, which loads its pictures
 PUBLISHING = "publishing"  # what it says then
-NODE = node_options()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +76,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this part."""
     parser.add_argument("--seconds", type=float, default=20.0, help="of camera stream")
     parser.add_argument("--domain", type=int, help="ROS domain; a private one unless given")
+    parser.add_argument(
+        "--realtime", type=int, default=0, metavar="N", help="realtime_priority of the node"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,12 +97,13 @@ def run(arguments: argparse.Namespace) -> int:
     objects = _measure_backend(scene)
     print(f"running the node for {arguments.seconds:g} s on {CORES} cores", flush=True)
     with limited_to_cores(CORES):
-        node = measure_node(output, arguments.seconds, arguments.domain, _camera(output))
+        node = measure_node(output, arguments, _camera(output))
     write_json(
         {
             "cpu": cpu_name(),
             "cores": CORES,
             "load_before": load,
+            "realtime_priority": arguments.realtime,
             "objects": objects,
             "node": asdict(node),
         },
@@ -138,8 +141,13 @@ def _measure_backend(scene: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def measure_node(output: Path, seconds: float, domain: int | None, camera: Camera) -> NodeFigures:
+def measure_node(output: Path, arguments: argparse.Namespace, camera: Camera) -> NodeFigures:
     """Run node, camera and listener; return what their logs say together.
+
+    Args:
+        output: Where logs go.
+        arguments: As ``add_options`` declares them.
+        camera: What publishes.
 
     Raises:
         BenchError: When one of them failed; ends with its last output.
@@ -148,8 +156,10 @@ def measure_node(output: Path, seconds: float, domain: int | None, camera: Camer
     heard_file = output / "received" / "heard.json"
     for old in (sent_log, call_log, heard_file):
         old.unlink(missing_ok=True)
-    with RosProcesses(output / "logs", domain) as processes:
-        processes.start("node", "sam3d_ros.ros.bench", str(call_log), *NODE)
+    seconds: float = arguments.seconds
+    options = node_options(f"realtime_priority:={arguments.realtime}")
+    with RosProcesses(output / "logs", arguments.domain) as processes:
+        processes.start("node", "sam3d_ros.ros.bench", str(call_log), *options)
         listen = ("--reports=1000000", f"--timeout={seconds + START_S + 60.0}")
         processes.start("listener", "sam3d_ros.ros.listener", str(output / "received"), *listen)
         time.sleep(START_S)

@@ -131,6 +131,13 @@ class NodeConfig(SceneConfig, Checked):
         "Folder below which ~/export and ~/reconstruct write, and the node the files of each mesh; "
         "empty: a temporary one, which is removed at cleanup, and no files of meshes",
     )
+    realtime_priority: int = setting(
+        0,
+        "Real-time priority (SCHED_FIFO) of the thread that receives, while the node is active; 0: "
+        "none. Where the system does not grant it a warning says how to",
+        0,
+        99,
+    )
     sync: SyncConfig = field(default_factory=SyncConfig)
     camera: CameraConfig = field(default_factory=CameraConfig)
     tf: TfConfig = field(default_factory=TfConfig)

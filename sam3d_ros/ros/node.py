@@ -42,6 +42,7 @@ from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.planning.start import make_planner
 from sam3d_ros.ros.publishers import Outputs
+from sam3d_ros.ros.realtime import receive_at
 from sam3d_ros.ros.services import Services
 from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.follower_process import FollowerProcess
@@ -100,6 +101,7 @@ class Sam3dNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._session: Session | None = None
         self._frame_id = ""  # of the objects, from one session to the next
+        self._has_priority = False
         self._served: Services | None = None
         super().__init__(NAME, **options)
         declare_parameters(self, self._retune)
@@ -155,6 +157,7 @@ class Sam3dNode(LifecycleNode):
         self._outputs.start()
         self._session = Session(self, self._config, self._pipeline, self._outputs, self.crash)
         self._session.frame_id = self._frame_id
+        self._take_priority()
         topics = self._session.receiver.topics
         self.get_logger().info(
             f"active: waits for {topics[Input.IMAGE]} with {topics[Input.MASKS]}, reconstructs "
@@ -195,7 +198,20 @@ class Sam3dNode(LifecycleNode):
             self._served = None
         super().destroy_node()
 
+    def _take_priority(self) -> None:
+        """Receive in real time, if that was asked for; the executor calls this in its thread."""
+        priority = self._config.realtime_priority
+        if not priority:
+            return
+        reason = receive_at(priority)
+        self._has_priority = not reason
+        if reason:
+            self.get_logger().warning(f"realtime_priority {priority} is not in force: {reason}")
+
     def _end_session(self) -> None:
+        if self._has_priority:
+            receive_at(0)
+            self._has_priority = False
         if self._session is not None:
             self._session.stop()
             self._frame_id = self._session.frame_id
