@@ -122,11 +122,10 @@ def project(camera: Camera, points_camera: Floats) -> Floats:
 
 def rounded(pixels: Floats, camera: Camera) -> tuple[Bools, Ints, Ints]:
     """Return whether pixels ``(..., 2)`` are in the image, their columns and rows, 0 outside."""
-    nearest = np.rint(np.nan_to_num(pixels, nan=-1.0, posinf=-1.0, neginf=-1.0))
-    limits = (camera.width, camera.height)
-    inside: Bools = np.asarray(((nearest >= 0) & (nearest < limits)).all(axis=-1))
-    columns, rows = np.moveaxis(np.where(inside[..., None], nearest, 0.0).astype(np.intp), -1, 0)
-    return inside, columns, rows
+    x, y = np.rint(pixels[..., 0]), np.rint(pixels[..., 1])
+    inside: Bools = np.asarray((x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height))
+    columns, rows = np.where(inside, x, 0.0), np.where(inside, y, 0.0)
+    return inside, columns.astype(np.intp), rows.astype(np.intp)
 
 
 def falls_on(mask: Bools, points_camera: Floats, camera: Camera) -> Bools:

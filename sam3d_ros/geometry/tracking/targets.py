@@ -17,6 +17,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -143,8 +144,13 @@ def _grid(view: TrackingView, target: Target, pose: Similarity) -> _Grid:
     axes = [np.arange(start[i], high[i] + 1, stride) for i in (0, 1)]
     pixels = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
     in_view = float(((shown >= 0) & (shown <= limits)).all(axis=1).mean())
-    order = np.random.default_rng(0).permutation(len(pixels))
-    return _Grid(pixels[order], float(stride), in_view)
+    return _Grid(pixels[_shuffled(len(pixels))], float(stride), in_view)
+
+
+@lru_cache(maxsize=256)  # grids of an object that is followed keep their size, or nearly
+def _shuffled(num: int) -> Ints:
+    """Return places in an order whose every part is spread over all."""
+    return np.random.default_rng(0).permutation(num)
 
 
 def _mine(view: TrackingView, targets: Sequence[Target], points: Floats) -> Bools:

@@ -112,9 +112,12 @@ def track(view: TrackingView, targets: Sequence[Target], turn: int = 0) -> list[
     found = _concluded(view, group, poses, (replace(look, hidden=hidden), demands))
     found = _reconsidered(group, found, replace(look, seen=seen))
     confirmed = np.array([each.finding == Finding.CONFIRMED for each in found])
+    missing = _missing(view, targets, confirmed, turn)
+    if not missing:
+        return found
     refuted = np.array([each.finding == Finding.CONTRADICTED for each in found])
     front = _front(view, group, look.seen, ~refuted)
-    for index in _missing(view, targets, confirmed, turn):
+    for index in missing:
         again = _searched(view, targets[index], index, front)
         found[index] = again if again is not None else found[index]
     return found
@@ -146,6 +149,8 @@ def _reconsidered(group: Group, found: list[Tracked], expected: Look) -> list[Tr
 
     Without this the table under a box that was taken away hides that it was.
     """
+    if all(each.finding != Finding.UNSEEN for each in found):
+        return found
     judgement = _judged(group, expected)
     demands = [EXPECTED] * len(found)
     return [
