@@ -64,5 +64,6 @@ def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-6) -
     """
     size = x.shape[-1:]
     if len(shift) == 1:  # the norm's own factors, and no further pass over the tokens
-        return F.layer_norm(x.float(), size, 1.0 + scale.flatten(), shift.flatten(), eps)
+        factors = 1.0 + scale.flatten().float()  # of the norm's type, whatever autocast made them
+        return F.layer_norm(x.float(), size, factors, shift.flatten().float(), eps)
     return torch.addcmul(shift, F.layer_norm(x.float(), size, eps=eps), 1.0 + scale)

@@ -19,6 +19,7 @@ Publishers are lists here, there is no DDS.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,3 +172,12 @@ def test_labels_do_not_come_with_every_image(sent: Sent) -> None:
         sent.outputs.send_followed(snapshot(number, number, sent.known(MUG, number)))
     assert len(sent.messages["/tf"]) == len(sent.messages["~/objects"]) == 19
     assert len(sent.messages["~/labels"]) <= 1
+
+
+def test_labels_stand_in_the_middle_of_the_box_not_at_the_origin(sent: Sent) -> None:
+    known = replace(sent.known(MUG, 3), middle_m=np.array([0.0, 0.0, 0.25]))
+    sent.outputs.send_frame(snapshot(1, 3, known))
+    (labels,) = sent.messages["~/labels"]
+    middles = [(each.pose.position.x, each.pose.position.z) for each in labels.markers]
+    assert middles == [(3.0, 0.25)] * len(middles)
+    assert middles

@@ -145,6 +145,17 @@ def test_one_modulation_for_all_samples_is_one_for_each() -> None:
     torch.testing.assert_close(modulated_norm(x, shift, scale), normed * (1 + scale) + shift)
 
 
+@pytest.mark.parametrize("num", [1, 2])
+def test_what_autocast_made_of_modulations_scales_a_norm_of_float32(num: int) -> None:
+    torch.manual_seed(0)
+    x, shift, scale = torch.randn(num, 5, 8), torch.randn(num, 1, 8), torch.randn(num, 1, 8)
+    shift, scale = shift.bfloat16(), scale.bfloat16()
+    expected = modulated_norm(x, shift.float(), scale.float())
+    torch.testing.assert_close(
+        modulated_norm(x.bfloat16(), shift, scale), expected, atol=0.1, rtol=0.1
+    )
+
+
 @pytest.mark.parametrize("dtype", HALVES)
 def test_norms_compute_in_float32(dtype: torch.dtype) -> None:
     x = (100 + torch.randn(2, 7, DIM)).to(dtype)

@@ -59,6 +59,19 @@ def test_a_rotation_survives_its_quaternion(rotation: Floats) -> None:
     np.testing.assert_allclose(rotation_from_quat_wxyz(quat_wxyz), rotation, atol=1e-12)
 
 
+@pytest.mark.parametrize("rotation", sampled_rotations())
+def test_what_is_not_quite_a_rotation_has_the_closest_quaternion(rotation: Floats) -> None:
+    rng = np.random.default_rng(3)
+    bent = rotation + rng.normal(scale=1e-3, size=(3, 3))
+    left, _, right = np.linalg.svd(bent)
+    closest = left @ right  # the closest rotation (Kabsch 1976), near enough for small bends
+
+    quat_wxyz = quat_wxyz_from_rotation(bent)
+
+    np.testing.assert_allclose(rotation_from_quat_wxyz(quat_wxyz), closest, atol=1e-5)
+    np.testing.assert_allclose(rotation_from_quat_wxyz(quat_wxyz), rotation, atol=1e-2)
+
+
 def test_a_quarter_turn_about_z_has_the_quaternion_of_the_textbook() -> None:
     rotation = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
