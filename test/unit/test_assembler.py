@@ -48,7 +48,7 @@ def header(number: float, frame_id: str = "camera") -> Any:
 def message(topic: Input, number: float) -> Any:
     """Return the message of a topic; images are 8 x 6."""
     if topic in (Input.CAMERA_INFO, Input.DEPTH_INFO):
-        roi = SimpleNamespace(width=0, height=0)
+        roi = SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0)
         return SimpleNamespace(
             header=header(number),
             width=8,

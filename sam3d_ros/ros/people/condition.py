@@ -32,6 +32,7 @@ def people_condition(session: Session) -> Condition:
     outputs = session.outputs.people
     if outputs is None:
         return Condition(values={"state": "off: body.enabled is false"})
+    last = outputs.last  # before the backend, which the worker's thread says first
     backend = outputs.backend
     if backend is None and not body_source(session.config.weights):
         backend = BackendInUse("", NO_FOLDER)
@@ -41,7 +42,6 @@ def people_condition(session: Session) -> Condition:
             values={"state": f"off: {backend.why}"}, problems=((DiagnosticStatus.WARN, sentence),)
         )
     values = {"state": "on", "backend": backend.name if backend is not None else "not asked yet"}
-    last = outputs.last
     return Condition(values={**values, **(_values_of(last) if last is not None else {})})
 
 
