@@ -55,10 +55,7 @@ class Rigid:
         """
         length = math.hypot(*quat_wxyz)
         if not 0.0 < length < math.inf:
-            raise ShapeError(
-                f"quat_wxyz must be a finite quaternion of non-zero length, got {quat_wxyz}; "
-                "check whether the sender filled in the orientation"
-            )
+            raise no_rotation(quat_wxyz)
         w, x, y, z = quat_wxyz
         return cls((w / length, x / length, y / length, z / length), translation_m)
 
@@ -110,6 +107,14 @@ class Rigid:
             ]
         )
         return Similarity(rotation, np.array(self.translation_m))
+
+
+def no_rotation(quat_wxyz: object) -> ShapeError:
+    """Return the error of a quaternion that is no rotation at any length."""
+    return ShapeError(
+        f"quat_wxyz must be a finite quaternion of non-zero length, got {quat_wxyz}; "
+        "check whether the sender filled in the orientation"
+    )
 
 
 def _product(a: Quaternion, b: Quaternion) -> Quaternion:

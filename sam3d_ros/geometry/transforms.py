@@ -20,6 +20,7 @@ Rotations are 3x3 matrices that act on column vectors; quaternions are ``wxyz`` 
 import numpy as np
 
 from sam3d_ros.errors import ShapeError
+from sam3d_ros.geometry.rigid import no_rotation
 from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Floats, Similarity
 from sam3d_ros.structures.poses import (
@@ -36,10 +37,7 @@ def rotation_from_quat_wxyz(quat_wxyz: Floats) -> Floats:
     check_shape(quat_wxyz, "4", "quat_wxyz")
     norm = np.linalg.norm(quat_wxyz)
     if not norm > 0 or not np.isfinite(norm):
-        raise ShapeError(
-            f"quat_wxyz must be a finite quaternion of non-zero length, got {quat_wxyz}; "
-            "check whether the sender filled in the orientation"
-        )
+        raise no_rotation(quat_wxyz)
     w, *xyz = np.asarray(quat_wxyz, dtype=np.float64) / norm
     cross = _cross_matrix(np.array(xyz))
     return np.asarray(np.eye(3) + 2.0 * w * cross + 2.0 * cross @ cross)
