@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam3d_ros.apps import trials
+from sam3d_ros.apps.node_figures import INPUTS
 from sam3d_ros.apps.processes import RosProcesses, ros_environment
 from sam3d_ros.evaluation.changing_table import OBJECTS, ChangingTable
 from sam3d_ros.evaluation.files import read_json
@@ -52,8 +53,9 @@ NODE = trials.node_options(
     # Shapes are not what is looked at; neither is how long it takes to make them again and again.
     "lift.grid:=24",
     "registry.keep_on_time_jump:=true",
-    # Each exposure waits for its report, so none may be lost on the way.
-    *trials.heard_reliably("image", "masks"),
+    # Each exposure waits for its report, so none may be lost on the way; and where a hostile depth
+    # image were lost, points would stand in for it, and nothing would be there to refuse.
+    *trials.heard_reliably(*INPUTS, "points"),
 )
 
 

@@ -19,7 +19,9 @@ What holds the interpreter lock for tens of milliseconds must not run where imag
 every such call would hold up the callbacks.
 """
 
+import fcntl
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import socket
@@ -237,6 +239,7 @@ def _serve(
     (pipe, logs), (cancel, ready) = pipes, events
     # Ctrl-C goes to the whole process group; our parent decides when we end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     step_back(role.niceness)
     keep_large_blocks()
     logs_to(logs)
@@ -247,6 +250,23 @@ def _serve(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def end_with_parent() -> None:
+    """End this process as soon as its parent ends, even by SIGKILL, and whatever is done here.
+
+    The parent holds the other end of a pipe through which nothing comes any more. Once it is gone,
+    the kernel sends SIGIO, which ends a process that does not handle it; a thread that watched the
+    pipe would have to wait for imports and for whatever else holds the interpreter lock.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    handle = parent.sentinel
+    signal.signal(signal.SIGIO, signal.SIG_DFL)  # who started the node may have it ignored
+    fcntl.fcntl(handle, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(handle, fcntl.F_SETFL, fcntl.fcntl(handle, fcntl.F_GETFL) | os.O_ASYNC)
+    if multiprocessing.connection.wait([handle], 0):  # it has ended before
+        os._exit(0)
 
 
 def step_back(niceness: int) -> None:

@@ -16,12 +16,18 @@
 """A process that answers questions: told once what lasts, and its death has a reason."""
 
 import os
+import re
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from sam3d_ros.apps.usage import is_running
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, MaskEmptyError, ReconstructionError
 from sam3d_ros.protocols import Cancelled, Step, tell
@@ -38,6 +44,9 @@ def make(config: SceneConfig) -> Answering:
             raise MaskEmptyError("told to refuse")
         if question == "crash":
             raise KeyError("a bug")
+        if question == "hold":
+            (Path(os.environ["HELD"]) / "pid").write_text(str(os.getpid()))
+            re.fullmatch("(a|aa)+", "a" * 60 + "b")  # for years, without letting go of the lock
         if question == "count":
             for number in range(3):
                 tell(cancelled, Step(stage="count", done=number, total=3))
@@ -75,6 +84,40 @@ def test_it_is_a_session_of_its_own_so_that_its_work_is_not_taken_off_our_share(
     autogroup = Path(f"/proc/{pid}/autogroup")
     if autogroup.is_file():  # where Linux shares out processors by session
         assert autogroup.read_text().split()[-1] == "3"
+
+
+PARENT = """
+from test_child import Role, SceneConfig, ChildProcess, make
+if __name__ == "__main__":
+    ChildProcess(Role(name="test", niceness=3, make=make), SceneConfig()).ask("hold")
+"""
+
+
+def test_it_ends_with_a_parent_that_is_killed_even_while_it_holds_the_interpreter_lock(
+    tmp_path: Path,
+) -> None:
+    script, told = tmp_path / "parent.py", tmp_path / "pid"
+    script.write_text(PARENT)
+    here = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "HELD": str(tmp_path), "PYTHONPATH": here}
+    with subprocess.Popen([sys.executable, str(script)], env=environment) as parent:
+        wait_until(lambda: told.is_file() and told.read_text(), 60.0)
+        pid = int(told.read_text())
+        time.sleep(0.2)  # it is in the middle of it
+        assert is_running(pid)
+        parent.kill()
+    try:
+        wait_until(lambda: not is_running(pid), 3.0)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], object], patience_s: float) -> None:
+    deadline_s = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited {patience_s} s"
+        time.sleep(0.01)
 
 
 def test_its_errors_arrive_and_do_not_end_it(child: ChildProcess) -> None:
