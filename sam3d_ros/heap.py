@@ -27,7 +27,9 @@ from typing import Any
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGE_BYTES = 32 << 20  # what is larger has a mapping of its own; the most that glibc takes
 NEVER_BYTES = 2**31 - 1
-SPARE_BYTES = 64 << 20  # so much free memory is no reason to give any back
+# So much free memory is no reason to give any back, nor is this share of what is in use: what comes
+# and goes with each image is had again at once, and what was needed once is not kept.
+SPARE_BYTES, SPARE_SHARE = 12 << 20, 0.1
 GIVE_BACK_PERIOD_S = 10.0  # between two looks at it
 
 
@@ -64,12 +66,16 @@ def spare_bytes() -> int:
 
 
 def give_back_spare() -> None:
-    """Return free memory to the system if it is more than ``SPARE_BYTES``.
+    """Return free memory to the system if it is more than ``SPARE_BYTES`` and ``SPARE_SHARE``.
 
     That takes a few milliseconds, in which no other thread gets memory.
     """
-    if spare_bytes() > SPARE_BYTES:
-        _glibc().malloc_trim(SPARE_BYTES)
+    library = _glibc()
+    if library is None:
+        return
+    info = library.mallinfo2()
+    if info.fordblks > max(SPARE_BYTES, SPARE_SHARE * info.uordblks):
+        library.malloc_trim(SPARE_BYTES)
 
 
 @cache
