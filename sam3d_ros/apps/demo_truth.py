@@ -30,7 +30,7 @@ from sam3d_ros.errors import DatasetError
 from sam3d_ros.evaluation.datasets import Scene, TruthObject
 from sam3d_ros.evaluation.files import read_mesh
 from sam3d_ros.evaluation.metrics import ShapeMetrics, compare_shapes
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.scene.export import write_json
 from sam3d_ros.structures import Floats, Mesh, Similarity
 

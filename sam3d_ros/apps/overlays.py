@@ -14,20 +14,16 @@
 
 """Pictures of frames in a process of its own: drawing one holds the interpreter for long."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 
-from sam3d_ros.apps.drawing import PAPER, outlined
-from sam3d_ros.apps.pictures import draw_overlay, enlarged, enlargement, pictured_objects
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.protocols import Cancelled
 from sam3d_ros.scene.child import Answering, ChildProcess, Role
-from sam3d_ros.structures import Bytes, Frame, InstanceMask, SceneObject, SceneSnapshot
+from sam3d_ros.structures import Bytes, Frame, SceneObject, SceneSnapshot
 
 NICENESS = 15  # after all that reconstructs and follows
-MASK_LINE_PX = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -75,24 +71,14 @@ def _bare(known: SceneObject) -> SceneObject:
     return replace(known, reconstruction=bare)
 
 
-def drawn(frame: Frame, snapshot: SceneSnapshot) -> Picture:
-    """Draw the meshes of a snapshot as silhouettes, and the masks of its frame as thin outlines."""
-    image = draw_overlay(frame.rgb, pictured_objects(snapshot, frame), frame.camera)
-    image = _with_masks(image, frame.masks, enlargement(frame.camera.width))
-    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    return Picture(rgb=image, jpeg=jpeg.tobytes())
-
-
-def _with_masks(image: Bytes, masks: Sequence[InstanceMask], factor: int) -> Bytes:
-    for each in masks:
-        image = outlined(image, enlarged(each.mask, factor), PAPER, MASK_LINE_PX)
-    return image
-
-
 def _made_ready(config: SceneConfig) -> Answering:
     """Return what draws."""
+    # Imported here: it takes seconds and a hundred megabytes that only this process has to spend.
+    from sam3d_ros.apps.pictures import draw_frame  # noqa: PLC0415
 
     def answer(question: _Question, cancelled: Cancelled) -> Picture:
-        return drawn(question.frame, question.snapshot)
+        image = draw_frame(question.frame, question.snapshot)
+        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        return Picture(rgb=image, jpeg=jpeg.tobytes())
 
     return answer

@@ -55,6 +55,7 @@ TEXT_PER_IMAGE_HEIGHT = 1 / 58
 MIN_TEXT_PX = 11.0
 FILL_OPACITY = 0.38
 PLATE_OPACITY = 0.86
+MASK_LINE_PX = 1
 GAP_PX = 5  # between an object and its label
 LABEL_WEIGHT = 10.0  # covering a label is worse than covering an object
 
@@ -161,6 +162,19 @@ def quality_text(reconstruction: ObjectReconstruction) -> str:
         _measured("seen", quality.observed_fraction, 100.0, ".0f", " %"),
     ]
     return "   ".join(part for part in parts if part)
+
+
+def draw_frame(frame: Frame, snapshot: SceneSnapshot) -> Bytes:
+    """Draw the meshes of a snapshot as silhouettes, and the masks of its frame as thin outlines.
+
+    Returns:
+        Image ``(H, W, 3)``, enlarged by a whole number where that of the frame is small.
+    """
+    image = draw_overlay(frame.rgb, pictured_objects(snapshot, frame), frame.camera)
+    factor = enlargement(frame.camera.width)
+    for each in frame.masks:
+        image = outlined(image, enlarged(each.mask, factor), PAPER, MASK_LINE_PX)
+    return image
 
 
 def draw_overlay(rgb: Bytes, pictured: Sequence[Pictured], camera: Camera) -> Bytes:

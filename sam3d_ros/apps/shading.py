@@ -22,7 +22,7 @@ import numpy as np
 
 from sam3d_ros.apps.drawing import PANEL, Color, blank, hatch
 from sam3d_ros.geometry.cameras import camera_from_fov
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.geometry.raster import Raster, render
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Bools, Bytes, Floats, Mesh, Similarity

@@ -25,7 +25,7 @@ import open3d as o3d
 from scipy.spatial import cKDTree
 
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.structures import (
     Floats,
     Mesh,

@@ -25,8 +25,8 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from sam3d_ros.evaluation.solids import distance_to_surface, is_inside
-from sam3d_ros.geometry.measures import enclosed_volume_m3
-from sam3d_ros.geometry.meshes import bounds, sample_surface
+from sam3d_ros.geometry.measures import bounds, enclosed_volume_m3
+from sam3d_ros.geometry.meshes import sample_surface
 from sam3d_ros.geometry.raster import render
 from sam3d_ros.structures import Bools, Floats, Mesh, Observation
 

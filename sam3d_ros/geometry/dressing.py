@@ -24,7 +24,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sam3d_ros.geometry.evidence import ViewEvidence, camera_of, nearest_pixels, sampled
-from sam3d_ros.geometry.meshes import triangle_areas
+from sam3d_ros.geometry.measures import triangle_areas
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.geometry.raster import Raster, render
 from sam3d_ros.geometry.raycasting import MeshLike

@@ -76,3 +76,16 @@ def vertex_normals(mesh: Mesh) -> Floats:
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     unit: Floats = np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
     return unit
+
+
+def bounds(mesh: Mesh) -> Floats:
+    """Lower and upper corner of the axis-parallel box around the vertices, ``(2, 3)``."""
+    return np.stack((mesh.vertices.min(axis=0), mesh.vertices.max(axis=0))).astype(np.float64)
+
+
+def triangle_areas(mesh: Mesh) -> Floats:
+    """Area of each triangle, ``(F,)``."""
+    corners = mesh.vertices.astype(np.float64)[mesh.triangles]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    areas: Floats = 0.5 * np.linalg.norm(normals, axis=1)
+    return areas

@@ -28,7 +28,7 @@ from scipy.spatial import cKDTree
 from skimage import measure
 
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.geometry.measures import is_watertight
+from sam3d_ros.geometry.measures import bounds, is_watertight, triangle_areas
 from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.structures import Bools, Floats, Ints, Mesh
 
@@ -47,19 +47,6 @@ def to_trimesh(mesh: Mesh) -> trimesh.Trimesh:
         vertex_colors=mesh.colors,
         process=False,
     )
-
-
-def bounds(mesh: Mesh) -> Floats:
-    """Lower and upper corner of the axis-parallel box around the vertices, ``(2, 3)``."""
-    return np.stack((mesh.vertices.min(axis=0), mesh.vertices.max(axis=0))).astype(np.float64)
-
-
-def triangle_areas(mesh: Mesh) -> Floats:
-    """Area of each triangle, ``(F,)``."""
-    corners = mesh.vertices.astype(np.float64)[mesh.triangles]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    areas: Floats = 0.5 * np.linalg.norm(normals, axis=1)
-    return areas
 
 
 def sample_surface(mesh: Mesh, num: int, rng: np.random.Generator) -> tuple[Floats, Ints]:

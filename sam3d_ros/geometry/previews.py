@@ -18,7 +18,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sam3d_ros.errors import ShapeError
-from sam3d_ros.geometry.meshes import triangle_areas
+from sam3d_ros.geometry.measures import triangle_areas
 from sam3d_ros.structures import Floats, Ints, Mesh
 
 MIN_TRIANGLES = 12  # a box

@@ -25,8 +25,8 @@ import open3d as o3d
 import trimesh
 
 from sam3d_ros.errors import ConfigError, ReconstructionError
-from sam3d_ros.geometry.measures import is_closed, is_watertight, volume_m3
-from sam3d_ros.geometry.meshes import bounds, decimate, occupancy, triangle_areas
+from sam3d_ros.geometry.measures import bounds, is_closed, is_watertight, triangle_areas, volume_m3
+from sam3d_ros.geometry.meshes import decimate, occupancy
 from sam3d_ros.objects.colored_points import bytes_from_colors
 from sam3d_ros.objects.flexicubes import CubeSurface
 from sam3d_ros.structures import Bools, Ints, Mesh

@@ -28,7 +28,8 @@ from sam3d_ros.geometry.registration.model import prepared
 from sam3d_ros.geometry.registration.register import Registration, RegistrationConfig, register
 from sam3d_ros.geometry.registration.starts import StartsConfig
 from sam3d_ros.geometry.registration.view import Seen, prepared_view
-from sam3d_ros.scene.association import mask_iou, outlined, reach_m
+from sam3d_ros.scene.association import mask_iou
+from sam3d_ros.scene.claiming import claimed, reach_m
 from sam3d_ros.scene.motion import LOST_M, LOST_RAD, SIGMA_M, SIGMA_RAD
 from sam3d_ros.scene.outlines import (
     Grid,
@@ -158,7 +159,7 @@ class KnownMeshes:
         shapes = self._prepare(known)
         grid = Grid.of(observations[0])
         expected = outlines(shapes, [each.camera_from_object for each in known], grid)
-        pairs = outlined(observations, known, expected, grid, self._config.registry)
+        pairs = claimed(observations, known, expected, grid, self._config.registry)
         findings = []
         for index, observation in enumerate(observations):
             finding = Finding(verdict=Verdict.MAKE, observation=observation)

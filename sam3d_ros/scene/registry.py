@@ -21,13 +21,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3d_ros.config import RegistryConfig, TrackingConfig
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.scene.association import Sighting, associate
 from sam3d_ros.scene.compose import size_m
 from sam3d_ros.scene.following import Expected, Followed, FollowStatus
 from sam3d_ros.scene.identity import are_same, description_of, description_of_new, recognised
 from sam3d_ros.scene.motion import HISTORY_S
 from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
-from sam3d_ros.scene.tracks import Detection, Moment, Track, box_middle
+from sam3d_ros.scene.tracks import Detection, Moment, Track
 from sam3d_ros.structures import NS_PER_S, DepthFrame, Frame, SceneObject
 
 JUMP_S = 1.0  # images come in order: one that is older by more is from a time that began anew
@@ -292,7 +293,7 @@ class Registry:
 def _sighting(detection: Detection, moment: Moment) -> Sighting:
     """Describe a detection by the middle of its bounding box, its size and its mask."""
     reconstruction = detection.reconstruction
-    middle = box_middle(reconstruction.mesh_object)
+    middle = bounds(reconstruction.mesh_object).mean(axis=0)
     return Sighting(
         instance_id=detection.instance.instance_id,
         class_id=detection.instance.class_id,

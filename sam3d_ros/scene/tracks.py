@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.scene.association import Sighting
 from sam3d_ros.scene.compose import size_m, with_nearest_yaw
 from sam3d_ros.scene.following import Expected, Followed
@@ -108,7 +109,7 @@ class Track:
             state=ObjectState.NEW,
             reconstruction=detection.reconstruction,
             size_m=size_m(detection.reconstruction),
-            middle_m=box_middle(detection.reconstruction.mesh_object),
+            middle_m=bounds(detection.reconstruction.mesh_object).mean(axis=0),
             revision=1,
             first_seen_ns=moment.stamp_ns,
             last_seen_ns=moment.stamp_ns,
@@ -341,7 +342,7 @@ class Track:
             self.known,
             reconstruction=made,
             size_m=size_m(made),
-            middle_m=box_middle(made.mesh_object),
+            middle_m=bounds(made.mesh_object).mean(axis=0),
             revision=self.known.revision + int(is_other),
         )
 
@@ -379,12 +380,6 @@ class Track:
         last_seen_ns = max(self.known.last_seen_ns, moment.stamp_ns)
         flags = (self.known.flags & ~ObjectFlag.MOTION) | moment.flags
         self.known = replace(self.known, state=state, last_seen_ns=last_seen_ns, flags=flags)
-
-
-def box_middle(mesh_object: Mesh) -> Floats:
-    """Return the middle of the box around a mesh, ``(3,)`` in its own frame."""
-    vertices = mesh_object.vertices
-    return ((vertices.min(axis=0) + vertices.max(axis=0)) / 2).astype(np.float64)
 
 
 def _measured_anew(before: Quality, now: Quality) -> Quality:

@@ -291,6 +291,16 @@ def test_with_its_own_processes_the_node_ends_as_fast(
     peer.until(lambda: not any(runs(child) for child in children), "the end of the children")
 
 
+def test_the_node_leaves_large_libraries_to_the_processes_that_need_them() -> None:
+    """Together they take 250 MB, and three seconds until the node hears anything."""
+    code = (
+        "import sys, sam3d_ros.ros.node\n"
+        "print(sorted({'open3d', 'torch', 'trimesh', 'matplotlib', 'pandas'} & {*sys.modules}))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
 def test_a_signal_during_the_imports_ends_the_node_cleanly(start: Callable[..., Process]) -> None:
     process = start(REAL.replace("import sys", "import sys; print('started', flush=True)"))
     deadline_s = time.monotonic() + PATIENCE_S

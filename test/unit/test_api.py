@@ -42,8 +42,7 @@ from sam3d_ros.errors import (
     ShapeError,
     WeightsMissingError,
 )
-from sam3d_ros.geometry.measures import is_watertight
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds, is_watertight
 from sam3d_ros.objects.files import DEPTH_MODEL_FILE
 from sam3d_ros.objects.random_weights import write_random_weights
 from sam3d_ros.objects.splat_files import read_splats

@@ -24,7 +24,8 @@ from sam3d_ros.errors import ReconstructionError
 from sam3d_ros.evaluation.baselines import SURFACES, OpenThreeDBaseline
 from sam3d_ros.evaluation.carving import CarvedHullBaseline
 from sam3d_ros.evaluation.solids import is_inside
-from sam3d_ros.geometry.meshes import bounds, is_watertight
+from sam3d_ros.geometry.measures import bounds
+from sam3d_ros.geometry.meshes import is_watertight
 from sam3d_ros.structures import Camera, Floats, InstanceMask, ObjectReconstruction, Observation
 
 SIZE_PX = 80

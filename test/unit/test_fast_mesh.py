@@ -23,8 +23,8 @@ import torch
 from scipy import ndimage
 
 from sam3d_ros.errors import DecodingError, ReconstructionError, ReportCode
-from sam3d_ros.geometry.measures import is_watertight, volume_m3
-from sam3d_ros.geometry.meshes import bounds, signed_distance
+from sam3d_ros.geometry.measures import bounds, is_watertight, volume_m3
+from sam3d_ros.geometry.meshes import signed_distance
 from sam3d_ros.objects.colored_points import ColoredPoints
 from sam3d_ros.objects.cube_cases import CORNERS
 from sam3d_ros.objects.fast_mesh import fast_mesh

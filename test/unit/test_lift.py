@@ -26,8 +26,8 @@ from sam3d_ros.completion.lift import WITHOUT_SUPPORT, LiftBackend
 from sam3d_ros.config import LiftConfig, SceneConfig
 from sam3d_ros.errors import DepthSparseError, ReconstructionError
 from sam3d_ros.geometry.evidence import view_evidence
-from sam3d_ros.geometry.measures import is_watertight
-from sam3d_ros.geometry.meshes import bounds, occupancy
+from sam3d_ros.geometry.measures import bounds, is_watertight
+from sam3d_ros.geometry.meshes import occupancy
 from sam3d_ros.geometry.upright import object_from_work
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.structures import Floats, Mesh, ObjectReconstruction, Observation

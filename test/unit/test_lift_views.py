@@ -23,8 +23,8 @@ from scenes import bowl, box, camera_from_world, can, drill, placed, scene
 
 from sam3d_ros.completion.lift import LiftBackend
 from sam3d_ros.config import LiftConfig, SceneConfig
-from sam3d_ros.geometry.measures import is_watertight, volume_m3
-from sam3d_ros.geometry.meshes import bounds, occupancy, sample_surface, signed_distance
+from sam3d_ros.geometry.measures import bounds, is_watertight, volume_m3
+from sam3d_ros.geometry.meshes import occupancy, sample_surface, signed_distance
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.structures import (

@@ -20,16 +20,20 @@ import numpy as np
 import pytest
 import trimesh
 
-from sam3d_ros.geometry.measures import is_watertight, vertex_normals, volume_m3
-from sam3d_ros.geometry.meshes import (
+from sam3d_ros.geometry.measures import (
     bounds,
+    is_watertight,
+    triangle_areas,
+    vertex_normals,
+    volume_m3,
+)
+from sam3d_ros.geometry.meshes import (
     decimate,
     isosurface,
     occupancy,
     sample_surface,
     signed_distance,
     to_trimesh,
-    triangle_areas,
 )
 from sam3d_ros.structures import Mesh
 

@@ -32,8 +32,7 @@ from sam3d_ros.errors import (
     WeightsError,
     WeightsMissingError,
 )
-from sam3d_ros.geometry.measures import is_watertight
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds, is_watertight
 from sam3d_ros.nn.flow import FlowConfig, schedule
 from sam3d_ros.objects.architecture import GeometryConfig
 from sam3d_ros.objects.geometry_model import GeometryModel

@@ -26,7 +26,7 @@ import torch
 from three_boxes import NUM_STEPS, config_of, failed, made, three_boxes
 
 from sam3d_ros.errors import CancelledError, DecodingError, ReportCode
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.objects import first_stage
 from sam3d_ros.objects.first_stage import FirstStage
 from sam3d_ros.objects.pipeline import Reconstructor

@@ -24,8 +24,7 @@ from three_boxes import config_of, made, three_boxes
 
 from sam3d_ros.config import GaussiansConfig
 from sam3d_ros.errors import Sam3dError, WeightsMissingError
-from sam3d_ros.geometry.measures import is_watertight
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds, is_watertight
 from sam3d_ros.objects import pipeline
 from sam3d_ros.objects.files import FEW_SPLATS_FILE, FIRST_STAGE, MESH_FILE, SPLATS_FILE
 from sam3d_ros.objects.finishing import FinishedMesh, FinishingConfig, finished

@@ -19,7 +19,7 @@ import pytest
 import trimesh
 
 from sam3d_ros.errors import ShapeError
-from sam3d_ros.geometry.meshes import triangle_areas
+from sam3d_ros.geometry.measures import triangle_areas
 from sam3d_ros.geometry.previews import clustered
 from sam3d_ros.structures import Mesh
 

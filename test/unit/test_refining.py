@@ -23,8 +23,7 @@ from scenes import camera_from_world, drill, placed, scene
 
 from sam3d_ros.config import RefineConfig, SceneConfig
 from sam3d_ros.errors import ReconstructionError
-from sam3d_ros.geometry.measures import volume_m3
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds, volume_m3
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.protocols import OneByOne
 from sam3d_ros.scene.observe import observe

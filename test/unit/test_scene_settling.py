@@ -22,7 +22,7 @@ import pytest
 from scenes import box, camera_from_world, placed, scene
 
 from sam3d_ros.config import RefineConfig, SceneConfig, SettleConfig, TrackingConfig
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.protocols import Cancelled, ObjectOutcome, never
 from sam3d_ros.scene.export import scene_json
 from sam3d_ros.scene.observe import observe

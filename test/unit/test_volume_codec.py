@@ -20,8 +20,7 @@ import torch
 from torch import Tensor
 
 from sam3d_ros.errors import ConfigError, DecodingError
-from sam3d_ros.geometry.measures import is_watertight, volume_m3
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds, is_watertight, volume_m3
 from sam3d_ros.objects.volume.codec import (
     LinearCodec,
     blocks_of,

@@ -28,7 +28,8 @@ from sam3d_ros.evaluation.files import read_mesh
 from sam3d_ros.evaluation.synthetic import looking_at
 from sam3d_ros.evaluation.synthetic_objects import CATALOGUE, model
 from sam3d_ros.geometry.cameras import camera_from_fov, pixel_rays
-from sam3d_ros.geometry.meshes import sample_surface, triangle_areas
+from sam3d_ros.geometry.measures import triangle_areas
+from sam3d_ros.geometry.meshes import sample_surface
 from sam3d_ros.geometry.raster import render
 from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle

@@ -23,8 +23,8 @@ from sam3d_ros.errors import Sam3dError
 from sam3d_ros.geometry.collision.agreement import agreement, surface_samples
 from sam3d_ros.geometry.collision.decomposition import convex_pieces
 from sam3d_ros.geometry.collision.polytopes import enclosing_polytope, outside_m, planes_of
-from sam3d_ros.geometry.measures import is_closed, vertex_normals
-from sam3d_ros.geometry.meshes import bounds, decimate
+from sam3d_ros.geometry.measures import bounds, is_closed, vertex_normals
+from sam3d_ros.geometry.meshes import decimate
 from sam3d_ros.structures import CollisionPart, CollisionShape, Floats, Mesh, ShapeOrder
 
 DECIMATED_TRIANGLES = 300

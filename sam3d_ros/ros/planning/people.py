@@ -27,7 +27,6 @@ from scipy.spatial import ConvexHull
 
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import TransformError
-from sam3d_ros.geometry.collision.polytopes import enclosing_polytope
 from sam3d_ros.ros.planning.placing import Lookup
 from sam3d_ros.ros.planning.planner import Planner
 from sam3d_ros.ros.planning.shaping import Shaped
@@ -70,6 +69,10 @@ class PeopleObstacles:
         self._fixed_frame_id = fixed_frame_id
         self._padding_m = padding_m + CLOTHES_M
         self._encode = encode
+        # Imported here: it takes seconds and 200 MB, and only who wants people has to spend them.
+        from sam3d_ros.geometry.collision.polytopes import enclosing_polytope  # noqa: PLC0415
+
+        self._enclosing = enclosing_polytope
         self._thinner = Thinner(MAX_TRIANGLES)
         self._lock = Lock()
         self._posed: list[_Posed] = []
@@ -132,7 +135,7 @@ class PeopleObstacles:
         surface = self._thinner.of(person.body)
         body_from_camera = camera_from_body(person.body).inverse()
         points = body_from_camera.apply(surface.vertices.astype(np.float64))
-        part = enclosing_polytope(points, self._padding_m, MAX_CORNERS)
+        part = self._enclosing(points, self._padding_m, MAX_CORNERS)
         shape = CollisionShape(
             parts=(part,),
             geometry="convex_hull",

@@ -37,7 +37,7 @@ from sam3d_ros.evaluation.datasets import (
     scene_folders,
 )
 from sam3d_ros.evaluation.metrics import compare_to_view
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.scene.observe import observe
 from sam3d_ros.structures import Mesh, Observation, Similarity
 

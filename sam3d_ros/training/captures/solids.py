@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from sam3d_ros.errors import DatasetError
 from sam3d_ros.evaluation.metrics import cell_centres
 from sam3d_ros.evaluation.solids import distance_to_surface, fibonacci_directions, is_inside
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.structures import Floats, Mesh
 

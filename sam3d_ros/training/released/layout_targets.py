@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam3d_ros.geometry.meshes import bounds
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.objects.axes import axes_swapped
 from sam3d_ros.objects.inputs import SceneNormaliser
 from sam3d_ros.objects.pose import ROTATION_6D_MEAN, ROTATION_6D_STD
