@@ -97,8 +97,8 @@ def _evidence(
     background = _thinned(points_camera[known & ~object_masks], 4 * NUM_POINTS)
     if len(objects) < MIN_NEAR_POINTS or len(background) < MIN_NEAR_POINTS:
         return None
-    distance_m, _ = cKDTree(objects).query(background, distance_upper_bound=REACHES_M[-1])
-    reaches = (distance_m < reach_m for reach_m in REACHES_M)
+    tree = cKDTree(objects)  # a short reach is soon looked through, and mostly enough
+    reaches = (np.isfinite(tree.query(background, distance_upper_bound=d)[0]) for d in REACHES_M)
     near = next((near for near in reaches if near.sum() >= MIN_NEAR_POINTS), None)
     if near is None:
         return None

@@ -47,6 +47,8 @@ from sam3d_ros.structures import Bools, Frame, Mesh, Observation, RefinementStat
 MIN_SCORE, MIN_INLIERS = 0.4, 0.5
 # Of what is not where it was expected: another object may be where it is looked for.
 MOVED_SCORE, MOVED_IOU, MOVED_INLIERS = 0.65, 0.8, 0.7
+# Agreement of what stands where it is expected, from which it is looked for nowhere else.
+CLEAR = 0.75
 SHIFT_M = 0.04  # that an object may be off where it stands as expected
 MIN_TILT_RAD, MAX_TILT_RAD = 0.12, 0.38  # by which starts are tilted
 NUM_MOVED = 3  # of the starts, where the pose is almost known
@@ -279,6 +281,7 @@ def _standing(known: KnownObject, min_iou: float) -> RegistrationConfig:
         min_iou=min_iou,
         min_inliers=MIN_INLIERS,
         max_shift_m=SHIFT_M,
+        clear_score=float("inf") if is_turned else CLEAR,
         expectation=Expectation(
             sigma_m=min(known.sigma_m, SIGMA_M),
             sigma_rad=known.sigma_rad if is_turned else min(known.sigma_rad, SIGMA_RAD),

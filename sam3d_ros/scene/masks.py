@@ -38,6 +38,13 @@ def object_pixels(points_camera: Floats, silhouette: Bools, erode_px: int) -> Bo
     part in space stays, with the parts beside it (an occluder may divide an object), without
     those behind it (background through holes and past the rim).
     """
+    pixels = np.zeros_like(silhouette)
+    window = window_of(silhouette)
+    pixels[window] = _object_pixels(points_camera[window], silhouette[window], erode_px)
+    return pixels
+
+
+def _object_pixels(points_camera: Floats, silhouette: Bools, erode_px: int) -> Bools:
     known = silhouette & np.isfinite(points_camera).all(axis=-1)
     core = known & _eroded(silhouette, erode_px)
     if not core.any():
@@ -56,10 +63,23 @@ def without_support(
     """
     if support is None or not mask.any():
         return mask
-    height_m = support.height_m(points_camera)
-    low = silhouette & (height_m < SUPPORT_SIGMAS * depth_noise_m(points_camera[..., 2]))
-    leaks = mask & _touching(low, ~silhouette)
-    return mask if leaks.sum() > MAX_SUPPORT_SHARE * mask.sum() else mask & ~leaks
+    window = window_of(silhouette)
+    points, inside, rest = points_camera[window], silhouette[window], mask.copy()
+    low = inside & (support.height_m(points) < SUPPORT_SIGMAS * depth_noise_m(points[..., 2]))
+    leaks = mask[window] & _touching(low, ~inside)
+    rest[window] &= ~leaks
+    return mask if leaks.sum() > MAX_SUPPORT_SHARE * mask.sum() else rest
+
+
+def window_of(silhouette: Bools) -> tuple[slice, slice]:
+    """Return the part of the image that a mask is in, with the pixels beside it."""
+    rows, columns = np.flatnonzero(silhouette.any(axis=1)), np.flatnonzero(silhouette.any(axis=0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return (
+        slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2),
+        slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2),
+    )
 
 
 def _touching(pixels: Bools, others: Bools) -> Bools:
@@ -73,13 +93,15 @@ def _touching(pixels: Bools, others: Bools) -> Bools:
 
 def border_fraction(silhouette: Bools) -> float:
     """Return the share of a mask's outline that lies on the border of the image."""
+    window = window_of(silhouette)
     inner = cv2.erode(
-        silhouette.astype(np.uint8),
+        silhouette[window].astype(np.uint8),
         np.ones((3, 3), dtype=np.uint8),
         borderType=cv2.BORDER_CONSTANT,
         borderValue=0,
     )
-    outline = silhouette & (inner == 0)
+    outline = silhouette.copy()
+    outline[window] &= inner == 0
     on_border = outline.copy()
     on_border[1:-1, 1:-1] = False
     return float(on_border.sum() / max(1, outline.sum()))
@@ -124,11 +146,14 @@ def _belongs(points: Floats) -> Bools:
 
 def _parts(points: Floats, link_m: float) -> Ints:
     """Number the parts that are more than ``link_m`` apart, ``(N,)``."""
-    cells, cell_of_point = np.unique(
-        np.floor(points / (link_m / 2)).astype(np.int64), axis=0, return_inverse=True
-    )
+    place = np.floor(points / (link_m / 2)).astype(np.int64)
+    place -= place.min(axis=0)
+    # One number per cell: rows take ten times as long to sort.
+    sizes = tuple(int(each) + 1 for each in place.max(axis=0))
+    numbers, cell_of_point = np.unique(np.ravel_multi_index(place.T, sizes), return_inverse=True)
+    cells = np.column_stack(np.unravel_index(numbers, sizes))
     pairs = cKDTree(cells).query_pairs(2.0, output_type="ndarray")
     graph = coo_matrix((np.ones(len(pairs), dtype=bool), pairs.T), shape=(len(cells),) * 2)
     _, part_of_cell = connected_components(graph, directed=False)
-    parts: Ints = part_of_cell[cell_of_point.ravel()]
+    parts: Ints = part_of_cell[cell_of_point]
     return parts

@@ -36,6 +36,7 @@ from sam3d_ros.scene.estimated import Estimate, View, estimated_view
 from sam3d_ros.scene.masks import (
     border_fraction,
     object_pixels,
+    window_of,
     without_support,
 )
 from sam3d_ros.structures import (
@@ -208,10 +209,12 @@ def _candidate(
 
 
 def _check_coverage(instance_id: int, silhouette: Bools, view: View, config: SceneConfig) -> None:
-    known = np.isfinite(view.points_camera[..., 2]) & silhouette
+    window = window_of(silhouette)
+    inside = silhouette[window]
+    known = np.isfinite(view.points_camera[window][..., 2]) & inside
     num_points = int(known.sum())
     kernel = np.ones((2 * COVERAGE_RADIUS_PX + 1,) * 2, dtype=np.uint8)
-    covered = cv2.dilate(known.astype(np.uint8), kernel)[silhouette].mean()
+    covered = cv2.dilate(known.astype(np.uint8), kernel)[inside].mean()
     if num_points < MIN_POINTS or covered < config.depth.min_valid_fraction:
         source = view.scale_source.name.lower()
         raise DepthSparseError(

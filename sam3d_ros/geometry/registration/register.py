@@ -62,6 +62,8 @@ class RegistrationConfig:
     max_shift_m: float = 0.1  # of the centre, from the start
     stretch: StretchConfig | None = None  # for meshes whose shape is a guess
     expectation: Expectation | None = None  # where the start is more than a guess
+    # A start that agrees as well as this is moved on, and nothing is searched around it.
+    clear_score: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +95,7 @@ COARSE = (
     (0.015, Outlining(3.0, 8.0)),
 )
 FINE = (0.004, Outlining(1.0, 3.0))
+AT_REST = 5e-4  # less does a pose that is at rest gain in two steps
 ROUGH_STRIDE = 4  # of the pixels in which starts are compared
 
 
@@ -110,7 +113,10 @@ def register(
     before = _agreement(model, given, view)
     if view.num_measured < config.min_points:
         return _unmoved(start, RefinementStatus.OCCLUDED, before)
-    found, after = _searched(model, view, start, config, config.starts)
+    if before.score[0] >= config.clear_score:
+        found, after = _followed(model, view, given, config)
+    else:
+        found, after = _searched(model, view, start, config, config.starts)
     accepted = _agrees(after, config) and _is_near(model, found, given, config)
     if not accepted and config.wider is not None:
         found, after = _searched(model, view, start, config, config.wider)
@@ -145,6 +151,13 @@ def _stretched(
     if after.score[0] > fit.score[0] - loss:
         return longer, placed, after
     return model, poses, fit
+
+
+def _followed(
+    model: RegistrationModel, view: RegistrationView, given: Poses, config: RegistrationConfig
+) -> tuple[Poses, Agreement]:
+    """Return where a pose that agrees well already comes to rest."""
+    return _refined(model, view, given, _upright(given, view, config), config)
 
 
 def _searched(
@@ -186,9 +199,9 @@ def _refined(
 ) -> tuple[Poses, Agreement]:
     """Move the best hypotheses on with what is visible at each step; return the best pose met.
 
-    The first of the hypotheses is the given pose.
+    The first of the hypotheses is the given pose. If it is the only one, it may come to rest.
     """
-    given = poses[np.array([0])]
+    given, is_alone = poses[np.array([0])], len(poses) == 1
     seen = rendered(model, poses, view.pixels.rays)
     merits = _merits(model, poses, view, seen, given, config.expectation)
     met, met_merits = [poses], [merits]
@@ -202,6 +215,8 @@ def _refined(
         merits = _merits(model, poses, view, seen, given, config.expectation)
         met.append(poses)
         met_merits.append(merits)
+        if is_alone and number and merits[0] < met_merits[-3][0] + AT_REST:
+            break
     best = np.array([np.concatenate(met_merits).argmax()])
     found = joined(*met)[best]
     return found, _agreement(model, found, view)
