@@ -16,7 +16,8 @@
 """Between masks: every image that has depth moves the objects that are known.
 
 A thread of its own does that, so that the poses go on while objects are reconstructed. If it falls
-behind, it takes the newest image and leaves out those before.
+behind, it takes the newest image and leaves out those before. What it finds another one publishes,
+while the next image is looked at.
 """
 
 import time
@@ -37,6 +38,7 @@ from sam3d_ros.structures import NS_PER_S, DepthFrame, ObjectState, SceneSnapsho
 UP_TO_DATE_S = 0.5
 LOG_PERIOD_S = 5.0
 NEWEST = QueueConfig(policy="latest", depth=1)
+EVERY = QueueConfig(policy="none")  # what was forgotten is said once; and publishing is fast
 
 
 class FollowingPipeline(Protocol):
@@ -69,15 +71,24 @@ class FollowingFigures:
         return 1e3 * float(np.percentile(self.latency_s, percent)) if self.latency_s else np.nan
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Found:
+    """What an image has shown."""
+
+    snapshot: SceneSnapshot
+    arrived_ns: int  # the image, on the steady clock
+    cancelled: Cancelled  # by who called off the image
+
+
 class Following:
-    """Takes images from the executor's thread, and follows objects in its own.
+    """Takes images from the executor's thread, and follows objects in two of its own.
 
     Args:
         pipeline: Follows.
         decode: Makes a frame of the messages of an image.
         send: Publishes a snapshot unless that was called off, and says whether it did.
         warn: Logs one line.
-        crashed: Called where a bug ended the thread.
+        crashed: Called where a bug ended a thread.
     """
 
     def __init__(
@@ -96,6 +107,7 @@ class Following:
         self._logged_s = float("-inf")
         self._figures = _Counts()
         self._last_s = float("-inf")
+        self._sender: Worker[_Found] = Worker("followed", self._publish, EVERY, crashed)
         self._worker: Worker[DepthBundle] = Worker("following", self._follow, NEWEST, crashed)
 
     @property
@@ -111,20 +123,25 @@ class Following:
     def pause(self, reason: str) -> None:
         """Call off what is being done, and take no image until ``resume``."""
         self._is_paused = True
-        self._worker.interrupt(ReportCode.TIME_JUMP, reason)
+        # In this order: what is found meanwhile is called off already.
+        for worker in (self._worker, self._sender):
+            worker.interrupt(ReportCode.TIME_JUMP, reason)
 
     def resume(self) -> None:
         """Take images again."""
         self._is_paused = False
 
     def stop(self, reason: str) -> None:
-        """Call off what is being done, and end the thread after it."""
+        """Call off what is being done, and end the threads after it."""
         self.pause(reason)
         self._worker.stop()
+        self._sender.stop()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end of the thread; return whether it came."""
-        return self._worker.join(timeout_s)
+        """Wait for the end of the threads; return whether it came."""
+        ends_s = time.monotonic() + timeout_s
+        has_ended = self._worker.join(timeout_s)
+        return self._sender.join(max(0.0, ends_s - time.monotonic())) and has_ended
 
     def take_figures(self) -> FollowingFigures:
         """Return what happened since the last call."""
@@ -142,9 +159,15 @@ class Following:
             if not cancellation():
                 self._note_failure(error)
             return
-        if self._send(snapshot, cancellation):
+        found = _Found(
+            snapshot=snapshot, arrived_ns=bundle.received.steady_ns, cancelled=cancellation
+        )
+        self._sender.submit(found)
+
+    def _publish(self, found: _Found, cancellation: Cancellation) -> None:
+        if self._send(found.snapshot, lambda: found.cancelled() or cancellation()):
             self._last_s = time.monotonic()
-            self._figures.followed(snapshot, time.monotonic_ns() - bundle.received.steady_ns)
+            self._figures.followed(found.snapshot, time.monotonic_ns() - found.arrived_ns)
 
     def _note_failure(self, error: Sam3dError) -> None:
         text = f"not followed: {error.code.name}: {error}"

@@ -77,8 +77,8 @@ class Session:
 
     Three threads meet here. The executor's calls ``_on_outcome`` and the public methods, and
     submits images to ``following``. The worker's touches the pipeline and publishes what frames
-    with masks have shown; that of ``following`` does so with the images between them. All hand
-    their reports to a fourth, that of ``Reports``.
+    with masks have shown; those of ``following`` do so with the images between them. All hand
+    their reports to one more, that of ``Reports``.
     """
 
     def __init__(

@@ -168,10 +168,10 @@ def _ladder(folder: Path, steps: Sequence[int], cases: Sequence[Case]) -> dict[s
 
 
 def _cost_text(costs: Sequence[StepsCost]) -> str:
-    lines = ["steps   load, s   object, s   peak, MB   before, MB"]
+    lines = ["steps   imports, s   load, s   object, s   peak, MB   before, MB"]
     lines += [
-        f"{each.steps:5} {each.cost.load_s:9.2f} {each.cost.object_s:11.2f} "
-        f"{each.cost.peak_mb:10.0f} {each.cost.before_mb:12.0f}"
+        f"{each.steps:5} {each.cost.import_s:12.2f} {each.cost.load_s:9.2f} "
+        f"{each.cost.object_s:11.2f} {each.cost.peak_mb:10.0f} {each.cost.before_mb:12.0f}"
         for each in costs
     ]
     return "\n".join(lines)

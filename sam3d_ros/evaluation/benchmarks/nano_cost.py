@@ -15,13 +15,14 @@
 """What nano costs: seconds to load it, seconds per object, memory; in a process of its own."""
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
 from sam3d_ros.config import SceneConfig
+from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.structures import Observation
 
@@ -32,7 +33,8 @@ KB_PER_MB = 1024.0
 class Cost:
     """What a backend takes on this machine."""
 
-    load_s: float  # until the first object can be begun, imports of this package not counted
+    import_s: float  # of the libraries that it needs, once per process
+    load_s: float  # until the first object can be begun
     object_s: float  # median, objects one by one, the first not counted
     peak_mb: float  # most memory of the process, all libraries included
     before_mb: float  # ... before anything was loaded
@@ -48,17 +50,30 @@ def cost_of(config: SceneConfig, observations: Sequence[Observation]) -> Cost:
 def measured_here(config: SceneConfig, observations: Sequence[Observation]) -> Cost:
     """Measure a backend in this process."""
     before_mb = _peak_mb()
-    started = time.perf_counter()
-    backend = make_object_backend(config)
-    load_s = time.perf_counter() - started
+    first_s, _ = _made(config)
+    load_s, backend = _made(config)
     backend.reconstruct(observations[:1])
     seconds = []
     for observation in observations:
         started = time.perf_counter()
         backend.reconstruct([observation])
         seconds.append(time.perf_counter() - started)
-    return Cost(load_s=load_s, object_s=median(seconds), peak_mb=_peak_mb(), before_mb=before_mb)
+    return Cost(
+        import_s=max(0.0, first_s - load_s),
+        load_s=load_s,
+        object_s=median(seconds),
+        peak_mb=_peak_mb(),
+        before_mb=before_mb,
+    )
+
+
+def _made(config: SceneConfig) -> tuple[float, ObjectBackend]:
+    started = time.perf_counter()
+    backend = make_object_backend(config)
+    return time.perf_counter() - started, backend
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_PER_MB
+    """Return the most memory this process had; ``ru_maxrss`` begins with that of its parent."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / KB_PER_MB
