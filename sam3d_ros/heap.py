@@ -60,7 +60,7 @@ def keep_large_blocks() -> bool:
 
 
 def spare_bytes() -> int:
-    """Return how much memory is free and still ours; 0 where this C library cannot tell."""
+    """Return how much memory is free for the next array; 0 where this C library cannot tell."""
     library = _glibc()
     return 0 if library is None else int(library.mallinfo2().fordblks)
 

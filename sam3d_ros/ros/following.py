@@ -16,8 +16,8 @@
 """Between masks: every image that has depth moves the objects that are known.
 
 A thread of its own does that, so that the poses go on while objects are reconstructed. If it falls
-behind, it takes the newest image and leaves out those before. What it finds another one publishes,
-while the next image is looked at.
+behind, it takes the newest image and leaves out those before. Another one publishes what it finds
+while the next image is looked at, and does the same.
 """
 
 import time
@@ -38,7 +38,6 @@ from sam3d_ros.structures import NS_PER_S, DepthFrame, ObjectState, SceneSnapsho
 UP_TO_DATE_S = 0.5
 LOG_PERIOD_S = 5.0
 NEWEST = QueueConfig(policy="latest", depth=1)
-EVERY = QueueConfig(policy="none")  # what was forgotten is said once; and publishing is fast
 
 
 class FollowingPipeline(Protocol):
@@ -87,6 +86,7 @@ class Following:
         pipeline: Follows.
         decode: Makes a frame of the messages of an image.
         send: Publishes a snapshot unless that was called off, and says whether it did.
+        forget: Gets the track ids of objects that are known no more; also where nothing is sent.
         warn: Logs one line.
         crashed: Called where a bug ended a thread.
     """
@@ -96,18 +96,20 @@ class Following:
         pipeline: FollowingPipeline,
         decode: Callable[[DepthBundle], DepthFrame],
         send: Callable[[SceneSnapshot, Cancelled], bool],
+        forget: Callable[[tuple[int, ...]], None],
         warn: Callable[[str], None],
         crashed: Callable[[], None],
     ) -> None:
         self._pipeline = pipeline
         self._decode = decode
         self._send = send
+        self._forget = forget
         self._warn = warn
         self._is_paused = False
         self._logged_s = float("-inf")
         self._figures = _Counts()
         self._last_s = float("-inf")
-        self._sender: Worker[_Found] = Worker("followed", self._publish, EVERY, crashed)
+        self._sender: Worker[_Found] = Worker("followed", self._publish, NEWEST, crashed)
         self._worker: Worker[DepthBundle] = Worker("following", self._follow, NEWEST, crashed)
 
     @property
@@ -159,10 +161,12 @@ class Following:
             if not cancellation():
                 self._note_failure(error)
             return
+        if snapshot.removed:
+            self._forget(snapshot.removed)
         found = _Found(
             snapshot=snapshot, arrived_ns=bundle.received.steady_ns, cancelled=cancellation
         )
-        self._sender.submit(found)
+        self._figures.overtaken(len(self._sender.submit(found)))
 
     def _publish(self, found: _Found, cancellation: Cancellation) -> None:
         if self._send(found.snapshot, lambda: found.cancelled() or cancellation()):
@@ -179,7 +183,7 @@ class Following:
 
 
 class _Counts:
-    """What ``FollowingFigures`` are made of; the executor's thread and ours write."""
+    """What ``FollowingFigures`` are made of; the executor's thread and both of ours write."""
 
     def __init__(self) -> None:
         self._lock = Lock()

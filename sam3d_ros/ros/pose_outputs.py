@@ -15,8 +15,8 @@
 
 """What goes out with every image: transforms, objects, detections, labels.
 
-Two threads send here: the one that reconstructs and the one that follows. What the slower of them
-found out about an earlier image must not take back what the other has said about a later one.
+Two threads send here, what was reconstructed and what was followed. What the slower of them knows
+of an earlier image must not take back what the other has said about a later one.
 """
 
 import time
@@ -125,6 +125,13 @@ class PoseOutputs:
             ]
             self._send_at(due, self._newest, lambda _: stamp_ns)
 
+    def forget(self, track_ids: Iterable[int]) -> None:
+        """Keep nothing of objects that are known no more."""
+        with self._lock:
+            for track_id in track_ids:
+                self._sent_ns.pop(track_id, None)
+                self._standing.forget(track_id)
+
     def start_over(self, stamp_ns: int) -> None:
         """Let stamps go back once, to this one."""
         with self._lock:
@@ -167,9 +174,15 @@ class PoseOutputs:
 
     def _send_seen(self, snapshot: SceneSnapshot) -> list[SceneObject]:
         """Send transforms and objects; return the objects seen."""
-        seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
+        is_newest = snapshot.number >= self._number or self._newest is None
+        newest = snapshot if is_newest else self._newest
+        there = {known.track_id for known in newest.objects} if newest is not None else set()
+        seen = [
+            known
+            for known in snapshot.objects
+            if known.track_id in snapshot.updated and known.track_id in there
+        ]
         # Transforms go first, so that a viewer knows the frames in which the rest hangs.
-        is_newest = snapshot.number >= self._number
         self._send_transforms(self._shown(snapshot) if is_newest else seen, snapshot)
         self._send_objects(snapshot, snapshot.stamp_ns)
         return seen

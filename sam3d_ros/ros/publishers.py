@@ -141,6 +141,7 @@ class Outputs:
     def forget(self, track_ids: tuple[int, ...]) -> None:
         """Remove objects that the registry has dropped."""
         self.files.forget(track_ids)
+        self.poses.forget(track_ids)
         for track_id in track_ids:
             if self._revisions.pop(track_id, None) is not None:
                 self._marker_latch.retire(track_id, markers.deletion(track_id))

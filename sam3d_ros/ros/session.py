@@ -75,10 +75,10 @@ def active(session: "Session | None") -> "Session":
 class Session:
     """From activation to deactivation.
 
-    Three threads meet here. The executor's calls ``_on_outcome`` and the public methods, and
+    Several threads meet here. The executor's calls ``_on_outcome`` and the public methods, and
     submits images to ``following``. The worker's touches the pipeline and publishes what frames
-    with masks have shown; those of ``following`` do so with the images between them. All hand
-    their reports to one more, that of ``Reports``.
+    with masks have shown; the two of ``following`` do so with the images between them. All
+    hand their reports to one more, that of ``Reports``.
     """
 
     def __init__(
@@ -107,7 +107,12 @@ class Session:
         self.cautions = Cautions(self.receiver.topics, self._warn)
         self._worker = Worker[Job]("reconstruction", self._process, config.queue, crashed)
         self.following = Following(
-            pipeline, self._depth_frame, self._publish_followed, self._warn, crashed
+            pipeline,
+            self._depth_frame,
+            self._publish_followed,
+            lambda removed: self._worker.run(lambda: outputs.forget(removed)),
+            self._warn,
+            crashed,
         )
         self._overlay = Overlay(outputs.overlay, config, self._warn, crashed)
         self.reports = Reports(outputs.send_report, self.receiver.now, self._warn, crashed)
@@ -360,8 +365,6 @@ class Session:
         if not self.outputs.poses.send_followed(snapshot, cancelled):
             return False
         self._note(snapshot)
-        if snapshot.removed:
-            self._worker.run(lambda: self.outputs.forget(snapshot.removed))
         return True
 
     def _note(self, snapshot: SceneSnapshot) -> None:

@@ -262,7 +262,9 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     handle = parent.sentinel
-    signal.signal(signal.SIGIO, signal.SIG_DFL)  # who started the node may have it ignored
+    # Who started the node may have it ignored or blocked.
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGIO})
     fcntl.fcntl(handle, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(handle, fcntl.F_SETFL, fcntl.fcntl(handle, fcntl.F_GETFL) | os.O_ASYNC)
     if multiprocessing.connection.wait([handle], 0):  # it has ended before

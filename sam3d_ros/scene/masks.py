@@ -75,7 +75,7 @@ def window_of(silhouette: Bools) -> tuple[slice, slice]:
     """Return the part of the image that a mask is in, with the pixels beside it."""
     rows, columns = np.flatnonzero(silhouette.any(axis=1)), np.flatnonzero(silhouette.any(axis=0))
     if not len(rows):
-        return slice(0, 0), slice(0, 0)
+        return slice(0, 1), slice(0, 1)
     return (
         slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2),
         slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2),

@@ -33,7 +33,7 @@ KB_PER_MB = 1024.0
 class Cost:
     """What a backend takes on this machine."""
 
-    import_s: float  # of the libraries that it needs, once per process
+    import_s: float  # longer does it take the first time: libraries are imported, files read
     load_s: float  # until the first object can be begun
     object_s: float  # median, objects one by one, the first not counted
     peak_mb: float  # most memory of the process, all libraries included
@@ -50,7 +50,7 @@ def cost_of(config: SceneConfig, observations: Sequence[Observation]) -> Cost:
 def measured_here(config: SceneConfig, observations: Sequence[Observation]) -> Cost:
     """Measure a backend in this process."""
     before_mb = _peak_mb()
-    first_s, _ = _made(config)
+    first_s = _made(config)[0]  # with imports, and files that are not in the system's cache yet
     load_s, backend = _made(config)
     backend.reconstruct(observations[:1])
     seconds = []

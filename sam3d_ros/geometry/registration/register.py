@@ -95,7 +95,7 @@ COARSE = (
     (0.015, Outlining(3.0, 8.0)),
 )
 FINE = (0.004, Outlining(1.0, 3.0))
-AT_REST = 5e-4  # less does a pose that is at rest gain in two steps
+AT_REST = 5e-4  # gain in merit over two steps, below which a pose is at rest
 ROUGH_STRIDE = 4  # of the pixels in which starts are compared
 
 
@@ -113,14 +113,16 @@ def register(
     before = _agreement(model, given, view)
     if view.num_measured < config.min_points:
         return _unmoved(start, RefinementStatus.OCCLUDED, before)
-    if before.score[0] >= config.clear_score:
-        found, after = _followed(model, view, given, config)
-    else:
-        found, after = _searched(model, view, start, config, config.starts)
-    accepted = _agrees(after, config) and _is_near(model, found, given, config)
-    if not accepted and config.wider is not None:
-        found, after = _searched(model, view, start, config, config.wider)
+    found, after, accepted = given, before, False
+    for around in _searches(before, config):
+        found, after = (
+            _searched(model, view, start, config, around)
+            if around is not None
+            else _moved_on(model, view, given, config)
+        )
         accepted = _agrees(after, config) and _is_near(model, found, given, config)
+        if accepted:
+            break
     if after.shown_fraction[0] < config.min_shown:
         return _unmoved(start, RefinementStatus.OCCLUDED, before)
     if not accepted:
@@ -153,7 +155,17 @@ def _stretched(
     return model, poses, fit
 
 
-def _followed(
+def _searches(before: Agreement, config: RegistrationConfig) -> list[StartsConfig | None]:
+    """Return around what to search, one after the other; None is not to search at all."""
+    tries: list[StartsConfig | None] = [config.starts]
+    if before.score[0] >= config.clear_score:
+        tries.insert(0, None)
+    if config.wider is not None:
+        tries.append(config.wider)
+    return tries
+
+
+def _moved_on(
     model: RegistrationModel, view: RegistrationView, given: Poses, config: RegistrationConfig
 ) -> tuple[Poses, Agreement]:
     """Return where a pose that agrees well already comes to rest."""
