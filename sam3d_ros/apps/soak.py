@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         with Peer(recording) as peer:
             peer.wait_until_heard(180.0)
-            soak = Soak(peer, exposures(recording), measure, FRAMES_PER_VIEW)
+            soak = Soak(peer, exposures(recording), measure, FRAMES_PER_VIEW, len(OBJECTS))
             with suppress(KeyboardInterrupt):  # then it was shorter
                 soak.run(
                     arguments.frames, arguments.hz, lambda: processes.exit_code("node") is None

@@ -63,6 +63,9 @@ class Soak:
         peer: Talks to the node.
         views: The messages of each view; each is shown for ``frames_per_view`` frames.
         measure: Returns what the node's processes take, and the number of shared files.
+        frames_per_view: See ``views``.
+        num_objects: In the first view, which is shown until all of them are known and followed:
+            what comes later is compared with a node that has had all of its work.
     """
 
     def __init__(
@@ -71,12 +74,14 @@ class Soak:
         views: Sequence[Sequence[RawMessage]],
         measure: Callable[[], tuple[tuple[Usage, ...], int]],
         frames_per_view: int,
+        num_objects: int,
     ) -> None:
         self.log = SoakLog()
         self._peer = peer
         self._views = views
         self._measure = measure
         self._frames_per_view = frames_per_view
+        self._num_objects = num_objects
         self._sent: dict[int, tuple[int, int]] = {}  # number and steady time by stamp
         self._before: set[int] = set()  # stamps of the frames that do not count
         self._sampled_s = float("-inf")
@@ -101,10 +106,10 @@ class Soak:
             self.log.num_reported = sum(int(values.get(code.name, "0")) for code in ReportCode)
 
     def _warm_up(self, rate_hz: float, is_alive: Callable[[], bool]) -> None:
-        """Send the first view until the node and its processes are all at work."""
+        """Send the first view until the node and its processes are at work on all of it."""
         self._peer.spin(FIRST_S)
         deadline_s = time.monotonic() + PATIENCE_S
-        while len(self.log.latency_s) < FOLLOWED and time.monotonic() < deadline_s and is_alive():
+        while not self._is_warm and time.monotonic() < deadline_s and is_alive():
             self._peer.spin(1.0 / rate_hz)
             self._send(len(self.log.sent_ns) % self._frames_per_view)
             self._take_in()
@@ -113,6 +118,10 @@ class Soak:
         self.log.sent_ns.clear()
         self.log.latency_s.clear()
         self._sent.clear()
+
+    @property
+    def _is_warm(self) -> bool:
+        return len(self.log.names) >= self._num_objects and len(self.log.latency_s) >= FOLLOWED
 
     def _send(self, number: int) -> None:
         view = self._views[number // self._frames_per_view % len(self._views)]
