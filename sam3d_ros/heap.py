@@ -27,9 +27,8 @@ from typing import Any
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGE_BYTES = 32 << 20  # what is larger has a mapping of its own; the most that glibc takes
 NEVER_BYTES = 2**31 - 1
-# So much free memory is no reason to give any back, nor is this share of what is in use: what comes
-# and goes with each image is had again at once, and what was needed once is not kept.
-SPARE_BYTES, SPARE_SHARE = 12 << 20, 0.1
+SPARE_BYTES = 64 << 20  # so much free memory is no reason to give any back: messages come again
+BLOCK_BYTES = 16 << 20
 GIVE_BACK_PERIOD_S = 10.0  # between two looks at it
 
 
@@ -59,23 +58,31 @@ def keep_large_blocks() -> bool:
     return True
 
 
+def make_ready(num_bytes: int) -> None:
+    """Have so much memory at hand for what comes next; ``give_back_spare`` returns what does not.
+
+    The first touch of a page of memory takes the longest, most of all in a virtual machine: where
+    images come before that is done, their first seconds are late, and some are lost. To be called
+    after ``keep_large_blocks``, without which it would go back at once.
+    """
+    # Written to, else the system only promises it; all at once, else it is the same block.
+    blocks = [b"\x01" * BLOCK_BYTES for _ in range(num_bytes // BLOCK_BYTES)]
+    del blocks
+
+
 def spare_bytes() -> int:
     """Return how much memory is free for the next array; 0 where this C library cannot tell."""
     library = _glibc()
     return 0 if library is None else int(library.mallinfo2().fordblks)
 
 
-def give_back_spare() -> None:
-    """Return free memory to the system if it is more than ``SPARE_BYTES`` and ``SPARE_SHARE``.
+def give_back_spare(kept_bytes: int = SPARE_BYTES) -> None:
+    """Return free memory to the system if it is more than is to be kept.
 
     That takes a few milliseconds, in which no other thread gets memory.
     """
-    library = _glibc()
-    if library is None:
-        return
-    info = library.mallinfo2()
-    if info.fordblks > max(SPARE_BYTES, SPARE_SHARE * info.uordblks):
-        library.malloc_trim(SPARE_BYTES)
+    if spare_bytes() > kept_bytes:
+        _glibc().malloc_trim(kept_bytes)
 
 
 @cache

@@ -18,10 +18,11 @@ import os
 import signal
 import sys
 
-from sam3d_ros.heap import keep_large_blocks
+from sam3d_ros.heap import keep_large_blocks, make_ready
 
 # Read when the libraries are loaded, here and in the process that reconstructs. Its arrays are
 # small: threads that wait for each other would only take the cores from those who receive.
+READY_BYTES = 256 << 20  # of memory, for the images and clouds of the first seconds
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 
@@ -35,7 +36,8 @@ def settle() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # Not sys.exit: modules in C make another error of the exception. Nothing is open yet.
         signal.signal(number, lambda *_: os._exit(0))
-    keep_large_blocks()
+    if keep_large_blocks():
+        make_ready(READY_BYTES)
 
 
 def main() -> int:

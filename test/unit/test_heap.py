@@ -40,6 +40,17 @@ for number in range(1000):
     copy[0] = number % 256
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
+# Prints the page faults of forty images that stay, after memory for them was made ready.
+READY = """
+import resource
+from sam3d_ros import heap
+assert heap.keep_large_blocks()
+heap.make_ready(192 << 20)
+image = bytes(4_000_000)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+images = [bytearray(image) for _ in range(40)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 # Prints the resident MB with many images, with every other, and once the spare memory went back.
 SPARE = """
 from pathlib import Path
@@ -69,6 +80,11 @@ def answered(code: str, *arguments: str) -> list[float]:
 def test_copies_of_an_image_take_no_new_memory() -> None:
     (faults,) = answered(FAULTS, "kept")
     assert faults < 5000  # each copy has 977 pages
+
+
+def test_what_was_made_ready_needs_no_new_memory() -> None:
+    (faults,) = answered(READY)
+    assert faults < 5000  # forty images have 39063 pages
 
 
 def test_spare_memory_between_what_stays_goes_back() -> None:
