@@ -62,7 +62,7 @@ PLATE_M = (0.266, 0.266, 0.01)  # a box that fills what the camera sees of each 
 CAMERA = "camera_optical_frame"
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 33_000_000
-PATIENCE_S = 30.0  # a loaded machine is slow; nothing here waits that long unless it fails
+PATIENCE_S = 90.0  # a loaded machine is slow; nothing here waits that long unless it fails
 INPUTS = {
     "image": Image,
     "camera_info": CameraInfo,
