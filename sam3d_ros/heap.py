@@ -28,7 +28,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGE_BYTES = 32 << 20  # what is larger has a mapping of its own; the most that glibc takes
 NEVER_BYTES = 2**31 - 1
 SPARE_BYTES = 64 << 20  # so much free memory is no reason to give any back: messages come again
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 16 << 20  # of what is made ready: below LARGE_BYTES, else it is no part of the heap
 GIVE_BACK_PERIOD_S = 10.0  # between two looks at it
 
 

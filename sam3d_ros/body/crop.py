@@ -19,7 +19,7 @@ import numpy as np
 
 from sam3d_ros.errors import MaskEmptyError, SelectionError
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures.arrays import Bools, Bytes, Floats
+from sam3d_ros.structures.arrays import Bools, Bytes, Floats, window_of
 from sam3d_ros.structures.sensing import Camera
 
 BODY_PADDING = 1.25
@@ -35,13 +35,13 @@ def box_of_mask(mask: Bools) -> Floats:
         MaskEmptyError: The mask marks no pixel.
     """
     check_shape(mask, "H W", "mask")
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not len(columns):
+    if not mask.any():
         raise MaskEmptyError(
             f"mask must mark a person, has no pixel set among {mask.shape[1]}x{mask.shape[0]}; "
             "check that the mask provider found the person and that the mask is not inverted"
         )
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
+    rows, columns = window_of(mask)
+    return np.array([columns.start, rows.start, columns.stop, rows.stop], dtype=np.float64)
 
 
 def check_box(box_px: Floats, camera: Camera) -> None:

@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, ScaleSource
+from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, ScaleSource, window_of
 
 MARGIN_PX = 16  # of the maps around the silhouette
 MIN_OCCLUDER_GAP_M = 0.005  # what hides the object is nearer than it by this and the noise
@@ -283,11 +283,10 @@ def _normals(points: Floats) -> Floats:
 
 
 def _crop(observation: Observation) -> _Crop:
-    rows = np.flatnonzero(observation.silhouette.any(axis=1))
-    columns = np.flatnonzero(observation.silhouette.any(axis=0))
+    rows, columns = window_of(observation.silhouette)
     window = (
-        slice(int(rows[0]) - MARGIN_PX, int(rows[-1]) + MARGIN_PX + 1),
-        slice(int(columns[0]) - MARGIN_PX, int(columns[-1]) + MARGIN_PX + 1),
+        slice(rows.start - MARGIN_PX, rows.stop + MARGIN_PX),
+        slice(columns.start - MARGIN_PX, columns.stop + MARGIN_PX),
     )
     matrix_px = np.array(observation.camera.matrix_px, dtype=np.float64)
     matrix_px[:2, 2] -= (window[1].start, window[0].start)

@@ -29,7 +29,7 @@ import numpy as np
 from sam3d_ros.errors import EncodingError, MaskSizeError
 from sam3d_ros.geometry.cameras import same_aspect
 from sam3d_ros.ros.decode import labels_from_msg
-from sam3d_ros.structures import Bools, Floats, InstanceMask, Ints
+from sam3d_ros.structures import Bools, Floats, InstanceMask, Ints, window_of
 
 DetectionMsg: TypeAlias = Any  # of vision_msgs or of yolo_msgs, of rclpy or of rosbags
 Size: TypeAlias = tuple[int, int]  # width, height
@@ -281,11 +281,12 @@ def _drawn(corners: Floats, size: Size) -> Bools:
 
 def _box_iou(mask: Bools, detection: DetectionMsg) -> float:
     """Return the overlap of the boxes around a mask and a detection."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     corners = _corners(detection)
-    if not len(rows) or not len(corners) or not np.isfinite(corners).all():
+    if not mask.any() or not len(corners) or not np.isfinite(corners).all():
         return 0.0
-    low, high = np.array([columns[0], rows[0]]) - 0.5, np.array([columns[-1], rows[-1]]) + 0.5
+    rows, columns = window_of(mask)
+    low = np.array([columns.start, rows.start]) - 0.5
+    high = np.array([columns.stop, rows.stop]) - 0.5
     other_low, other_high = corners.min(axis=0), corners.max(axis=0)
     shared = np.prod(np.clip(np.minimum(high, other_high) - np.maximum(low, other_low), 0, None))
     return float(shared / (np.prod(high - low) + np.prod(other_high - other_low) - shared))

@@ -174,16 +174,16 @@ class PoseOutputs:
 
     def _send_seen(self, snapshot: SceneSnapshot) -> list[SceneObject]:
         """Send transforms and objects; return the objects seen."""
-        is_newest = snapshot.number >= self._number or self._newest is None
-        newest = snapshot if is_newest else self._newest
-        there = {known.track_id for known in newest.objects} if newest is not None else set()
+        known_later = self._newest if snapshot.number < self._number else None
+        newest = snapshot if known_later is None else known_later
+        there = {known.track_id for known in newest.objects}
         seen = [
             known
             for known in snapshot.objects
             if known.track_id in snapshot.updated and known.track_id in there
         ]
         # Transforms go first, so that a viewer knows the frames in which the rest hangs.
-        self._send_transforms(self._shown(snapshot) if is_newest else seen, snapshot)
+        self._send_transforms(seen if known_later else self._shown(snapshot), snapshot)
         self._send_objects(snapshot, snapshot.stamp_ns)
         return seen
 
@@ -230,9 +230,6 @@ class PoseOutputs:
 
     def _send_objects(self, snapshot: SceneSnapshot, stamp_ns: int) -> None:
         """Send all objects, unless one who knew more has done so."""
-        for track_id in snapshot.removed:
-            self._sent_ns.pop(track_id, None)
-            self._standing.forget(track_id)
         if snapshot.number < self._number:
             return
         self._number, self._stamp_ns = snapshot.number, stamp_ns

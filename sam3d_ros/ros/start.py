@@ -20,9 +20,9 @@ import sys
 
 from sam3d_ros.heap import keep_large_blocks, make_ready
 
+READY_BYTES = 256 << 20  # of memory, for the images and clouds of the first seconds
 # Read when the libraries are loaded, here and in the process that reconstructs. Its arrays are
 # small: threads that wait for each other would only take the cores from those who receive.
-READY_BYTES = 256 << 20  # of memory, for the images and clouds of the first seconds
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 

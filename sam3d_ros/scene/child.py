@@ -46,7 +46,7 @@ from sam3d_ros.scene.transfer import Inbox, Outbox, receive, send
 AUTOGROUP = Path("/proc/self/autogroup")
 AUTOGROUP_PERIOD_S = 0.1  # Linux lets one process of all do that in this time, unless privileged
 AUTOGROUP_TRIES = 10
-SPARE_BYTES = 12 << 20  # of free memory: what one rare question needed is not kept
+KEPT_BYTES = 12 << 20  # of free memory: what one rare question needed goes back
 POLL_S = 0.02  # how soon a cancellation is passed on
 END_S = 0.5  # how long the process may take to end by itself
 
@@ -310,4 +310,4 @@ def _answer_all(pipe: Connection, cancel: Event, answering: Answering) -> None:
             return
         if time.monotonic() - looked_s > GIVE_BACK_PERIOD_S:
             looked_s = time.monotonic()
-            give_back_spare(SPARE_BYTES)
+            give_back_spare(KEPT_BYTES)

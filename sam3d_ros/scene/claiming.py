@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sam3d_ros.config import RegistryConfig
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.scene.association import best_pairs, mask_iou
 from sam3d_ros.scene.outlines import Grid, Outline
 from sam3d_ros.scene.reconstructor import KnownObject
@@ -61,8 +62,7 @@ def reach_m(known: KnownObject, config: RegistryConfig) -> float:
 
 def _nearness(known: KnownObject, middle_m: Floats, config: RegistryConfig) -> float:
     """Return 1 where readings lie in an object's middle, 0 out of its reach."""
-    vertices = known.mesh_object.vertices
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    low, high = bounds(known.mesh_object)
     center = known.camera_from_object.apply((low + high) / 2.0)
     # Readings are on the near side of an object.
     reach = reach_m(known, config) + float(np.linalg.norm(high - low)) / 2.0

@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Floats, Ints, SupportPlane
+from sam3d_ros.structures import Bools, Floats, Ints, SupportPlane, window_of
 
 MIN_LINK_M = 0.015  # parts of one object closer than this are one part
 LINK_PER_SIZE = 0.10  # ... or than this share of its size: big objects are scanned coarsely
@@ -39,7 +39,7 @@ def object_pixels(points_camera: Floats, silhouette: Bools, erode_px: int) -> Bo
     those behind it (background through holes and past the rim).
     """
     pixels = np.zeros_like(silhouette)
-    window = window_of(silhouette)
+    window = window_of(silhouette, 1)
     pixels[window] = _object_pixels(points_camera[window], silhouette[window], erode_px)
     return pixels
 
@@ -63,23 +63,12 @@ def without_support(
     """
     if support is None or not mask.any():
         return mask
-    window = window_of(silhouette)
+    window = window_of(silhouette, 1)
     points, inside, rest = points_camera[window], silhouette[window], mask.copy()
     low = inside & (support.height_m(points) < SUPPORT_SIGMAS * depth_noise_m(points[..., 2]))
     leaks = mask[window] & _touching(low, ~inside)
     rest[window] &= ~leaks
     return mask if leaks.sum() > MAX_SUPPORT_SHARE * mask.sum() else rest
-
-
-def window_of(silhouette: Bools) -> tuple[slice, slice]:
-    """Return the part of the image that a mask is in, with the pixels beside it."""
-    rows, columns = np.flatnonzero(silhouette.any(axis=1)), np.flatnonzero(silhouette.any(axis=0))
-    if not len(rows):
-        return slice(0, 1), slice(0, 1)
-    return (
-        slice(max(0, int(rows[0]) - 1), int(rows[-1]) + 2),
-        slice(max(0, int(columns[0]) - 1), int(columns[-1]) + 2),
-    )
 
 
 def _touching(pixels: Bools, others: Bools) -> Bools:
@@ -93,7 +82,7 @@ def _touching(pixels: Bools, others: Bools) -> Bools:
 
 def border_fraction(silhouette: Bools) -> float:
     """Return the share of a mask's outline that lies on the border of the image."""
-    window = window_of(silhouette)
+    window = window_of(silhouette, 1)
     inner = cv2.erode(
         silhouette[window].astype(np.uint8),
         np.ones((3, 3), dtype=np.uint8),

@@ -36,7 +36,6 @@ from sam3d_ros.scene.estimated import Estimate, View, estimated_view
 from sam3d_ros.scene.masks import (
     border_fraction,
     object_pixels,
-    window_of,
     without_support,
 )
 from sam3d_ros.structures import (
@@ -49,6 +48,7 @@ from sam3d_ros.structures import (
     Observation,
     ScaleSource,
     SupportPlane,
+    window_of,
 )
 
 # A reading speaks for the pixels around it: projected depth and LiDAR leave a grid of gaps.
@@ -209,7 +209,7 @@ def _candidate(
 
 
 def _check_coverage(instance_id: int, silhouette: Bools, view: View, config: SceneConfig) -> None:
-    window = window_of(silhouette)
+    window = window_of(silhouette, 1)
     inside = silhouette[window]
     known = np.isfinite(view.points_camera[window][..., 2]) & inside
     num_points = int(known.sum())

@@ -19,7 +19,7 @@ Frames: ``camera`` is REP-103 optical (x right, y down, z forward), ``object`` t
 Unknown is NaN, never 0 or infinity.
 """
 
-from sam3d_ros.structures.arrays import NS_PER_S, Bools, Bytes, Floats, Ints
+from sam3d_ros.structures.arrays import NS_PER_S, Bools, Bytes, Floats, Ints, window_of
 from sam3d_ros.structures.collision import CollisionPart, CollisionShape, ShapeOrder
 from sam3d_ros.structures.people import (
     NUM_JOINTS,
@@ -113,4 +113,5 @@ __all__ = [
     "Splats",
     "SupportPlane",
     "Texture",
+    "window_of",
 ]

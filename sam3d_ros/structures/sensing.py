@@ -20,7 +20,7 @@ from enum import IntEnum
 import numpy as np
 
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures.arrays import Bools, Bytes, Floats
+from sam3d_ros.structures.arrays import Bools, Bytes, Floats, window_of
 from sam3d_ros.structures.poses import Similarity
 
 
@@ -201,16 +201,7 @@ class Observation:
 
         Earlier views are left out. An empty silhouette gives the whole view.
         """
-        rows, columns = (
-            np.flatnonzero(self.silhouette.any(1)),
-            np.flatnonzero(self.silhouette.any(0)),
-        )
-        if not rows.size:
-            return replace(self, earlier=())
-        top, left = (max(0, int(each[0]) - margin_px) for each in (rows, columns))
-        bottom = min(self.camera.height, int(rows[-1]) + 1 + margin_px)
-        right = min(self.camera.width, int(columns[-1]) + 1 + margin_px)
-        return self.part(slice(top, bottom), slice(left, right))
+        return self.part(*window_of(self.silhouette, margin_px))
 
     def part(self, rows: slice, columns: slice) -> "Observation":
         """Return some rows and columns of the view; copies, so the whole may be freed.

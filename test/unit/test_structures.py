@@ -32,6 +32,7 @@ from sam3d_ros.structures import (
     Provenance,
     Quality,
     Similarity,
+    window_of,
 )
 
 
@@ -92,6 +93,23 @@ def test_baking_moves_no_vertex_in_the_camera_frame(make_box: Callable[..., Mesh
         reconstruction.camera_from_object.apply(reconstruction.mesh_object.vertices),
         atol=1e-6,
     )
+
+
+@pytest.mark.parametrize("margin_px", [0, 1, 5])
+def test_the_window_of_a_mask_holds_all_of_it_and_a_margin_within_the_image(
+    margin_px: int,
+) -> None:
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[3, 27] = mask[8, 11] = True
+    assert window_of(mask, margin_px) == (
+        slice(max(0, 3 - margin_px), 9 + margin_px),
+        slice(11 - margin_px, min(30, 28 + margin_px)),
+    )
+
+
+def test_the_window_of_an_empty_mask_is_the_whole_image() -> None:
+    mask = np.zeros((20, 30), dtype=bool)
+    assert mask[window_of(mask, 2)].shape == (20, 30)
 
 
 def test_a_mask_of_another_size_than_the_image_is_refused(vga: Camera) -> None:

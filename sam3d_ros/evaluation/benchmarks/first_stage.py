@@ -18,7 +18,6 @@ Needs torch and NumPy, no ROS and no weights.
 """
 
 import argparse
-import resource
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -38,6 +37,7 @@ from sam3d_ros.evaluation.benchmarks.measuring import (
     usable_device,
     verdict,
 )
+from sam3d_ros.evaluation.benchmarks.process_memory import process_peak_bytes
 from sam3d_ros.evaluation.benchmarks.random_models import REDUCED, Bench, make_bench
 from sam3d_ros.evaluation.benchmarks.results import write_csv, write_json
 from sam3d_ros.nn.flow import FlowConfig, integrate, schedule
@@ -202,8 +202,7 @@ def _peak_gb(bench: Bench, device: torch.device) -> float:
     bench.decoder(sample_geometry(bench.model, condition, bench.noise, GUIDED).shape)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / GIGA
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / GIGA
+    return process_peak_bytes() / GIGA
 
 
 def _tensors(latents: GeometryLatents) -> Outputs:

@@ -18,15 +18,15 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from sam3d_ros.config import SceneConfig
+from sam3d_ros.evaluation.benchmarks.process_memory import process_peak_bytes
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.structures import Observation
 
-KB_PER_MB = 1024.0
+BYTES_PER_MB = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def cost_of(config: SceneConfig, observations: Sequence[Observation]) -> Cost:
 
 def measured_here(config: SceneConfig, observations: Sequence[Observation]) -> Cost:
     """Measure a backend in this process."""
-    before_mb = _peak_mb()
+    before_bytes = process_peak_bytes()
     first_s = _made(config)[0]  # with imports, and files that are not in the system's cache yet
     load_s, backend = _made(config)
     backend.reconstruct(observations[:1])
@@ -62,8 +62,8 @@ def measured_here(config: SceneConfig, observations: Sequence[Observation]) -> C
         import_s=max(0.0, first_s - load_s),
         load_s=load_s,
         object_s=median(seconds),
-        peak_mb=_peak_mb(),
-        before_mb=before_mb,
+        peak_mb=process_peak_bytes() / BYTES_PER_MB,
+        before_mb=before_bytes / BYTES_PER_MB,
     )
 
 
@@ -71,9 +71,3 @@ def _made(config: SceneConfig) -> tuple[float, ObjectBackend]:
     started = time.perf_counter()
     backend = make_object_backend(config)
     return time.perf_counter() - started, backend
-
-
-def _peak_mb() -> float:
-    """Return the most memory this process had; ``ru_maxrss`` begins with that of its parent."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return float(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / KB_PER_MB

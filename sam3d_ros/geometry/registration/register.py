@@ -115,11 +115,7 @@ def register(
         return _unmoved(start, RefinementStatus.OCCLUDED, before)
     found, after, accepted = given, before, False
     for around in _searches(before, config):
-        found, after = (
-            _searched(model, view, start, config, around)
-            if around is not None
-            else _moved_on(model, view, given, config)
-        )
+        found, after = _searched(model, view, start, config, around)
         accepted = _agrees(after, config) and _is_near(model, found, given, config)
         if accepted:
             break
@@ -156,7 +152,7 @@ def _stretched(
 
 
 def _searches(before: Agreement, config: RegistrationConfig) -> list[StartsConfig | None]:
-    """Return around what to search, one after the other; None is not to search at all."""
+    """Return how to search, one after the other; None is to move the start on alone."""
     tries: list[StartsConfig | None] = [config.starts]
     if before.score[0] >= config.clear_score:
         tries.insert(0, None)
@@ -165,24 +161,19 @@ def _searches(before: Agreement, config: RegistrationConfig) -> list[StartsConfi
     return tries
 
 
-def _moved_on(
-    model: RegistrationModel, view: RegistrationView, given: Poses, config: RegistrationConfig
-) -> tuple[Poses, Agreement]:
-    """Return where a pose that agrees well already comes to rest."""
-    return _refined(model, view, given, _upright(given, view, config), config)
-
-
 def _searched(
     model: RegistrationModel,
     view: RegistrationView,
     start: Similarity,
     config: RegistrationConfig,
-    around: StartsConfig,
+    around: StartsConfig | None,
 ) -> tuple[Poses, Agreement]:
     """Return the best pose found, and how it agrees; the start itself is a candidate."""
-    poses = starts(model, view, start, around)
-    given = poses[np.array([0])]
+    given = Poses.of([start])
     upright = _upright(given, view, config)
+    if around is None:
+        return _refined(model, view, given, upright, config)
+    poses = starts(model, view, start, around)
     rough = view.thinned(ROUGH_STRIDE)
     scores = _agreement(model, poses, rough).score
     poses = poses[np.argsort(-scores, kind="stable")[: around.num_moved]]

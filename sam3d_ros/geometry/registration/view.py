@@ -23,7 +23,7 @@ import numpy as np
 from sam3d_ros.geometry.evidence import nearest_pixels
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, SupportPlane
+from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, SupportPlane, window_of
 
 NUM_RAYS = 1200  # over the crop
 NUM_POINTS = 140  # measured points in coarse association
@@ -153,14 +153,14 @@ def prepared_view(seen: Seen) -> RegistrationView:
 
 def _crop(silhouette: Bools) -> tuple[slice, slice]:
     """Return rows and columns around the silhouette, within the image."""
-    slices = []
-    for axis in (1, 0):
-        found = np.flatnonzero(silhouette.any(axis=axis))
-        low, high = (int(found[0]), int(found[-1]) + 1) if len(found) else (0, 1)
-        margin = max(MIN_MARGIN_PX, int(MARGIN_SHARE * (high - low)))
-        length = silhouette.shape[1 - axis]
-        slices.append(slice(max(0, low - margin), min(length, high + margin)))
-    return slices[0], slices[1]
+    rows, columns = window_of(silhouette)
+    height, width = silhouette.shape
+    return _widened(rows, height), _widened(columns, width)
+
+
+def _widened(part: slice, length: int) -> slice:
+    margin = max(MIN_MARGIN_PX, int(MARGIN_SHARE * (part.stop - part.start)))
+    return slice(max(0, part.start - margin), min(length, part.stop + margin))
 
 
 def _spread(length: int, num: int) -> Ints:

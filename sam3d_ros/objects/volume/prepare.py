@@ -24,7 +24,7 @@ from torch import Tensor
 from sam3d_ros.errors import DepthSparseError
 from sam3d_ros.objects.volume.box import box_of, covering_matrix, with_sure_plane
 from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
-from sam3d_ros.structures import Bools, Floats, Observation
+from sam3d_ros.structures import Bools, Floats, Observation, window_of
 
 CROP_PX = 112  # along a side
 MIN_POINTS = 30
@@ -77,9 +77,9 @@ def prepare(
 
 def _around(silhouette: Bools, observation: Observation, size: int) -> Floats:
     """Return the camera matrix of a square crop around a silhouette."""
-    rows, columns = (np.flatnonzero(silhouette.any(axis=axis)) for axis in (1, 0))
-    low = np.array([columns[0], rows[0]], dtype=np.float64) - 0.5
-    high = np.array([columns[-1], rows[-1]]) + 0.5
+    rows, columns = window_of(silhouette)
+    low = np.array([columns.start, rows.start]) - 0.5
+    high = np.array([columns.stop, rows.stop]) - 0.5
     side = MARGIN * (high - low).max()
     matrix = np.array(observation.camera.matrix_px, dtype=np.float64)
     matrix[:2, 2] = (matrix[:2, 2] - (low + high) / 2 + side / 2) * size / side - 0.5
