@@ -27,6 +27,7 @@ from sam3d_ros.apps.bench_node import (
     cpu_name,
     limited_to_cores,
     measure_node,
+    running_text,
     topic_lines,
     verdict,
 )
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     width, height = SIZE
     print(f"rendering {len(OBJECTS)} objects at {width}x{height}", flush=True)
     _render(output / "input")
-    print(f"running the node for {arguments.seconds:g} s on {CORES} cores", flush=True)
+    print(running_text(arguments), flush=True)
     camera = Camera(
         module="sam3d_ros.ros.harness.camera",
         arguments=(str(output / "input"), f"--hz={RATE_HZ}", f"--points={NUM_POINTS}"),

@@ -39,6 +39,7 @@ from sam3d_ros.apps.node_figures import (
 )
 from sam3d_ros.apps.processes import RosProcesses
 from sam3d_ros.apps.trials import node_options
+from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.evaluation.benchmarks.lift import one_core_environment
 from sam3d_ros.evaluation.files import read_json
@@ -50,6 +51,7 @@ from sam3d_ros.evaluation.synthetic import (
     write_scene_folder,
 )
 from sam3d_ros.evaluation.synthetic_render import Quality
+from sam3d_ros.ros.realtime import scheduled
 from sam3d_ros.scene.export import write_json
 
 OBJECTS = ("box", "can", "bowl", "mug", "bottle")
@@ -77,7 +79,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=20.0, help="of camera stream")
     parser.add_argument("--domain", type=int, help="ROS domain; a private one unless given")
     parser.add_argument(
-        "--realtime", type=int, default=0, metavar="N", help="realtime_priority of the node"
+        "--realtime",
+        type=int,
+        default=NodeConfig().realtime_priority,
+        metavar="N",
+        help="realtime_priority of the node",
     )
 
 
@@ -95,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     scene = _render(output / "input")
     print("reconstructing them on one core", flush=True)
     objects = _measure_backend(scene)
-    print(f"running the node for {arguments.seconds:g} s on {CORES} cores", flush=True)
+    print(running_text(arguments), flush=True)
     with limited_to_cores(CORES):
         node = measure_node(output, arguments, _camera(output))
     write_json(
@@ -111,6 +117,18 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"\n{_node_text(node)}\n\n{_objects_text(objects)}\n\nwritten: {output / 'bench.json'}")
     return int(bool(node.refusals))
+
+
+def running_text(arguments: argparse.Namespace) -> str:
+    """Say how the node is going to run; the system grants it what it grants us."""
+    wanted: int = arguments.realtime
+    refusal = scheduled(abs(wanted))
+    scheduled(0)
+    priority = "none: not granted" if refusal else f"{abs(wanted) or 'none'}"
+    return (
+        f"running the node for {arguments.seconds:g} s on {CORES} cores, real-time priority "
+        f"{priority} (realtime_priority {wanted})"
+    )
 
 
 def _camera(output: Path) -> Camera:

@@ -132,10 +132,11 @@ class NodeConfig(SceneConfig, Checked):
         "empty: a temporary one, which is removed at cleanup, and no files of meshes",
     )
     realtime_priority: int = setting(
-        0,
-        "Real-time priority (SCHED_FIFO) of the thread that receives, while the node is active; 0: "
-        "none. Where the system does not grant it a warning says how to",
-        0,
+        -1,
+        "Real-time priority (SCHED_FIFO) of the node's own threads, while it is active; not of the "
+        "processes that reconstruct and follow. 0: none, -1: the lowest where the system grants "
+        "it. Where one above 0 is not granted a warning says how to",
+        -1,
         99,
     )
     sync: SyncConfig = field(default_factory=SyncConfig)

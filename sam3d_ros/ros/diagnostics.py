@@ -28,6 +28,7 @@ from sam3d_ros.ros.compat.transforms import looked_up_by
 from sam3d_ros.ros.following import FollowingFigures
 from sam3d_ros.ros.framing import Input, Instant
 from sam3d_ros.ros.input_topics import inputs_off
+from sam3d_ros.ros.realtime import priority_here
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
 from sam3d_ros.ros.resources import Resources
@@ -75,7 +76,10 @@ NOT_ACTIVE = Condition(values={"state": "not active"})
 
 
 def inputs_condition(session: Session, rates: Rates) -> Condition:
-    """Describe every topic, and what keeps masks from becoming frames."""
+    """Describe every topic, and what keeps masks from becoming frames.
+
+    To be called in the thread that receives, whose priority it tells.
+    """
     receiver = session.receiver
     now = receiver.now()
     caches = receiver.assembler.caches
@@ -92,6 +96,7 @@ def inputs_condition(session: Session, rates: Rates) -> Condition:
     values["transforms"] = looked_up_by(receiver.assembler.transforms)
     values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"
     receiver.longest_callback_s = 0.0
+    values["real-time priority"] = str(priority_here() or "none")
     errors = receiver.conflicts()
     warnings = [
         *_silent(receiver, counts),

@@ -42,7 +42,7 @@ from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.planning.start import make_planner
 from sam3d_ros.ros.publishers import Outputs
-from sam3d_ros.ros.realtime import receive_at
+from sam3d_ros.ros.realtime import Precedence, priority_here
 from sam3d_ros.ros.services import Services
 from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.follower_process import FollowerProcess
@@ -101,7 +101,7 @@ class Sam3dNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._session: Session | None = None
         self._frame_id = ""  # of the objects, from one session to the next
-        self._has_priority = False
+        self._precedence = Precedence()
         self._served: Services | None = None
         super().__init__(NAME, **options)
         declare_parameters(self, self._retune)
@@ -199,19 +199,16 @@ class Sam3dNode(LifecycleNode):
         super().destroy_node()
 
     def _take_priority(self) -> None:
-        """Receive in real time, if that was asked for; the executor calls this in its thread."""
-        priority = self._config.realtime_priority
-        if not priority:
+        """Run in real time, if that is wanted; the executor calls this in its thread."""
+        wanted = self._config.realtime_priority
+        if wanted == 0 or (wanted < 0 and priority_here()):  # whoever started us has seen to it
             return
-        reason = receive_at(priority)
-        self._has_priority = not reason
-        if reason:
-            self.get_logger().warning(f"realtime_priority {priority} is not in force: {reason}")
+        reason = self._precedence.take(abs(wanted))
+        if reason and wanted > 0:
+            self.get_logger().warning(f"realtime_priority {wanted} is not in force: {reason}")
 
     def _end_session(self) -> None:
-        if self._has_priority:
-            receive_at(0)
-            self._has_priority = False
+        self._precedence.give_back()
         if self._session is not None:
             self._session.stop()
             self._frame_id = self._session.frame_id
@@ -232,6 +229,7 @@ class Sam3dNode(LifecycleNode):
 
     def _on_second(self) -> None:
         """Let objects age."""
+        self._precedence.extend()
         if self._session is not None:
             self._session.advance()
 
