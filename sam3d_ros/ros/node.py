@@ -102,6 +102,7 @@ class Sam3dNode(LifecycleNode):
         self._session: Session | None = None
         self._frame_id = ""  # of the objects, from one session to the next
         self._precedence = Precedence()
+        self._had_images = False  # when it was last looked at what memory is spare
         self._served: Services | None = None
         super().__init__(NAME, **options)
         declare_parameters(self, self._retune)
@@ -109,7 +110,7 @@ class Sam3dNode(LifecycleNode):
         self._monitor = Monitor(self, lambda: self._session, lambda: self._config)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(AGEING_PERIOD_S, self._on_second, clock=steady)
-        self.create_timer(GIVE_BACK_PERIOD_S, give_back_spare, clock=steady)
+        self.create_timer(GIVE_BACK_PERIOD_S, self._on_period, clock=steady)
         self._served = Services(self, lambda: self._session, self.crash)
 
     @property
@@ -218,6 +219,7 @@ class Sam3dNode(LifecycleNode):
 
     def _release(self) -> None:
         self._end_session()
+        give_back_spare()
         self._pipeline = None
         self._frame_id = ""
         if self._outputs is not None:
@@ -232,6 +234,13 @@ class Sam3dNode(LifecycleNode):
         self._precedence.extend()
         if self._session is not None:
             self._session.advance()
+
+    def _on_period(self) -> None:
+        """Give memory back that images have not needed for a period; the first still will."""
+        has_images = self._session is not None and self._session.receiver.has_images
+        if has_images and self._had_images:
+            give_back_spare()
+        self._had_images = has_images
 
 
 class RosLogs(logging.Handler):

@@ -99,6 +99,11 @@ class Receiver:
         self._on_announce()
 
     @property
+    def has_images(self) -> bool:
+        """Whether any came."""
+        return self.assembler.caches[Input.IMAGE].num_received > 0
+
+    @property
     def unmatched_s(self) -> float:
         """For how long no mask has found its messages."""
         return time.monotonic() - self._matched_s
