@@ -27,6 +27,7 @@ from sam3d_ros.apps.bench_node import (
     cpu_name,
     limited_to_cores,
     measure_node,
+    real_time_priority,
     running_text,
     topic_lines,
     verdict,
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         "cpu": cpu_name(),
         "cores": CORES,
         "load_before": load,
-        "realtime_priority": arguments.realtime,
+        "real_time_priority": real_time_priority(arguments.realtime),
         "node": asdict(node),
     }
     write_json(figures, output / "bench.json")

@@ -51,7 +51,7 @@ from sam3d_ros.evaluation.synthetic import (
     write_scene_folder,
 )
 from sam3d_ros.evaluation.synthetic_render import Quality
-from sam3d_ros.ros.realtime import scheduled
+from sam3d_ros.ros.realtime import is_granted, priority_here
 from sam3d_ros.scene.export import write_json
 
 OBJECTS = ("box", "can", "bowl", "mug", "bottle")
@@ -81,9 +81,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--realtime",
         type=int,
+        choices=range(-1, 100),
         default=NodeConfig().realtime_priority,
         metavar="N",
-        help="realtime_priority of the node",
+        help="realtime_priority of the node, -1 to 99",
     )
 
 
@@ -109,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
             "cpu": cpu_name(),
             "cores": CORES,
             "load_before": load,
-            "realtime_priority": arguments.realtime,
+            "real_time_priority": real_time_priority(arguments.realtime),
             "objects": objects,
             "node": asdict(node),
         },
@@ -120,15 +121,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def running_text(arguments: argparse.Namespace) -> str:
-    """Say how the node is going to run; the system grants it what it grants us."""
-    wanted: int = arguments.realtime
-    refusal = scheduled(abs(wanted))
-    scheduled(0)
-    priority = "none: not granted" if refusal else f"{abs(wanted) or 'none'}"
+    """Say how the node is going to run."""
+    priority = real_time_priority(arguments.realtime)
     return (
         f"running the node for {arguments.seconds:g} s on {CORES} cores, real-time priority "
-        f"{priority} (realtime_priority {wanted})"
+        f"{priority or 'none'} (realtime_priority {arguments.realtime})"
     )
+
+
+def real_time_priority(wanted: int) -> int:
+    """Return what a node gets that we start with this parameter; 0 is none."""
+    own = priority_here()  # it inherits that
+    if wanted == 0 or (wanted < 0 and own):
+        return own
+    return abs(wanted) if is_granted(abs(wanted)) else own
 
 
 def _camera(output: Path) -> Camera:

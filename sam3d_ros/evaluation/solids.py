@@ -21,6 +21,7 @@ surfaces have holes, and are still to be compared fairly.
 import numpy as np
 import open3d as o3d
 
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.structures import Bools, Floats, Mesh
 
@@ -38,7 +39,7 @@ def is_inside(mesh: Mesh, points: Floats) -> Bools:
     """
     scene = raycasting_scene([mesh])
     inside: Bools = np.zeros(len(points), dtype=bool)
-    low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+    low, high = bounds(mesh)
     near = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
     votes = np.zeros(len(near), dtype=np.int64)
     rays = np.empty((len(near), 6), dtype=np.float32)

@@ -25,6 +25,7 @@ from scipy.optimize import linear_sum_assignment
 
 from sam3d_ros.evaluation.sequences import ObjectTruth, RenderedSequence, Step
 from sam3d_ros.evaluation.tracking import NO_TRACK, JudgedShape, Row, Symmetry, pose_error
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.geometry.meshes import sample_surface
 from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
@@ -82,7 +83,7 @@ class Judge:
 def judged_shape(name: str, mesh: Mesh) -> JudgedShape:
     """Prepare a mesh of the catalogue, whose symmetries are known."""
     points, _ = sample_surface(mesh, NUM_POINTS, np.random.default_rng(0))
-    center = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)).astype(np.float64) / 2.0
+    center = bounds(mesh).mean(axis=0)
     symmetry = Symmetry(center=center)
     if name in REVOLVED:
         symmetry = replace(symmetry, axis=np.array([0.0, 0.0, 1.0]))

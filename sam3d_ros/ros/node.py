@@ -102,7 +102,7 @@ class Sam3dNode(LifecycleNode):
         self._session: Session | None = None
         self._frame_id = ""  # of the objects, from one session to the next
         self._precedence = Precedence()
-        self._had_images = False  # when it was last looked at what memory is spare
+        self._had_images = False
         self._served: Services | None = None
         super().__init__(NAME, **options)
         declare_parameters(self, self._retune)
@@ -219,7 +219,6 @@ class Sam3dNode(LifecycleNode):
 
     def _release(self) -> None:
         self._end_session()
-        give_back_spare()
         self._pipeline = None
         self._frame_id = ""
         if self._outputs is not None:
@@ -236,11 +235,10 @@ class Sam3dNode(LifecycleNode):
             self._session.advance()
 
     def _on_period(self) -> None:
-        """Give memory back that images have not needed for a period; the first still will."""
-        has_images = self._session is not None and self._session.receiver.has_images
-        if has_images and self._had_images:
+        """Give spare memory back, but not before the first images, for which it was made ready."""
+        if self._had_images:
             give_back_spare()
-        self._had_images = has_images
+        self._had_images |= self._session is not None and self._session.receiver.has_images
 
 
 class RosLogs(logging.Handler):

@@ -278,8 +278,11 @@ def step_back(niceness: int) -> None:
     Niceness counts among the processes of one session only where Linux shares out the processors
     by session (sched_autogroup): what is used here would then be taken off the node's own share,
     and whoever publishes images would interrupt its callbacks. So this becomes a session of its
-    own, with a niceness of its own.
+    own, with a niceness of its own. A real-time priority that the node was started with is no
+    business of what computes for seconds.
     """
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     os.setsid()
     os.nice(niceness)
     with suppress(OSError):  # a kernel without

@@ -16,6 +16,7 @@
 
 import numpy as np
 
+from sam3d_ros.geometry.measures import bounds
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.structures import Floats, ObjectReconstruction, Similarity
 
@@ -32,8 +33,7 @@ def with_origin(reconstruction: ObjectReconstruction, origin: str) -> ObjectReco
     """Move the object frame of a baked reconstruction to ``MeshConfig.origin``."""
     if origin == "model":
         return reconstruction
-    vertices = reconstruction.mesh_object.vertices.astype(np.float64)
-    low, high = vertices.min(axis=0), vertices.max(axis=0)
+    low, high = bounds(reconstruction.mesh_object)
     center = (low + high) / 2
     if origin == "bottom_center":
         center[2] = low[2]

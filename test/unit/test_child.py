@@ -76,6 +76,18 @@ def test_it_answers_in_a_nicer_process_that_knows_what_it_was_told(
     assert niceness == min(19, os.nice(0) + 3)
 
 
+def test_a_real_time_priority_of_who_starts_it_is_not_inherited(child: ChildProcess) -> None:
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("this system grants us no real-time priority")
+    try:
+        pid, *_ = child.ask("who")
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    assert os.sched_getscheduler(pid) == os.SCHED_OTHER
+
+
 def test_it_is_a_session_of_its_own_so_that_its_work_is_not_taken_off_our_share(
     child: ChildProcess,
 ) -> None:

@@ -21,7 +21,7 @@ STATUS = Path("/proc/self/status")
 
 
 def process_peak_bytes() -> int:
-    """Return the most memory that this process had, libraries included.
+    """Return the most memory that this process had on Linux, libraries included.
 
     Not ``ru_maxrss`` of getrusage: that begins with what the parent process had.
     """

@@ -28,7 +28,7 @@ from sam3d_ros.evaluation.files import read_mesh
 from sam3d_ros.evaluation.synthetic import looking_at
 from sam3d_ros.evaluation.synthetic_objects import CATALOGUE, model
 from sam3d_ros.geometry.cameras import camera_from_fov, pixel_rays
-from sam3d_ros.geometry.measures import triangle_areas
+from sam3d_ros.geometry.measures import bounds, triangle_areas
 from sam3d_ros.geometry.meshes import sample_surface
 from sam3d_ros.geometry.raster import render
 from sam3d_ros.geometry.raycasting import NUM_THREADS, raycasting_scene
@@ -187,7 +187,7 @@ def pose_errors(shape: Shape, pose: Similarity, truth: Similarity) -> PoseErrors
 
 
 def _center(mesh: Mesh) -> Floats:
-    center: Floats = (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)).astype(np.float64) / 2
+    center: Floats = bounds(mesh).mean(axis=0)
     return center
 
 

@@ -27,7 +27,7 @@ from sam3d_ros.geometry.registration.terms import Rows
 from sam3d_ros.geometry.tracking.rims import mask_steps, rims, step_rows
 from sam3d_ros.geometry.tracking.targets import Target
 from sam3d_ros.geometry.tracking.views import TrackingView, noise_m
-from sam3d_ros.structures import Bools, Floats, Ints, Similarity
+from sam3d_ros.structures import Bools, Floats, Ints, Similarity, window_of
 
 NUM_JUDGED = 800  # pixels in which a silhouette is compared
 COVERED_M = 0.006  # what is in front of the object by more hides it, and so many deviations
@@ -103,9 +103,9 @@ def _iou(view: TrackingView, target: Target, color_from_object: Similarity, mask
 def _grid(view: TrackingView, target: Target, color_from_object: Similarity, mask: Bools) -> Ints:
     """Return pixels ``(N, 2)`` that cover the mask and the object."""
     limits = np.array([view.color.width, view.color.height]) - 1
-    filled = [np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1)]
-    low = np.array([places[0] for places in filled])
-    high = np.array([places[-1] for places in filled])
+    marked_rows, marked_columns = window_of(mask)
+    low = np.array([marked_columns.start, marked_rows.start])
+    high = np.array([marked_columns.stop, marked_rows.stop]) - 1
     shown = project(view.color, color_from_object.apply(target.model.corners))
     if np.isfinite(shown).all():
         low = np.minimum(low, np.clip(np.floor(shown.min(axis=0)), 0, limits).astype(np.intp))
