@@ -134,8 +134,8 @@ class NodeConfig(SceneConfig, Checked):
     realtime_priority: int = setting(
         -1,
         "Real-time priority (SCHED_FIFO) of the node's Python threads while it is active; not of "
-        "the processes that reconstruct and follow. 0: none, -1: the lowest where the system grants "
-        "it. Where one above 0 is not granted a warning says how to",
+        "the processes that reconstruct and follow. 0: none, -1: the lowest where the system "
+        "grants it. Where one above 0 is not granted a warning says how to",
         -1,
         99,
     )
