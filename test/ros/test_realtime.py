@@ -151,8 +151,8 @@ def test_threads_that_share_the_lock_have_it_too(make_rig: MakeRig) -> None:
     assert [schedule(each) for each in working] == 3 * [Schedule.real_time(3)]
 
 
-def test_by_default_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig) -> None:
-    rig = make_rig({})
+def test_with_minus_1_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig) -> None:
+    rig = make_rig({"realtime_priority": -1})
     rig.start()
     assert priority_here() == int(is_granted(1))
     rig.node.trigger_deactivate()
@@ -160,9 +160,9 @@ def test_by_default_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig)
 
 
 @needs_grant
-def test_by_default_a_priority_that_the_thread_has_is_left_to_it(make_rig: MakeRig) -> None:
+def test_with_minus_1_a_priority_that_the_thread_has_is_left_to_it(make_rig: MakeRig) -> None:
     Schedule.real_time(5).apply(threading.get_native_id())
-    rig = make_rig({})
+    rig = make_rig({"realtime_priority": -1})
     rig.start()
     assert priority_here() == 5
     rig.node.trigger_deactivate()
@@ -183,6 +183,6 @@ def test_only_who_asks_for_it_is_told_that_it_is_not_granted(
     assert all(f"realtime_priority {wanted} is not in force" in each for each in warnings)
 
 
-def test_with_0_nothing_changes(make_rig: MakeRig) -> None:
-    make_rig({"realtime_priority": 0}).start()
+def test_unless_it_is_asked_for_nothing_changes(make_rig: MakeRig) -> None:
+    make_rig({}).start()
     assert schedule() == OTHER
