@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     width, height = SIZE
     print(f"rendering {len(OBJECTS)} objects at {width}x{height}", flush=True)
     _render(output / "input")
-    print(running_text(arguments), flush=True)
+    priority = real_time_priority(arguments.realtime)
+    print(running_text(arguments, priority), flush=True)
     camera = Camera(
         module="sam3d_ros.ros.harness.camera",
         arguments=(str(output / "input"), f"--hz={RATE_HZ}", f"--points={NUM_POINTS}"),
@@ -69,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         "cpu": cpu_name(),
         "cores": CORES,
         "load_before": load,
-        "real_time_priority": real_time_priority(arguments.realtime),
+        "real_time_priority": priority,
         "node": asdict(node),
     }
     write_json(figures, output / "bench.json")

@@ -51,7 +51,7 @@ from sam3d_ros.evaluation.synthetic import (
     write_scene_folder,
 )
 from sam3d_ros.evaluation.synthetic_render import Quality
-from sam3d_ros.ros.realtime import is_granted, priority_here
+from sam3d_ros.ros.realtime import is_granted, level_to_take, priority_here
 from sam3d_ros.scene.export import write_json
 
 OBJECTS = ("box", "can", "bowl", "mug", "bottle")
@@ -102,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     scene = _render(output / "input")
     print("reconstructing them on one core", flush=True)
     objects = _measure_backend(scene)
-    print(running_text(arguments), flush=True)
+    priority = real_time_priority(arguments.realtime)
+    print(running_text(arguments, priority), flush=True)
     with limited_to_cores(CORES):
         node = measure_node(output, arguments, _camera(output))
     write_json(
@@ -110,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
             "cpu": cpu_name(),
             "cores": CORES,
             "load_before": load,
-            "real_time_priority": real_time_priority(arguments.realtime),
+            "real_time_priority": priority,
             "objects": objects,
             "node": asdict(node),
         },
@@ -120,9 +121,8 @@ def run(arguments: argparse.Namespace) -> int:
     return int(bool(node.refusals))
 
 
-def running_text(arguments: argparse.Namespace) -> str:
-    """Say how the node is going to run."""
-    priority = real_time_priority(arguments.realtime)
+def running_text(arguments: argparse.Namespace, priority: int) -> str:
+    """Say how the node is going to run, and with which real-time priority."""
     return (
         f"running the node for {arguments.seconds:g} s on {CORES} cores, real-time priority "
         f"{priority or 'none'} (realtime_priority {arguments.realtime})"
@@ -131,10 +131,8 @@ def running_text(arguments: argparse.Namespace) -> str:
 
 def real_time_priority(wanted: int) -> int:
     """Return what a node gets that we start with this parameter; 0 is none."""
-    own = priority_here()  # it inherits that
-    if wanted == 0 or (wanted < 0 and own):
-        return own
-    return abs(wanted) if is_granted(abs(wanted)) else own
+    level = level_to_take(wanted)
+    return level if level and is_granted(level) else priority_here()  # which it inherits
 
 
 def _camera(output: Path) -> Camera:

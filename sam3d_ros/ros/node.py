@@ -42,7 +42,7 @@ from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.planning.start import make_planner
 from sam3d_ros.ros.publishers import Outputs
-from sam3d_ros.ros.realtime import Precedence, priority_here
+from sam3d_ros.ros.realtime import Precedence, level_to_take
 from sam3d_ros.ros.services import Services
 from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.follower_process import FollowerProcess
@@ -202,9 +202,8 @@ class Sam3dNode(LifecycleNode):
     def _take_priority(self) -> None:
         """Run in real time, if that is wanted; the executor calls this in its thread."""
         wanted = self._config.realtime_priority
-        if wanted == 0 or (wanted < 0 and priority_here()):  # whoever started us has seen to it
-            return
-        reason = self._precedence.take(abs(wanted))
+        level = level_to_take(wanted)
+        reason = self._precedence.take(level) if level else ""
         if reason and wanted > 0:
             self.get_logger().warning(f"realtime_priority {wanted} is not in force: {reason}")
 

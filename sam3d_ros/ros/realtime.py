@@ -24,6 +24,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 
+IS_SUPPORTED = hasattr(os, "SCHED_RESET_ON_FORK")  # on Linux
 HOW_TO = (
     "grant it with '@GROUP - rtprio {level}' in /etc/security/limits.conf, with LimitRTPRIO= of "
     "a systemd service or with the capability SYS_NICE of a container"
@@ -63,9 +64,6 @@ class Schedule:
         os.sched_setscheduler(number, policy, os.sched_param(self.level))
 
 
-IS_SUPPORTED = hasattr(os, "SCHED_RESET_ON_FORK")  # on Linux
-
-
 class Precedence:
     """Lets the Python threads of this process go before all others that have no such priority.
 
@@ -91,13 +89,13 @@ class Precedence:
         if not IS_SUPPORTED:
             return "this system has no such scheduling"
         with self._lock:
-            self._wanted = Schedule.real_time(level)
+            wanted = Schedule.real_time(level)
             try:
-                self._raise(threading.current_thread(), self._wanted)
+                self._raise(threading.current_thread(), wanted)
             except OSError as error:
-                self._wanted = None
                 return f"{error.strerror}; {HOW_TO.format(level=level)}"
-            self._raise_all(self._wanted)
+            self._wanted = wanted
+            self._raise_all(wanted)
         return ""
 
     def extend(self) -> None:
@@ -142,6 +140,15 @@ def priority_here() -> int:
         return Schedule.of(threading.get_native_id()).level
     except OSError:  # a system that does not say gives none either
         return 0
+
+
+def level_to_take(wanted: int) -> int:
+    """Return what the calling thread is to ask the system for; 0 is nothing.
+
+    Args:
+        wanted: As ``NodeConfig.realtime_priority``: -1 is the lowest, unless there is one already.
+    """
+    return 0 if wanted < 0 and priority_here() else abs(wanted)
 
 
 def is_granted(level: int) -> bool:
