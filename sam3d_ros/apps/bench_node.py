@@ -51,7 +51,7 @@ from sam3d_ros.evaluation.synthetic import (
     write_scene_folder,
 )
 from sam3d_ros.evaluation.synthetic_render import Quality
-from sam3d_ros.ros.realtime import is_granted, level_to_take, priority_here
+from sam3d_ros.ros.realtime import level_to_take, priority_here, refusal
 from sam3d_ros.scene.export import write_json
 
 OBJECTS = ("box", "can", "bowl", "mug", "bottle")
@@ -132,7 +132,7 @@ def running_text(arguments: argparse.Namespace, priority: int) -> str:
 def real_time_priority(wanted: int) -> int:
     """Return what a node gets that we start with this parameter; 0 is none."""
     level = level_to_take(wanted)
-    return level if level and is_granted(level) else priority_here()  # which it inherits
+    return level if level and not refusal(level) else priority_here()  # which it inherits
 
 
 def _camera(output: Path) -> Camera:

@@ -87,7 +87,7 @@ def node_figures(
         inputs: Names of the topics that the camera publishes.
 
     Raises:
-        BenchError: When a topic stayed silent or no object came.
+        BenchError: When a topic stayed silent, no object came or no frame was finished.
     """
     names = {f"/sam3d/{name}": name for name in inputs}
     missing = [topic for topic in names if not sent.get(topic) or not calls.get(topic)]
@@ -98,16 +98,19 @@ def node_figures(
     if first_object_ns is None:
         raise BenchError("the node published no object")
     counts = Counter(ReportCode(report["code"]) for report in heard["reports"])
+    done_s = [each["latency_s"] for each in heard["reports"] if not each["code"]]
+    if not done_s:
+        raise BenchError(f"no frame was finished among {counts.total()} reports; measure longer")
     times = [row[1] for row in sent["/sam3d/image"]]
     return NodeFigures(
         seconds=(times[-1] - times[0]) / 1e9,
         topics={name: topic_figures(sent[topic], calls[topic]) for topic, name in names.items()},
         first_result_s=(first_object_ns - first_mask_ns) / 1e9,
-        first_frame_s=next(r["latency_s"] for r in heard["reports"] if not r["code"]),
+        first_frame_s=done_s[0],
         frames_done=counts.pop(ReportCode.OK, 0),
         frames_dropped=counts.pop(ReportCode.DROPPED, 0),
         refusals={code.name: num for code, num in sorted(counts.items())},
-        frame_s=float(np.median([r["latency_s"] for r in heard["reports"] if not r["code"]])),
+        frame_s=float(np.median(done_s)),
         tracking=tracking_figures(sent["/sam3d/image"], heard["tf_times"], first_object_ns),
     )
 

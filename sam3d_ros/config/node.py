@@ -132,12 +132,10 @@ class NodeConfig(SceneConfig, Checked):
         "empty: a temporary one, which is removed at cleanup, and no files of meshes",
     )
     realtime_priority: int = setting(
-        0,
-        "Real-time priority (SCHED_FIFO) of the node's Python threads while it is active; not of "
-        "the processes that reconstruct and follow. 0: none, -1: the lowest where the system "
-        "grants it. Where one above 0 is not granted a warning says how to. Who sends to the node "
-        "and is killed (SIGKILL) may then leave Fast DDS's shared memory locked more often: the "
-        "node hears nothing until it is started again",
+        -1,
+        "Real-time priority (SCHED_FIFO) of the thread that receives while it looks at a message; "
+        "not while it waits for one, and not of what reconstructs and follows. 0: none, -1: the "
+        "lowest where the system grants it. Where one above 0 is not granted a warning says how to",
         -1,
         99,
     )

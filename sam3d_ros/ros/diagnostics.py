@@ -96,7 +96,7 @@ def inputs_condition(session: Session, rates: Rates) -> Condition:
     values["transforms"] = looked_up_by(receiver.assembler.transforms)
     values["longest callback"] = f"{1e3 * receiver.longest_callback_s:.1f} ms"
     receiver.longest_callback_s = 0.0
-    values["real-time priority"] = str(priority_here() or "none")
+    values["real-time priority"] = str(receiver.urgency.level or priority_here() or "none")
     errors = receiver.conflicts()
     warnings = [
         *_silent(receiver, counts),

@@ -42,7 +42,7 @@ from sam3d_ros.ros.parameters import config_from_parameters, declare_parameters
 from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.planning.start import make_planner
 from sam3d_ros.ros.publishers import Outputs
-from sam3d_ros.ros.realtime import Precedence, level_to_take
+from sam3d_ros.ros.realtime import Urgency, level_to_take
 from sam3d_ros.ros.services import Services
 from sam3d_ros.ros.session import Session
 from sam3d_ros.scene.follower_process import FollowerProcess
@@ -101,7 +101,7 @@ class Sam3dNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._session: Session | None = None
         self._frame_id = ""  # of the objects, from one session to the next
-        self._precedence = Precedence()
+        self.urgency = Urgency()
         self._had_images = False
         self._served: Services | None = None
         super().__init__(NAME, **options)
@@ -156,7 +156,9 @@ class Sam3dNode(LifecycleNode):
         result = super().on_activate(state)
         self._pipeline.start()  # again, where a deactivation has closed it
         self._outputs.start()
-        self._session = Session(self, self._config, self._pipeline, self._outputs, self.crash)
+        self._session = Session(
+            self, self._config, self._pipeline, self._outputs, self.urgency, self.crash
+        )
         self._session.frame_id = self._frame_id
         self._take_priority()
         topics = self._session.receiver.topics
@@ -200,15 +202,14 @@ class Sam3dNode(LifecycleNode):
         super().destroy_node()
 
     def _take_priority(self) -> None:
-        """Run in real time, if that is wanted; the executor calls this in its thread."""
+        """Receive in real time, if that is wanted; the executor calls this in its thread."""
         wanted = self._config.realtime_priority
-        level = level_to_take(wanted)
-        reason = self._precedence.take(level) if level else ""
+        reason = self.urgency.ask(level_to_take(wanted))
         if reason and wanted > 0:
             self.get_logger().warning(f"realtime_priority {wanted} is not in force: {reason}")
 
     def _end_session(self) -> None:
-        self._precedence.give_back()
+        self.urgency.ask(0)
         if self._session is not None:
             self._session.stop()
             self._frame_id = self._session.frame_id
@@ -229,7 +230,6 @@ class Sam3dNode(LifecycleNode):
 
     def _on_second(self) -> None:
         """Let objects age."""
-        self._precedence.extend()
         if self._session is not None:
             self._session.advance()
 
@@ -289,8 +289,10 @@ def spin(node: Sam3dNode, stopped: threading.Event) -> None:
     executor.add_node(node)
     try:
         while node.context.ok() and not stopped.is_set():
+            node.urgency.end()
             executor.spin_once(timeout_sec=SPIN_S)
     finally:
+        node.urgency.end()
         executor.shutdown(timeout_sec=SHUTDOWN_S)  # not for ever: a call may wait for its answer
 
 

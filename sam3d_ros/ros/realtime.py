@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""Real-time scheduling of the node's threads, where users want it and the system grants it.
+"""Real-time scheduling of the thread that receives, where users want it and the system grants it.
 
 Without it Linux lets others interrupt a callback for whole ticks of its clock, often 4 ms each, as
 soon as all cores are busy. The lowest such priority is below those of control loops and drivers.
@@ -21,7 +21,6 @@ soon as all cores are busy. The lowest such priority is below those of control l
 
 import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 
 IS_SUPPORTED = hasattr(os, "SCHED_RESET_ON_FORK")  # on Linux
@@ -29,6 +28,7 @@ HOW_TO = (
     "grant it with '@GROUP - rtprio {level}' in /etc/security/limits.conf, with LimitRTPRIO= of "
     "a systemd service or with the capability SYS_NICE of a container"
 )
+CALLER = 0  # as the number of a thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,72 +64,48 @@ class Schedule:
         os.sched_setscheduler(number, policy, os.sched_param(self.level))
 
 
-class Precedence:
-    """Lets the Python threads of this process go before all others that have no such priority.
+class Urgency:
+    """Lets the thread that receives go before others while it looks at a message.
 
-    The one that receives, and the rest: whoever holds the interpreter's lock while it waits for a
-    processor keeps the one that receives waiting as well. Threads and processes that they start do
-    not inherit that: what reconstructs must not keep the system from its work.
+    Not while it waits for one: woken at such a priority it would interrupt who sends, often with
+    the lock of shared memory in its hands, and one that is killed then leaves the node deaf. So
+    ``begin`` raises it as soon as there is a message, and only a thread that has called ``end``
+    before: who spins the node without that would keep the priority for good.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._wanted: Schedule | None = None
-        self._before: dict[threading.Thread, Schedule] = {}
+        self._ending: int | None = None  # the thread that calls ``end``
+        self._before: Schedule | None = None  # its own, while it has ours
+        self.level = 0  # that is in force; 0 is none
 
-    def take(self, level: int) -> str:
-        """Take a priority for all threads there are.
-
-        Args:
-            level: 1 to 99.
+    def ask(self, level: int) -> str:
+        """Take a priority, 1 to 99, from the next message on; 0 is none.
 
         Returns:
             Why the system does not grant it; empty where it does.
         """
-        if not IS_SUPPORTED:
-            return "this system has no such scheduling"
-        with self._lock:
-            wanted = Schedule.real_time(level)
-            try:
-                self._raise(threading.current_thread(), wanted)
-            except OSError as error:
-                return f"{error.strerror}; {HOW_TO.format(level=level)}"
-            self._wanted = wanted
-            self._raise_all(wanted)
-        return ""
+        reason = refusal(level) if level else ""
+        self.level = 0 if reason else level
+        return reason
 
-    def extend(self) -> None:
-        """Let threads that were started since have it, too."""
-        with self._lock:
-            if self._wanted is not None:
-                self._raise_all(self._wanted)
-
-    def give_back(self) -> None:
-        """Schedule all of them as they were."""
-        with self._lock:
-            for thread, before in self._before.items():
-                if thread.native_id is not None and thread.is_alive():
-                    # It has just ended; or what an administrator gave it is more than we may.
-                    with suppress(ProcessLookupError, PermissionError):
-                        before.apply(thread.native_id)
-            self._wanted = None
-            self._before.clear()
-
-    def _raise_all(self, wanted: Schedule) -> None:
-        threads = threading.enumerate()
-        for ended in self._before.keys() - set(threads):
-            del self._before[ended]
-        for thread in threads:
-            with suppress(ProcessLookupError):
-                self._raise(thread, wanted)
-
-    def _raise(self, thread: threading.Thread, wanted: Schedule) -> None:
-        number = thread.native_id
-        if thread in self._before or number is None:  # it does not run yet
+    def begin(self) -> None:
+        """Go before others until ``end``."""
+        if not self.level or self._before is not None or self._ending != threading.get_ident():
             return
-        before = Schedule.of(number)
-        wanted.apply(number)
-        self._before[thread] = before
+        try:
+            before = Schedule.of(CALLER)
+            Schedule.real_time(self.level).apply(CALLER)
+        except OSError:  # no longer granted; diagnostics say that there is none
+            self.level = 0
+        else:
+            self._before = before
+
+    def end(self) -> None:
+        """Go before nobody; to be called by the thread that receives before each time it waits."""
+        self._ending = threading.get_ident()
+        if self._before is not None:
+            self._before.apply(CALLER)
+            self._before = None
 
 
 def priority_here() -> int:
@@ -137,32 +113,35 @@ def priority_here() -> int:
     if not IS_SUPPORTED:
         return 0
     try:
-        return Schedule.of(threading.get_native_id()).level
+        return Schedule.of(CALLER).level
     except OSError:  # a system that does not say gives none either
         return 0
 
 
 def level_to_take(wanted: int) -> int:
-    """Return what the calling thread is to ask the system for; 0 is nothing.
+    """Return what the calling thread is to ask the system for; 0 where what it has is enough.
 
     Args:
-        wanted: As ``NodeConfig.realtime_priority``: -1 is the lowest, unless there is one already.
+        wanted: As ``NodeConfig.realtime_priority``: -1 is the lowest.
     """
-    return 0 if wanted < 0 and priority_here() else abs(wanted)
+    level = abs(wanted)
+    return 0 if priority_here() >= level else level
 
 
-def is_granted(level: int) -> bool:
-    """Tell whether the system would grant this process a priority."""
-    found: list[bool] = []
+def refusal(level: int) -> str:
+    """Say why the system would not grant this process a priority, 1 to 99; empty where it would."""
+    if not IS_SUPPORTED:
+        return "this system has no such scheduling"
+    reasons: list[str] = []
 
     def attempt() -> None:
-        with suppress(OSError):
-            Schedule.real_time(level).apply(threading.get_native_id())
-            found.append(True)
+        try:
+            Schedule.real_time(level).apply(CALLER)
+        except OSError as error:
+            reasons.append(f"{error.strerror}; {HOW_TO.format(level=level)}")
 
     # In a thread of its own: that of the caller stays as it is.
     thread = threading.Thread(target=attempt)
-    if IS_SUPPORTED:
-        thread.start()
-        thread.join()
-    return bool(found)
+    thread.start()
+    thread.join()
+    return "".join(reasons)

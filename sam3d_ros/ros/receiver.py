@@ -48,6 +48,7 @@ from sam3d_ros.ros.qos import (
     overridable,
     reliable,
 )
+from sam3d_ros.ros.realtime import Urgency
 
 EXPIRE_PERIOD_S = 0.05  # so much longer than its limit may a mask wait
 ANNOUNCE_PERIOD_S = 0.5
@@ -61,6 +62,7 @@ class Receiver:
         config: The settings in force.
         handle: Gets every outcome, in the executor's thread.
         follow: Gets the newest image that objects can be followed into, in the same thread.
+        urgency: Of that thread.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Receiver:
         config: NodeConfig,
         handle: Callable[[Outcome], None],
         follow: Callable[[DepthBundle], None],
+        urgency: Urgency,
     ) -> None:
         self._node = node
         self._handle = handle
         self._follow = follow
+        self.urgency = urgency
         self._group = MutuallyExclusiveCallbackGroup()
         self._subscriptions: dict[str, Any] = {}
         self._types: dict[str, str] = {}  # of the messages, by topic
@@ -173,6 +177,7 @@ class Receiver:
         self._subscriptions[topic] = hear(self._node, message_type, name, callback, how)
 
     def _on_message(self, topic: Input, message: Any) -> None:
+        self.urgency.begin()
         started_s, at = time.perf_counter(), self.now()
         if topic is Input.MASKS:
             self.num_masks += 1
@@ -181,6 +186,7 @@ class Receiver:
         self._note_duration(started_s)
 
     def _on_transforms(self, is_static: bool, message: Any) -> None:
+        self.urgency.begin()
         started_s, at = time.perf_counter(), self.now()
         transforms = message.transforms
         self._pass_on(self.assembler.add_transforms(transforms, at, static=is_static), at)

@@ -38,6 +38,7 @@ from sam3d_ros.ros.jobs import BusyError, Job, NotActiveError, Progress
 from sam3d_ros.ros.overlay import Overlay
 from sam3d_ros.ros.pipeline import Pipeline
 from sam3d_ros.ros.publishers import Outputs
+from sam3d_ros.ros.realtime import Urgency
 from sam3d_ros.ros.rebroadcast import Rebroadcast
 from sam3d_ros.ros.receiver import Receiver
 from sam3d_ros.ros.reports import Reports
@@ -87,6 +88,7 @@ class Session:
         config: NodeConfig,
         pipeline: Pipeline,
         outputs: Outputs,
+        urgency: Urgency,
         crashed: Callable[[], None],
     ) -> None:
         self._node = node
@@ -103,7 +105,7 @@ class Session:
         self.trigger = Trigger(config.trigger)
         # Before the threads: what the graph refuses must leave none of them behind. Nothing is
         # heard before the executor's thread, which makes this, is back.
-        self.receiver = Receiver(node, config, self._on_outcome, self._follow)
+        self.receiver = Receiver(node, config, self._on_outcome, self._follow, urgency)
         self.cautions = Cautions(self.receiver.topics, self._warn)
         self._worker = Worker[Job]("reconstruction", self._process, config.queue, crashed)
         self.following = Following(

@@ -12,17 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The threads of the node go first, where that is wanted and granted."""
+"""The thread that receives goes first, where that is wanted and granted."""
 
 import os
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from rig import Rig
+from rig import Rig, frame
 
 from sam3d_ros.ros import realtime
-from sam3d_ros.ros.realtime import Precedence, Schedule, is_granted, priority_here
+from sam3d_ros.ros.realtime import Schedule, Urgency, level_to_take, priority_here, refusal
 
 MakeRig = Callable[..., Rig]
 pytestmark = [
@@ -31,15 +32,21 @@ pytestmark = [
 ]
 
 
-def schedule(thread: threading.Thread | None = None) -> Schedule:
-    number = (thread or threading.current_thread()).native_id
-    assert number is not None
-    return Schedule.of(number)
+def schedule() -> Schedule:
+    return Schedule.of(threading.get_native_id())
+
+
+def urgency(level: int) -> Urgency:
+    """Return one that is in force in this thread."""
+    made = Urgency()
+    assert made.ask(level) == ""
+    made.end()
+    return made
 
 
 OTHER = Schedule(os.SCHED_OTHER, 0)
 needs_grant = pytest.mark.skipif(
-    not is_granted(7), reason="this system grants us no real-time priority"
+    bool(refusal(7)), reason="this system grants us no real-time priority"
 )
 
 
@@ -50,18 +57,19 @@ def as_before() -> Iterator[None]:
 
 
 @needs_grant
-def test_it_is_taken_and_given_back() -> None:
-    precedence = Precedence()
-    assert precedence.take(7) == ""
-    assert schedule() == Schedule.real_time(7)
-    precedence.give_back()
-    assert schedule() == OTHER
+def test_the_thread_goes_first_from_the_message_until_it_waits() -> None:
+    made = urgency(7)
+    found = [schedule()]
+    for step in (made.begin, made.begin, made.end, made.end):
+        step()
+        found.append(schedule())
+    assert found == [OTHER, Schedule.real_time(7), Schedule.real_time(7), OTHER, OTHER]
 
 
 @needs_grant
 def test_what_the_thread_starts_does_not_go_first() -> None:
-    precedence, found = Precedence(), []
-    precedence.take(7)
+    made, found = urgency(7), []
+    made.begin()
     thread = threading.Thread(target=lambda: found.append(schedule()))
     thread.start()
     thread.join()
@@ -69,47 +77,62 @@ def test_what_the_thread_starts_does_not_go_first() -> None:
 
 
 @needs_grant
-def test_a_thread_that_was_started_since_has_it_soon() -> None:
-    precedence, end = Precedence(), threading.Event()
-    precedence.take(2)
-    late = threading.Thread(target=end.wait)
-    late.start()
-    before = schedule(late)
-    precedence.extend()
-    during = schedule(late)
-    precedence.give_back()
-    after = schedule(late)
-    end.set()
-    late.join()
-    assert [before, during, after] == [OTHER, Schedule.real_time(2), OTHER]
+def test_what_a_thread_had_before_it_has_again() -> None:
+    Schedule.real_time(5).apply(threading.get_native_id())
+    made = urgency(7)
+    made.begin()
+    made.end()
+    assert schedule() == Schedule.real_time(5)
 
 
 @needs_grant
-def test_what_a_thread_had_before_it_has_again() -> None:
+@pytest.mark.parametrize(("wanted", "level"), [(-1, 0), (3, 0), (5, 0), (6, 6)])
+def test_a_priority_that_is_enough_is_left_as_it_is(wanted: int, level: int) -> None:
     Schedule.real_time(5).apply(threading.get_native_id())
-    precedence = Precedence()
-    precedence.take(7)
-    precedence.give_back()
-    assert schedule() == Schedule.real_time(5)
+    assert level_to_take(wanted) == level
+
+
+@needs_grant
+def test_who_does_not_end_it_does_not_get_it() -> None:
+    made, found = urgency(7), []
+
+    def receive() -> None:
+        made.begin()
+        found.append(schedule())
+
+    thread = threading.Thread(target=receive)  # such as an executor that is not the node's
+    thread.start()
+    thread.join()
+    assert found == [OTHER]
+
+
+@needs_grant
+def test_asked_for_no_longer_it_ends_at_the_next_wait() -> None:
+    made = urgency(7)
+    made.begin()
+    made.ask(0)
+    made.end()
+    made.begin()
+    assert schedule() == OTHER
 
 
 def only_with_the_flag(number: int, policy: int, param: object) -> None:
     """Refuse what Linux refuses to who has no privilege: to take the flag off."""
     if not policy & os.SCHED_RESET_ON_FORK:
         raise PermissionError(1, "Operation not permitted")
-    POLICIES[number] = policy & ~os.SCHED_RESET_ON_FORK
+    POLICIES.append(policy & ~os.SCHED_RESET_ON_FORK)
 
 
-POLICIES: dict[int, int] = {}
+POLICIES: list[int] = []
 
 
 def test_it_is_given_back_without_any_privilege(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(realtime.os, "sched_setscheduler", only_with_the_flag)
-    precedence, number = Precedence(), threading.get_native_id()
-    assert precedence.take(1) == ""
-    assert POLICIES[number] == os.SCHED_FIFO
-    precedence.give_back()
-    assert POLICIES[number] == os.SCHED_OTHER
+    made = urgency(1)
+    POLICIES.clear()
+    made.begin()
+    made.end()
+    assert POLICIES == [os.SCHED_FIFO, os.SCHED_OTHER]
 
 
 @pytest.mark.parametrize(
@@ -117,11 +140,19 @@ def test_it_is_given_back_without_any_privilege(monkeypatch: pytest.MonkeyPatch)
 )
 def test_a_refusal_says_how_to_get_it(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(realtime.os, "sched_setscheduler", raising(error))
-    precedence = Precedence()
-    assert f"{error.strerror}; grant it with '@GROUP - rtprio 7'" in precedence.take(7)
-    precedence.extend()
-    precedence.give_back()
-    assert not is_granted(7)
+    made = Urgency()
+    assert f"{error.strerror}; grant it with '@GROUP - rtprio 7'" in made.ask(7)
+    assert made.level == 0
+
+
+@needs_grant
+def test_what_is_granted_no_longer_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = urgency(7)
+    refuse = raising(PermissionError(1, "Operation not permitted"))
+    monkeypatch.setattr(realtime.os, "sched_setscheduler", refuse)
+    made.begin()
+    made.end()
+    assert made.level == 0
 
 
 def raising(error: OSError) -> Callable[..., None]:
@@ -135,38 +166,36 @@ def raising(error: OSError) -> Callable[..., None]:
 def test_a_node_has_it_while_it_is_active(make_rig: MakeRig) -> None:
     rig = make_rig({"realtime_priority": 3})
     rig.start()
-    assert schedule() == Schedule.real_time(3)
-    rig.node.trigger_deactivate()
-    assert schedule() == OTHER
-    rig.node.trigger_activate()
-    assert schedule() == Schedule.real_time(3)
+    levels = [rig.node.urgency.level]
+    for change in (rig.node.trigger_deactivate, rig.node.trigger_activate):
+        change()
+        levels.append(rig.node.urgency.level)
+    assert levels == [3, 0, 3]
 
 
 @needs_grant
-def test_threads_that_share_the_lock_have_it_too(make_rig: MakeRig) -> None:
-    rig = make_rig({"realtime_priority": 3})
+def test_the_node_looks_at_messages_with_it_and_waits_without(make_rig: MakeRig) -> None:
+    rig, found = make_rig({"realtime_priority": 3}), []
     rig.start()
-    threads = {each.name: each for each in threading.enumerate()}
-    working = [threads[name] for name in ("reconstruction", "following", "followed")]
-    assert [schedule(each) for each in working] == 3 * [Schedule.real_time(3)]
+    assembler = rig.node.session.receiver.assembler
+    add = assembler.add
+
+    def noting(*arguments: Any) -> Any:
+        found.append(schedule())
+        return add(*arguments)
+
+    assembler.add = noting
+    rig.node.urgency.end()  # as ``node.spin`` does before each wait
+    rig.send(depth=frame(0)["depth"])
+    rig.until(lambda: found, "a message")
+    rig.node.urgency.end()
+    assert [*found, schedule()] == [Schedule.real_time(3), OTHER]
 
 
-def test_with_minus_1_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig) -> None:
-    rig = make_rig({"realtime_priority": -1})
+def test_by_default_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig) -> None:
+    rig = make_rig({})
     rig.start()
-    assert priority_here() == int(is_granted(1))
-    rig.node.trigger_deactivate()
-    assert priority_here() == 0
-
-
-@needs_grant
-def test_with_minus_1_a_priority_that_the_thread_has_is_left_to_it(make_rig: MakeRig) -> None:
-    Schedule.real_time(5).apply(threading.get_native_id())
-    rig = make_rig({"realtime_priority": -1})
-    rig.start()
-    assert priority_here() == 5
-    rig.node.trigger_deactivate()
-    assert priority_here() == 5
+    assert rig.node.urgency.level == int(not refusal(1))
 
 
 @pytest.mark.parametrize(("wanted", "num_warnings"), [(-1, 0), (2, 1)])
@@ -183,6 +212,9 @@ def test_only_who_asks_for_it_is_told_that_it_is_not_granted(
     assert all(f"realtime_priority {wanted} is not in force" in each for each in warnings)
 
 
-def test_unless_it_is_asked_for_nothing_changes(make_rig: MakeRig) -> None:
-    make_rig({}).start()
-    assert schedule() == OTHER
+@needs_grant
+def test_with_0_there_is_none(make_rig: MakeRig) -> None:
+    rig = make_rig({"realtime_priority": 0})
+    rig.start()
+    assert rig.node.urgency.level == 0
+    assert priority_here() == 0

@@ -28,6 +28,7 @@ from sam3d_ros.apps.demo_truth import Heard, Limits, compare, table, write_resul
 from sam3d_ros.apps.node_figures import (
     INPUTS,
     BenchError,
+    NodeFigures,
     node_figures,
     topic_figures,
     tracking_figures,
@@ -198,19 +199,26 @@ def test_messages_count_from_the_first_that_arrived_and_missing_ones_are_lost() 
     assert figures.own_max_ms == pytest.approx(0.4)
 
 
-def test_frames_left_for_newer_ones_are_dropped_and_all_others_refused() -> None:
+def figures_of(*codes: ReportCode) -> NodeFigures:
     sent = {f"/sam3d/{name}": [(1, 10), (2, 20)] for name in INPUTS}
     calls = {f"/sam3d/{name}": [(1, 11, 12, 1), (2, 21, 22, 1)] for name in INPUTS}
-    codes = [ReportCode.OK, ReportCode.DROPPED, ReportCode.DROPPED, ReportCode.NOT_SYNCED]
     reports = [{"code": int(code), "latency_s": 0.1} for code in codes]
-
     heard = {"first_object_monotonic_ns": 5, "reports": reports}
     heard["tf_times"] = {"sam3d_object_1": [(1, 14), (2, 24)]}
+    return node_figures(sent, calls, heard)
 
-    figures = node_figures(sent, calls, heard)
+
+def test_frames_left_for_newer_ones_are_dropped_and_all_others_refused() -> None:
+    dropped = ReportCode.DROPPED
+    figures = figures_of(ReportCode.OK, dropped, dropped, ReportCode.NOT_SYNCED)
 
     assert (figures.frames_done, figures.frames_dropped) == (1, 2)
     assert figures.refusals == {"NOT_SYNCED": 1}
+
+
+def test_a_node_that_finished_no_frame_fails_the_benchmark() -> None:
+    with pytest.raises(BenchError, match="no frame was finished among 2 reports"):
+        figures_of(ReportCode.DROPPED, ReportCode.DROPPED)
 
 
 def test_images_that_come_back_as_transforms_are_counted_once_objects_are_known() -> None:
