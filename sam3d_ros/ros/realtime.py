@@ -67,10 +67,9 @@ class Schedule:
 class Urgency:
     """Lets the thread that receives go before others while it looks at a message.
 
-    Not while it waits for one: woken at such a priority it would interrupt who sends, often with
-    the lock of shared memory in its hands, and one that is killed then leaves the node deaf. So
-    ``begin`` raises it as soon as there is a message, and only a thread that has called ``end``
-    before: who spins the node without that would keep the priority for good.
+    Not while it waits for one: woken at such a priority it would interrupt who sends. So ``begin``
+    raises it as soon as there is a message, and only a thread that has called ``end`` before: who
+    spins the node without that would keep the priority for good.
     """
 
     def __init__(self) -> None:

@@ -44,8 +44,8 @@ from sam3d_ros.ros.recording import TF_TYPE, Recording, message_type, type_name
 from sam3d_ros.structures import NS_PER_S
 
 CLOCK_PERIOD_S = 0.02
-LINGER_S = 0.1
-SETTLE_S = 0.2
+LINGER_S = 0.5
+SETTLE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

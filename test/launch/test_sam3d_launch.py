@@ -27,6 +27,8 @@ launch_pytest = pytest.importorskip(
 from launch import LaunchDescription
 from started import Started, declared
 
+from sam3d_ros.ros.compat.packages import vision_messages
+
 LAUNCH_FILE = "sam3d.launch.py"
 DEFAULT = Started(LAUNCH_FILE)
 GIVEN = Started(
@@ -143,6 +145,9 @@ def test_arguments_rename_topics_and_override_the_parameter_file(
     assert GIVEN.return_codes == [0]
 
 
+@pytest.mark.skipif(
+    vision_messages() is None, reason="vision_msgs, the type of these topics, is not installed"
+)
 @pytest.mark.launch(fixture=named)
 def test_masks_have_their_names_from_the_topics_of_their_provider(
     observe: Callable[[str], Any],

@@ -13,11 +13,7 @@
 # limitations under the License.
 
 
-"""ROS packages that may be missing, and what is off without them.
-
-``tf2_ros``, ``cv_bridge`` and ``sensor_msgs_py`` are not used even where they are installed: the
-node would then answer otherwise than ``sam3d offline``, which has to do without.
-"""
+"""ROS packages that may be missing; what stands in for them, or is off, is beside this file."""
 
 import importlib
 from types import ModuleType
