@@ -33,6 +33,7 @@ MAX_DOMAIN = 101  # of ROS 2 on every operating system
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
 SHARED_MEMORY = Path("/dev/shm")
+PORT = "fastdds_port"  # in the names of what belongs to one: its memory, fastdds_port1_el, ...
 SETTLE_S = 0.3
 END_S = 5.0  # for a process to end after SIGINT
 LAST_LINES = 12
@@ -119,7 +120,9 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
     def kill(self, name: str) -> set[int]:
         """End a process in mid-air, as the kernel would; return those that it had started.
 
-        The shared memory that nobody else has mapped goes with it.
+        The shared memory that nobody else has mapped goes with it, but not ports and their locks:
+        by an unlocked one Fast DDS knows the port of somebody dead. Without it the next process
+        would share that port with the dead one, for which all messages are kept until it is full.
         """
         process = self._running.pop(name)
         family = _family(process.pid)
@@ -127,6 +130,8 @@ class RosProcesses(AbstractContextManager["RosProcesses"]):
         process.kill()
         process.wait()
         for unused in files - _mapped_files(_all_processes()):
+            if PORT in unused:
+                continue
             (SHARED_MEMORY / unused).unlink(missing_ok=True)
         self._files_used |= files
         return {int(each.name) for each in family} - {process.pid}

@@ -132,12 +132,10 @@ class NodeConfig(SceneConfig, Checked):
         "empty: a temporary one, which is removed at cleanup, and no files of meshes",
     )
     realtime_priority: int = setting(
-        0,
+        -1,
         "Real-time priority (SCHED_FIFO) of the thread that receives while it looks at a message; "
         "not while it waits for one, and not of what reconstructs and follows. 0: none, -1: the "
-        "lowest where the system grants it. Where one above 0 is not granted a warning says how "
-        "to. With it, who sends to the node and is killed (SIGKILL) has left it deaf now and then, "
-        "until it was started again",
+        "lowest where the system grants it. Where one above 0 is not granted a warning says how to",
         -1,
         99,
     )

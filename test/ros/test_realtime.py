@@ -192,8 +192,8 @@ def test_the_node_looks_at_messages_with_it_and_waits_without(make_rig: MakeRig)
     assert [*found, schedule()] == [Schedule.real_time(3), OTHER]
 
 
-def test_with_minus_1_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig) -> None:
-    rig = make_rig({"realtime_priority": -1})
+def test_by_default_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig) -> None:
+    rig = make_rig({})
     rig.start()
     assert rig.node.urgency.level == int(not refusal(1))
 
@@ -213,8 +213,8 @@ def test_only_who_asks_for_it_is_told_that_it_is_not_granted(
 
 
 @needs_grant
-def test_unless_it_is_asked_for_there_is_none(make_rig: MakeRig) -> None:
-    rig = make_rig({})
+def test_with_0_there_is_none(make_rig: MakeRig) -> None:
+    rig = make_rig({"realtime_priority": 0})
     rig.start()
     assert rig.node.urgency.level == 0
     assert priority_here() == 0

@@ -22,7 +22,13 @@ from pathlib import Path
 
 import pytest
 
-from sam3d_ros.apps.processes import SHARED_MEMORY, RosProcesses, config_file, ros_environment
+from sam3d_ros.apps.processes import (
+    PORT,
+    SHARED_MEMORY,
+    RosProcesses,
+    config_file,
+    ros_environment,
+)
 from sam3d_ros.errors import ConfigError
 
 NAME = "fastdds_0123456789abcdef_of_a_test"
@@ -109,6 +115,30 @@ def test_shared_memory_that_a_process_leaves_behind_is_reported_unless_it_is_in_
             with path.open("rb"):
                 assert others.files_left() == []
         finally:
+            path.unlink(missing_ok=True)
+
+
+@pytest.mark.skipif(not SHARED_MEMORY.is_dir(), reason="this system has no /dev/shm")
+def test_the_memory_of_who_is_killed_goes_but_not_the_lock_that_tells_that_its_port_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment, lock = SHARED_MEMORY / NAME, SHARED_MEMORY / f"{PORT}0_of_a_test_el"
+    (tmp_path / "keeps_open.py").write_text(
+        f"import time\nkept = [open(name, 'w') for name in ({str(segment)!r}, {str(lock)!r})]\n"
+        "print('ready')\ntime.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    try:
+        with RosProcesses(tmp_path / "more") as others:
+            others.start("keeping", "keeps_open")
+            while "ready" not in others.last_lines("keeping"):
+                time.sleep(0.05)
+            others.kill("keeping")
+            assert [segment.exists(), lock.exists()] == [False, True]
+            others.remove_left()
+            assert not lock.exists()
+    finally:
+        for path in (segment, lock):
             path.unlink(missing_ok=True)
 
 
