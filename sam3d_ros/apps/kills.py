@@ -46,7 +46,6 @@ RECOVERY_S = 180.0  # from a start to objects, however busy the machine is
 ORPHANS_S = 5.0  # for the processes of a killed node to notice
 AGREE_S = 20.0  # for markers to be those of the objects
 QUIET_S = 3.0
-INTERRUPTED = 130  # what shells expect of a command that Ctrl-C ended
 NODE = trials.node_options(
     "masks.min_pixels:=100",
     "lift.grid:=24",
@@ -192,5 +191,5 @@ class Killing:
             self.started.discard(name)
             ended = self.processes.stop(name)
             # The camera may be starting still; only the node promises to end well even then.
-            if ended.exit_code and (name == "node" or ended.exit_code != INTERRUPTED):
+            if ended.exit_code and name == "node":
                 self.problems.append(f"the {name} ended with exit code {ended.exit_code}")
