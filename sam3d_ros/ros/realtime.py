@@ -28,12 +28,12 @@ HOW_TO = (
     "grant it with '@GROUP - rtprio {level}' in /etc/security/limits.conf, with LimitRTPRIO= of "
     "a systemd service or with the capability SYS_NICE of a container"
 )
-CALLER = 0  # as the number of a thread
+CALLER = 0  # the system's number of the calling thread
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How the system shares out the processors to one thread."""
+    """How the system shares out the processors to the calling thread."""
 
     policy: int
     level: int
@@ -44,24 +44,24 @@ class Schedule:
         return cls(os.SCHED_FIFO, level)
 
     @classmethod
-    def of(cls, number: int) -> "Schedule":
-        """Return that of a thread, by the system's number.
+    def here(cls) -> "Schedule":
+        """Return that of the calling thread.
 
         Raises:
-            OSError: The thread has ended, or the system does not say.
+            OSError: The system does not say.
         """
-        policy = os.sched_getscheduler(number) & ~os.SCHED_RESET_ON_FORK
-        return cls(policy, os.sched_getparam(number).sched_priority)
+        policy = os.sched_getscheduler(CALLER) & ~os.SCHED_RESET_ON_FORK
+        return cls(policy, os.sched_getparam(CALLER).sched_priority)
 
-    def apply(self, number: int) -> None:
-        """Schedule a thread so; what it starts does not inherit that.
+    def apply(self) -> None:
+        """Schedule the calling thread so; what it starts does not inherit that.
 
         Raises:
-            OSError: The thread has ended, or the system does not grant it.
+            OSError: The system does not grant it.
         """
         # The flag stays when the priority goes: only who is privileged may take it off again.
         policy = self.policy | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(number, policy, os.sched_param(self.level))
+        os.sched_setscheduler(CALLER, policy, os.sched_param(self.level))
 
 
 class Urgency:
@@ -92,8 +92,8 @@ class Urgency:
         if not self.level or self._before is not None or self._ending != threading.get_ident():
             return
         try:
-            before = Schedule.of(CALLER)
-            Schedule.real_time(self.level).apply(CALLER)
+            before = Schedule.here()
+            Schedule.real_time(self.level).apply()
         except OSError:  # no longer granted; diagnostics say that there is none
             self.level = 0
         else:
@@ -103,7 +103,7 @@ class Urgency:
         """Go before nobody; to be called by the thread that receives before each time it waits."""
         self._ending = threading.get_ident()
         if self._before is not None:
-            self._before.apply(CALLER)
+            self._before.apply()
             self._before = None
 
 
@@ -112,7 +112,7 @@ def priority_here() -> int:
     if not IS_SUPPORTED:
         return 0
     try:
-        return Schedule.of(CALLER).level
+        return Schedule.here().level
     except OSError:  # a system that does not say gives none either
         return 0
 
@@ -135,7 +135,7 @@ def refusal(level: int) -> str:
 
     def attempt() -> None:
         try:
-            Schedule.real_time(level).apply(CALLER)
+            Schedule.real_time(level).apply()
         except OSError as error:
             reasons.append(f"{error.strerror}; {HOW_TO.format(level=level)}")
 

@@ -152,17 +152,17 @@ class Receiver:
         # they are there when the mask comes.
         for name, is_static in (("/tf_static", True), ("/tf", False)):
             qos = latched(TF_DEPTH) if is_static else reliable(TF_DEPTH)
-            callback = partial(self._on_transforms, is_static)
-            self._subscribe(tf_message_type(), name, callback, qos, None)
+            look = partial(self._on_transforms, is_static)
+            self._subscribe(tf_message_type(), name, look, qos, None)
         for each, name in names.items():
-            callback = partial(self._on_message, each)
-            self._subscribe(types[each], name, callback, of_input(each), overridable())
+            look = partial(self._on_message, each)
+            self._subscribe(types[each], name, look, of_input(each), overridable())
 
     def _subscribe(
         self,
         message_type: Any,
         name: str,
-        callback: Callable[[Any], None],
+        look: Callable[[Any, Instant], None],
         qos: QoSProfile,
         overrides: QoSOverridingOptions | None,
     ) -> None:
@@ -174,23 +174,25 @@ class Receiver:
             use_default_callbacks=False,  # the executor looks at each before every message
         )
         how = Hearing(qos=qos, group=self._group, events=events, overrides=overrides)
+        callback = partial(self._on_any, look)
         self._subscriptions[topic] = hear(self._node, message_type, name, callback, how)
 
-    def _on_message(self, topic: Input, message: Any) -> None:
+    def _on_any(self, look: Callable[[Any, Instant], None], message: Any) -> None:
+        """Look at a message before others have the processor again, and note how long it took."""
         self.urgency.begin()
-        started_s, at = time.perf_counter(), self.now()
+        started_s = time.perf_counter()
+        look(message, self.now())
+        self.longest_callback_s = max(self.longest_callback_s, time.perf_counter() - started_s)
+
+    def _on_message(self, topic: Input, message: Any, at: Instant) -> None:
         if topic is Input.MASKS:
             self.num_masks += 1
             self.masks_ns = stamp_ns_from_msg(message.header.stamp)
         self._pass_on(self.assembler.add(topic, message, at), at)
-        self._note_duration(started_s)
 
-    def _on_transforms(self, is_static: bool, message: Any) -> None:
-        self.urgency.begin()
-        started_s, at = time.perf_counter(), self.now()
+    def _on_transforms(self, is_static: bool, message: Any, at: Instant) -> None:
         transforms = message.transforms
         self._pass_on(self.assembler.add_transforms(transforms, at, static=is_static), at)
-        self._note_duration(started_s)
 
     def _on_expire(self) -> None:
         at = self.now()
@@ -217,6 +219,3 @@ class Receiver:
             self._handle(outcome)
         if (bundle := self.assembler.to_follow(at)) is not None:
             self._follow(bundle)
-
-    def _note_duration(self, started_s: float) -> None:
-        self.longest_callback_s = max(self.longest_callback_s, time.perf_counter() - started_s)

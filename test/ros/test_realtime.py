@@ -32,10 +32,6 @@ pytestmark = [
 ]
 
 
-def schedule() -> Schedule:
-    return Schedule.of(threading.get_native_id())
-
-
 def urgency(level: int) -> Urgency:
     """Return one that is in force in this thread."""
     made = Urgency()
@@ -53,16 +49,16 @@ needs_grant = pytest.mark.skipif(
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     yield
-    OTHER.apply(threading.get_native_id())
+    OTHER.apply()
 
 
 @needs_grant
 def test_the_thread_goes_first_from_the_message_until_it_waits() -> None:
     made = urgency(7)
-    found = [schedule()]
+    found = [Schedule.here()]
     for step in (made.begin, made.begin, made.end, made.end):
         step()
-        found.append(schedule())
+        found.append(Schedule.here())
     assert found == [OTHER, Schedule.real_time(7), Schedule.real_time(7), OTHER, OTHER]
 
 
@@ -70,7 +66,7 @@ def test_the_thread_goes_first_from_the_message_until_it_waits() -> None:
 def test_what_the_thread_starts_does_not_go_first() -> None:
     made, found = urgency(7), []
     made.begin()
-    thread = threading.Thread(target=lambda: found.append(schedule()))
+    thread = threading.Thread(target=lambda: found.append(Schedule.here()))
     thread.start()
     thread.join()
     assert found == [OTHER]
@@ -78,17 +74,17 @@ def test_what_the_thread_starts_does_not_go_first() -> None:
 
 @needs_grant
 def test_what_a_thread_had_before_it_has_again() -> None:
-    Schedule.real_time(5).apply(threading.get_native_id())
+    Schedule.real_time(5).apply()
     made = urgency(7)
     made.begin()
     made.end()
-    assert schedule() == Schedule.real_time(5)
+    assert Schedule.here() == Schedule.real_time(5)
 
 
 @needs_grant
 @pytest.mark.parametrize(("wanted", "level"), [(-1, 0), (3, 0), (5, 0), (6, 6)])
 def test_a_priority_that_is_enough_is_left_as_it_is(wanted: int, level: int) -> None:
-    Schedule.real_time(5).apply(threading.get_native_id())
+    Schedule.real_time(5).apply()
     assert level_to_take(wanted) == level
 
 
@@ -98,7 +94,7 @@ def test_who_does_not_end_it_does_not_get_it() -> None:
 
     def receive() -> None:
         made.begin()
-        found.append(schedule())
+        found.append(Schedule.here())
 
     thread = threading.Thread(target=receive)  # such as an executor that is not the node's
     thread.start()
@@ -113,7 +109,7 @@ def test_asked_for_no_longer_it_ends_at_the_next_wait() -> None:
     made.ask(0)
     made.end()
     made.begin()
-    assert schedule() == OTHER
+    assert Schedule.here() == OTHER
 
 
 def only_with_the_flag(number: int, policy: int, param: object) -> None:
@@ -181,7 +177,7 @@ def test_the_node_looks_at_messages_with_it_and_waits_without(make_rig: MakeRig)
     add = assembler.add
 
     def noting(*arguments: Any) -> Any:
-        found.append(schedule())
+        found.append(Schedule.here())
         return add(*arguments)
 
     assembler.add = noting
@@ -189,7 +185,7 @@ def test_the_node_looks_at_messages_with_it_and_waits_without(make_rig: MakeRig)
     rig.send(depth=frame(0)["depth"])
     rig.until(lambda: found, "a message")
     rig.node.urgency.end()
-    assert [*found, schedule()] == [Schedule.real_time(3), OTHER]
+    assert [*found, Schedule.here()] == [Schedule.real_time(3), OTHER]
 
 
 def test_by_default_it_takes_the_lowest_where_that_is_granted(make_rig: MakeRig) -> None:
