@@ -17,6 +17,7 @@
 
 import argparse
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ RECOVERY_S = 180.0  # from a start to objects, however busy the machine is
 ORPHANS_S = 5.0  # for the processes of a killed node to notice
 AGREE_S = 20.0  # for markers to be those of the objects
 QUIET_S = 3.0
+INTERRUPTED = 130, -signal.SIGINT  # exit codes after Ctrl-C: as shells expect; of a bare Python
 NODE = trials.node_options(
     "masks.min_pixels:=100",
     "lift.grid:=24",
@@ -191,5 +193,5 @@ class Killing:
             self.started.discard(name)
             ended = self.processes.stop(name)
             # The camera may be starting still; only the node promises to end well even then.
-            if ended.exit_code and name == "node":
+            if ended.exit_code and (name == "node" or ended.exit_code not in INTERRUPTED):
                 self.problems.append(f"the {name} ended with exit code {ended.exit_code}")
