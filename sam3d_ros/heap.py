@@ -66,7 +66,8 @@ def make_ready(num_bytes: int) -> None:
     after ``keep_large_blocks``, without which it would go back at once.
     """
     # Written to, else the system only promises it; all at once, else it is the same block.
-    blocks = [b"\x01" * BLOCK_BYTES for _ in range(num_bytes // BLOCK_BYTES)]
+    starts = range(0, num_bytes, BLOCK_BYTES)
+    blocks = [b"\x01" * min(BLOCK_BYTES, num_bytes - start) for start in starts]
     del blocks
 
 

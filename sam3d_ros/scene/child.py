@@ -38,7 +38,12 @@ from typing import Any, TypeAlias
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, ReconstructionError, Sam3dError
-from sam3d_ros.heap import GIVE_BACK_PERIOD_S, give_back_spare, keep_large_blocks
+from sam3d_ros.heap import (
+    GIVE_BACK_PERIOD_S,
+    give_back_spare,
+    keep_large_blocks,
+    make_ready,
+)
 from sam3d_ros.protocols import Cancelled, Step, never, tell
 from sam3d_ros.scene.process_logs import logs_from, logs_to
 from sam3d_ros.scene.transfer import Inbox, Outbox, receive, send
@@ -245,6 +250,7 @@ def _serve(
     keep_large_blocks()
     logs_to(logs)
     answering = role.make(config)
+    make_ready(KEPT_BYTES)  # what is kept later anyway: from the first question on it is the same
     ready.set()
     _answer_all(pipe, cancel, answering)
     # Taking libraries down in good order lasts half a second, and nothing here waits for it.

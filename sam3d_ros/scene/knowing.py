@@ -52,7 +52,7 @@ CLEAR = 0.75
 SHIFT_M = 0.04  # that an object may be off where it stands as expected
 MIN_TILT_RAD, MAX_TILT_RAD = 0.12, 0.38  # by which starts are tilted
 NUM_MOVED = 3  # of the starts, where the pose is almost known
-NUM_YAWS = 12  # about the up axis, where the turn is not known
+NUM_YAWS = 24  # about the up axis, where the turn is not known
 MIN_COVER = 0.65  # of what should be seen of an object, by a mask of it that its mesh does not fit
 OUTLINED_IOU = 0.75  # of mask and outline, from which only the mesh can be what is wrong
 MIN_POOR_COVER = 0.25  # the same, where the view may not tell what stands there
@@ -271,10 +271,11 @@ def _standing(known: KnownObject, min_iou: float) -> RegistrationConfig:
 
     But for the turn, where that is as unsure as of what was lost: round things stand as well.
     """
-    near = _near(known)
     is_turned = known.sigma_rad >= LOST_RAD
+    # Each turn is tried to the end: at first those that are tilted from the guess agree better.
+    turns = StartsConfig(tilt_rad=0.0, yaws=NUM_YAWS, num_moved=NUM_YAWS)
     return RegistrationConfig(
-        starts=replace(near, yaws=NUM_YAWS, num_moved=NUM_YAWS) if is_turned else near,
+        starts=turns if is_turned else _near(known),
         wider=None,
         with_scale=False,
         min_score=MIN_SCORE,

@@ -28,7 +28,8 @@ from sam3d_ros.scene.following import Expected, Followed, FollowStatus
 from sam3d_ros.scene.identity import are_same, description_of, description_of_new, recognised
 from sam3d_ros.scene.motion import HISTORY_S
 from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
-from sam3d_ros.scene.tracks import Detection, Moment, Track
+from sam3d_ros.scene.tracks import Detection, Track
+from sam3d_ros.scene.whereabouts import Moment
 from sam3d_ros.structures import NS_PER_S, DepthFrame, Frame, SceneObject
 
 JUMP_S = 1.0  # images come in order: one that is older by more is from a time that began anew

@@ -24,14 +24,13 @@ from sam3d_ros.scene.association import Sighting
 from sam3d_ros.scene.compose import size_m, with_nearest_yaw
 from sam3d_ros.scene.following import Expected, Followed
 from sam3d_ros.scene.likeness import Box
-from sam3d_ros.scene.motion import LOST_RAD, Spread, Trajectory, spread_after, turn_rad
+from sam3d_ros.scene.motion import LOST_RAD, Spread, spread_after
 from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
 from sam3d_ros.scene.views import kept_views, used
+from sam3d_ros.scene.whereabouts import Moment, Whereabouts
 from sam3d_ros.structures import (
     NS_PER_S,
-    DepthFrame,
     Floats,
-    Frame,
     InstanceMask,
     Mesh,
     ObjectFlag,
@@ -44,8 +43,6 @@ from sam3d_ros.structures import (
     Similarity,
 )
 
-# A measurement of a time gone by corrects what was followed since where it differs by more.
-CORRECTED_M, CORRECTED_RAD = 0.01, 0.15
 MISSING_S = 1.0  # looked for in vain for longer, an object may have been carried elsewhere
 MAX_MISSED = 4  # images in a row that show an object's place without it, before it is LOST
 
@@ -60,28 +57,6 @@ class Detection:
     track_id: int | None = None  # of the known object whose mesh this improves
     camera_from_known: Similarity | None = None  # of that object's own frame, in this view
     view: RememberedView | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Moment:
-    """When something was seen, and from where."""
-
-    stamp_ns: int
-    fixed_from_camera: Similarity | None = None
-    flags: int = 0  # of all that is seen then
-
-    @classmethod
-    def of(cls, frame: Frame | DepthFrame) -> "Moment":
-        """Return that of a frame."""
-        flags = int(ObjectFlag.MOTION) if frame.in_motion else 0
-        pose = frame.fixed_from_camera
-        return cls(stamp_ns=frame.stamp_ns, fixed_from_camera=pose, flags=flags)
-
-    def in_frame(self, camera_from_object: Similarity) -> Similarity:
-        """Return a pose in the fixed frame where there is one, else as it is."""
-        if self.fixed_from_camera is None:
-            return camera_from_object
-        return self.fixed_from_camera @ camera_from_object
 
 
 class Track:
@@ -99,9 +74,8 @@ class Track:
         self._num_missed = 0
         self._is_guessed = False  # found again by depth alone, which may not tell how it is turned
         self._mesh_notes = detection.reconstruction.provenance.notes
-        self._is_fixed = moment.fixed_from_camera is not None
-        pose = moment.in_frame(detection.reconstruction.camera_from_object)
-        self._path = Trajectory(moment.stamp_ns, pose)
+        made = detection.reconstruction
+        self._where = Whereabouts(made.camera_from_object, made.refinement.covariance, moment)
         self.known = SceneObject(
             track_id=track_id,
             class_id=detection.instance.class_id,
@@ -113,7 +87,7 @@ class Track:
             revision=1,
             first_seen_ns=moment.stamp_ns,
             last_seen_ns=moment.stamp_ns,
-            fixed_from_object=pose if self._is_fixed else None,
+            fixed_from_object=self._where.newest if self._where.is_fixed else None,
             flags=detection.flags,
         )
 
@@ -144,25 +118,25 @@ class Track:
     @property
     def center_m(self) -> Floats:
         """Middle of that box, in the fixed frame where there is one, ``(3,)``."""
-        return self._path.at(self._path.newest_ns).apply(self.known.middle_m)
+        return self._where.newest.apply(self.known.middle_m)
 
     @property
     def box(self) -> Box:
         """What the object fills, in the fixed frame where there is one."""
-        return Box.of(self.known.reconstruction.mesh_object, self._path.at(self._path.newest_ns))
+        return Box.of(self.known.reconstruction.mesh_object, self._where.newest)
 
     @property
     def num_poses(self) -> int:
         """How many poses are remembered."""
-        return len(self._path)
+        return len(self._where)
 
     def expected(self, moment: Moment) -> Similarity:
         """Return where the object should be in the camera of a moment."""
-        if not self._is_fixed:
-            return self._path.at(moment.stamp_ns)
+        if not self._where.is_fixed:
+            return self._where.at(moment.stamp_ns)
         if moment.fixed_from_camera is None:
             return self.known.reconstruction.camera_from_object
-        return moment.fixed_from_camera.inverse() @ self._path.at(moment.stamp_ns)
+        return moment.fixed_from_camera.inverse() @ self._where.at(moment.stamp_ns)
 
     def sighting_at(self, moment: Moment) -> Sighting:
         """Return what identifies the object, where it should be at a moment."""
@@ -209,7 +183,7 @@ class Track:
         """Begin anew at an earlier time: what was seen later counts as seen now."""
         self.known = replace(self.known, last_seen_ns=min(self.known.last_seen_ns, stamp_ns))
         self.mask_stamp_ns = min(self.mask_stamp_ns, stamp_ns)
-        self._path.restart(stamp_ns)
+        self._where.go_back(stamp_ns)
 
     def lock(self, locked: bool) -> None:
         """Keep the mesh as it is, or no longer."""
@@ -218,9 +192,11 @@ class Track:
 
     def follow(self, followed: Followed, moment: Moment, shown: Moment) -> None:
         """Take in the pose that an image shows."""
-        self._is_guessed |= self._is_lost
+        if self._is_lost:
+            self._is_guessed = True
+            self._where.begin_anew()
         self._num_missed = 0
-        pose, before = followed.camera_from_object, self.known.reconstruction
+        before = self.known.reconstruction
         covariance = np.zeros((7, 7))
         covariance[:6, :6] = followed.covariance
         reconstruction = replace(
@@ -230,7 +206,7 @@ class Track:
                 before.refinement, status=RefinementStatus.ACCEPTED, covariance=covariance
             ),
         )
-        self._place(pose, moment)
+        self._where.place(followed.camera_from_object, covariance, moment)
         self._seen(moment)
         self.known = replace(self.known, reconstruction=reconstruction)
         self.show(shown)
@@ -247,8 +223,9 @@ class Track:
         """Take in the pose that a mask shows; the mesh stays."""
         before = self.known.reconstruction
         if measured.refinement.status is RefinementStatus.ACCEPTED:
-            self._place(measured.camera_from_object, moment)
-            self._is_guessed = False
+            self._trust_mask()
+            covariance = measured.refinement.covariance
+            self._where.place(measured.camera_from_object, covariance, moment)
         notes = before.provenance.notes
         if measured.note:  # in place of what was said before
             notes = (*self._mesh_notes, measured.note)
@@ -298,15 +275,15 @@ class Track:
 
     def show(self, moment: Moment) -> None:
         """Show the newest pose that was measured, in the camera of a moment."""
-        pose = self._path.at(self._path.newest_ns)
+        pose = self._where.newest
         camera_from_object = pose
-        if self._is_fixed and moment.fixed_from_camera is not None:
+        if self._where.is_fixed and moment.fixed_from_camera is not None:
             camera_from_object = moment.fixed_from_camera.inverse() @ pose
         shown = replace(self.known.reconstruction, camera_from_object=camera_from_object)
         self.known = replace(
             self.known,
             reconstruction=shown,
-            fixed_from_object=pose if self._is_fixed else None,
+            fixed_from_object=pose if self._where.is_fixed else None,
         )
 
     def take_over(self, other: "Track", moment: Moment, shown: Moment) -> None:
@@ -330,14 +307,14 @@ class Track:
     def _reframe(self, made: ObjectReconstruction, moment: Moment) -> None:
         """Let the path go on in the frame of another mesh."""
         if not _same_mesh(made.mesh_object, self.known.reconstruction.mesh_object):
-            self._path.reframe(self.expected(moment).inverse() @ made.camera_from_object)
+            self._where.reframe(self.expected(moment).inverse() @ made.camera_from_object)
 
     def _remake(self, made: ObjectReconstruction, moment: Moment) -> None:
         """Take another mesh, where it was measured."""
         is_other = not _same_mesh(made.mesh_object, self.known.reconstruction.mesh_object)
-        self._is_guessed = False
+        self._trust_mask()
         self._mesh_notes = made.provenance.notes
-        self._place(made.camera_from_object, moment)
+        self._where.place(made.camera_from_object, made.refinement.covariance, moment)
         self.known = replace(
             self.known,
             reconstruction=made,
@@ -346,26 +323,15 @@ class Track:
             revision=self.known.revision + int(is_other),
         )
 
+    def _trust_mask(self) -> None:
+        """Take the pose that a mask shows in place of what depth alone told, where it was lost."""
+        if self._is_guessed:
+            self._where.begin_anew()
+        self._is_guessed = False
+
     def _spread(self, moment: Moment) -> Spread:
         unseen_s = (moment.stamp_ns - self.known.last_seen_ns) / NS_PER_S
         return spread_after(unseen_s, is_lost=self._is_lost)
-
-    def _place(self, camera_from_object: Similarity, moment: Moment) -> None:
-        """Remember a measured pose."""
-        pose = moment.in_frame(camera_from_object)
-        is_fixed = moment.fixed_from_camera is not None
-        if is_fixed != self._is_fixed:
-            self._is_fixed = is_fixed
-            self._path.restart(moment.stamp_ns, pose)
-            return
-        before = self._path.at(moment.stamp_ns)
-        shift_m = float(np.linalg.norm(pose.translation_m - before.translation_m))
-        differs = shift_m > CORRECTED_M or turn_rad(pose, before) > CORRECTED_RAD
-        is_past = self._path.newest_ns > moment.stamp_ns
-        if differs and is_past and self._path.is_measured_at(moment.stamp_ns):
-            self._path.correct(moment.stamp_ns, pose)
-        else:
-            self._path.add(moment.stamp_ns, pose)
 
     def _see(self, instance: InstanceMask, flags: int, moment: Moment) -> None:
         """Take in that a mask shows the object."""

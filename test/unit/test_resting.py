@@ -1,0 +1,156 @@
+# Copyright 2026 The sam3d_ros Authors
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""What rests is where all viewpoints saw it; what is moved is where it was seen last."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from sam3d_ros.geometry.transforms import rotation_from_axis_angle
+from sam3d_ros.scene.motion import turn_rad
+from sam3d_ros.scene.resting import PUSHED_M, Estimate, RestingPlace
+from sam3d_ros.structures import Floats, Similarity
+
+UP = np.array([0.0, 0.0, 1.0])
+
+
+def pose(*place_m: float, yaw_rad: float = 0.0) -> Similarity:
+    return Similarity(rotation_from_axis_angle(UP, yaw_rad), np.array(place_m))
+
+
+def camera_at(degrees: float) -> Floats:
+    """Return a place on a circle of 1 m around the origin."""
+    return np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees)), 0.5])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """A resting place, and what it says."""
+
+    place: RestingPlace = field(default_factory=RestingPlace)
+
+    def at(
+        self, stamp_ns: int, pose_seen: Similarity, degrees: float, sigma_m: float = 5e-4
+    ) -> Similarity:
+        measured = Estimate(pose=pose_seen, sigma_m=sigma_m, sigma_rad=10.0 * sigma_m)
+        return self.place.take_in(measured, camera_at(degrees), stamp_ns)
+
+
+def off_m(first: Similarity, second: Similarity) -> float:
+    return float(np.linalg.norm(first.translation_m - second.translation_m))
+
+
+def circled(num: int, bias_m: float = 0.006) -> tuple[Watched, Similarity]:
+    """Return what is at the origin, seen from all around and each time too near to the camera."""
+    place = Watched()
+    for index in range(num):
+        degrees = 360.0 * index / num
+        towards = np.append(camera_at(degrees)[:2], 0.0)
+        last = place.at(index, pose(*(bias_m * towards)), degrees)
+    return place, last
+
+
+def test_one_viewpoint_shows_it_where_it_is_measured() -> None:
+    place = Watched()
+    for index, x_m in enumerate((0.0, 0.002, -0.001)):
+        at = pose(x_m, 0.0, 0.0, yaw_rad=x_m)
+        found = place.at(index, at, degrees=index)
+        assert off_m(found, at) == 0.0
+        assert turn_rad(found, at) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_faults_of_viewpoints_cancel() -> None:
+    _, found = circled(num=8)
+    assert off_m(found, pose(0.0, 0.0, 0.0)) < 1e-6
+
+
+def test_turns_are_averaged_the_short_way_round() -> None:
+    place = Watched()
+    for index, yaw_rad in enumerate((np.pi - 0.04, -np.pi + 0.04, np.pi, np.pi)):
+        found = place.at(index, pose(0.0, 0.0, 0.0, yaw_rad=yaw_rad), 90.0 * index)
+    assert turn_rad(found, pose(0.0, 0.0, 0.0, yaw_rad=np.pi)) < 1e-6
+
+
+def test_what_is_uncertain_says_less() -> None:
+    place = Watched()
+    place.at(0, pose(0.0, 0.0, 0.0), degrees=0.0)
+    found = place.at(1, pose(0.012, 0.0, 0.0), degrees=90.0, sigma_m=0.02)
+    assert 0.0 < off_m(found, pose(0.0, 0.0, 0.0)) < 0.001
+
+
+def test_many_images_of_one_viewpoint_do_not_outvote_another() -> None:
+    place = Watched()
+    place.at(0, pose(0.006, 0.0, 0.0), degrees=90.0)
+    for index in range(200):
+        found = place.at(1 + index, pose(0.0, 0.0, 0.0), degrees=0.0)
+    assert off_m(found, pose(0.003, 0.0, 0.0)) < 1e-4
+
+
+def test_what_is_pushed_is_at_once_where_it_is_measured() -> None:
+    place, _ = circled(num=4)
+    pushed = pose(0.006 + 0.008, 0.0, 0.0)
+    assert off_m(place.at(10, pushed, degrees=3.0), pushed) == 0.0
+    on = pose(0.02, 0.0, 0.0)
+    assert off_m(place.at(11, on, degrees=3.0), on) == 0.0
+
+
+def test_what_is_pushed_slowly_is_never_left_far_behind() -> None:
+    place, _ = circled(num=4, bias_m=0.0)
+    for step in range(1, 60):
+        at = pose(0.0005 * step, 0.0, 0.0)
+        found = place.at(10 + step, at, degrees=2.0)
+        assert off_m(found, at) <= PUSHED_M
+    assert off_m(found, at) == 0.0
+
+
+def test_what_was_carried_elsewhere_unseen_is_where_it_is_measured() -> None:
+    place, _ = circled(num=4)
+    carried = pose(0.0, 0.05, 0.0)
+    assert off_m(place.at(10, carried, degrees=45.0), carried) == 0.0
+
+
+def test_what_was_turned_unseen_is_where_it_is_measured() -> None:
+    place, _ = circled(num=4, bias_m=0.0)
+    turned = pose(0.0, 0.0, 0.0, yaw_rad=1.0)
+    found = place.at(10, turned, degrees=45.0)
+    assert turn_rad(found, turned) == pytest.approx(0.0, abs=1e-7)
+
+
+def test_one_viewpoint_alone_is_doubted_and_two_are_believed() -> None:
+    place, rested = circled(num=4, bias_m=0.0)
+    elsewhere = pose(0.0, 0.03, 0.0)
+    assert off_m(place.at(10, elsewhere, degrees=30.0), rested) < 1e-9
+    assert off_m(place.at(11, rested, degrees=60.0), rested) < 1e-9
+    assert off_m(place.at(12, elsewhere, degrees=120.0), rested) < 1e-9
+    assert off_m(place.at(13, elsewhere, degrees=150.0), elsewhere) == 0.0
+
+
+def test_a_late_measurement_from_before_a_push_changes_nothing() -> None:
+    place, _ = circled(num=4, bias_m=0.0)
+    pushed = pose(0.03, 0.0, 0.0)
+    place.at(20, pushed, degrees=0.0)
+    late = pose(0.001, 0.0, 0.0)
+    assert off_m(place.at(15, late, degrees=90.0), late) == 0.0
+    assert off_m(place.at(21, pushed, degrees=0.0), pushed) == 0.0
+
+
+def test_another_frame_of_the_object_moves_nothing() -> None:
+    place, found = circled(num=5)
+    change = pose(0.0, 0.0, 0.1, yaw_rad=1.0)
+    place.place.reframe(change)
+    again = place.at(5, found @ change, degrees=36.0)
+    assert off_m(again, found @ change) < 1e-3
+    assert turn_rad(again, found @ change) < 1e-3
