@@ -23,6 +23,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from sam3d_ros.apps.bag_frames import moving_root
 from sam3d_ros.apps.bags import Bag, BagTopics, choose_topics, is_bag
 from sam3d_ros.apps.drawing import write_image
 from sam3d_ros.apps.pictures import Pictured, draw_overlay, pictured_objects
@@ -88,7 +89,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", type=Path, help="parameter file of the node, sam3d.yaml")
     parser.add_argument("--depth-file", help="depth image of a scene folder, instead of the usual")
     parser.add_argument("--lidar", action="store_true", help="use LiDAR points and no depth image")
-    parser.add_argument("--fixed-frame", help="frame of a bag's TF in which objects stand still")
+    parser.add_argument(
+        "--fixed-frame",
+        help="frame of a bag's TF in which objects stand still (the root, where the camera moves "
+        "in it while masks come; '' for none)",
+    )
     group = parser.add_argument_group("topics of a bag (found by type and name unless given)")
     for name, text in TOPIC_HELP.items():
         group.add_argument(f"--{name.replace('_', '-')}", default="", metavar="TOPIC", help=text)
@@ -113,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     if is_bag(arguments.input):
         with Bag(arguments.input) as bag:
             topics = _topics(bag, arguments, config.masks.mode)
+            config = _in_fixed_frame(bag, topics, arguments, config)
             source = bag_source(arguments.input.stem, bag, topics, config)
             return _reconstruct(source, config, models, arguments.output)
     folders = scene_folders(arguments.input)
@@ -199,11 +205,20 @@ def _topics(bag: Bag, arguments: argparse.Namespace, masks_mode: str) -> BagTopi
     topics = choose_topics(bag.topics, given, lidar=arguments.lidar, masks_mode=masks_mode)
     for role, topic in topics.named().items():
         print(f"{role.replace('_', '-'):12} {topic}  ({bag.count(topic)} messages)")
-    if "/tf" in bag.topics and not arguments.fixed_frame:
-        print(
-            "hint: /tf is there; with --fixed-frame objects keep their ids while the camera moves"
-        )
     return topics
+
+
+def _in_fixed_frame(
+    bag: Bag, topics: BagTopics, arguments: argparse.Namespace, config: NodeConfig
+) -> NodeConfig:
+    """Let objects stand still where the camera moves, unless it was said in which frame."""
+    if arguments.fixed_frame is not None or config.output_frame:
+        return config
+    frame = moving_root(bag, topics)
+    if not frame:
+        return config
+    print(f"fixed-frame  {frame}  (the camera moves in it; --fixed-frame '' for none)")
+    return replace(config, output_frame=frame)
 
 
 def _reconstruct(source: Source, config: NodeConfig, models: _Models, output: Path) -> int:

@@ -123,7 +123,7 @@ def heard(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def offline(bag: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("offline")
-    assert main(["offline", str(bag), "-o", str(folder), "--fixed-frame", "world"]) == 0
+    assert main(["offline", str(bag), "-o", str(folder)]) == 0
     return folder
 
 
