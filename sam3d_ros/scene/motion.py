@@ -34,6 +34,7 @@ DAMPING_S = 0.25  # what nobody sees move comes to rest
 # Of an expected pose: at once, per second, and of what is lost.
 SIGMA_M, SIGMA_M_PER_S, LOST_M = 0.006, 0.15, 0.12
 SIGMA_RAD, SIGMA_RAD_PER_S, LOST_RAD = 0.06, 0.6, 0.5
+ANY_RAD = float(np.pi / np.sqrt(3.0))  # of a turn of which nothing is known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

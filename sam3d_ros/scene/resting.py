@@ -48,7 +48,7 @@ class Estimate:
     sigma_m: float
     sigma_rad: float
 
-    def at_least(self, sigma_m: float, sigma_rad: float) -> "Estimate":
+    def widened(self, sigma_m: float, sigma_rad: float) -> "Estimate":
         """Return what is off by so much more."""
         return replace(
             self,
@@ -89,7 +89,7 @@ class RestingPlace:
         ray = camera_m - measured.pose.translation_m
         seen = _Viewpoint(
             towards_camera=ray / max(float(np.linalg.norm(ray)), LEAST_M),
-            estimate=measured.at_least(LEAST_M, LEAST_RAD),
+            estimate=measured.widened(LEAST_M, LEAST_RAD),
         )
         if not self._viewpoints or self._was_moved(seen):
             self._viewpoints, self._since_ns = [seen], stamp_ns
@@ -141,7 +141,7 @@ class RestingPlace:
         return nearest, float(np.arccos(np.clip(cosines[nearest], -1.0, 1.0)))
 
     def _mean(self) -> Estimate:
-        return _mean([each.estimate.at_least(BIAS_M, BIAS_RAD) for each in self._viewpoints])
+        return _mean([each.estimate.widened(BIAS_M, BIAS_RAD) for each in self._viewpoints])
 
 
 def _difference(before: Estimate, now: Estimate, angle_rad: float) -> float:

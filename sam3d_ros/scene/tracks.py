@@ -24,7 +24,7 @@ from sam3d_ros.scene.association import Sighting
 from sam3d_ros.scene.compose import size_m, with_nearest_yaw
 from sam3d_ros.scene.following import Expected, Followed
 from sam3d_ros.scene.likeness import Box
-from sam3d_ros.scene.motion import LOST_RAD, Spread, spread_after
+from sam3d_ros.scene.motion import ANY_RAD, Spread, spread_after
 from sam3d_ros.scene.reconstructor import KnownObject, MeasuredInstance, RememberedView
 from sam3d_ros.scene.views import kept_views, used
 from sam3d_ros.scene.whereabouts import Moment, Whereabouts
@@ -158,8 +158,8 @@ class Track:
     def to_measure(self, moment: Moment) -> KnownObject:
         """Return what a reconstructor must know of the object."""
         spread = self._spread(moment)
-        if self._is_guessed:
-            spread = replace(spread, sigma_rad=LOST_RAD)
+        if self._is_guessed or self._is_lost:
+            spread = replace(spread, sigma_rad=ANY_RAD)
         return KnownObject(
             track_id=self.known.track_id,
             revision=self.known.revision,
