@@ -272,8 +272,9 @@ def _standing(known: KnownObject, min_iou: float) -> RegistrationConfig:
     But for the turn, where that is as unsure as of what was lost: round things stand as well.
     """
     is_turned = known.sigma_rad >= LOST_RAD
-    # Each turn is tried to the end: at first those that are tilted from the guess agree better.
-    turns = StartsConfig(tilt_rad=0.0, yaws=NUM_YAWS, num_moved=NUM_YAWS)
+    # None is left out before it was moved: at first those that are tilted from the guess agree
+    # better, and these are not tried at all here.
+    turns = StartsConfig(tilt_rad=0.0, yaws=NUM_YAWS, num_moved=NUM_YAWS + 1)
     return RegistrationConfig(
         starts=turns if is_turned else _near(known),
         wider=None,

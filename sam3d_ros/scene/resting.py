@@ -14,14 +14,12 @@
 
 """Where something rests in a fixed frame, by all viewpoints from which it was measured."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sam3d_ros.geometry.transforms import interpolate
 from sam3d_ros.scene.motion import turn_rad
-from sam3d_ros.structures import Floats, Similarity
+from sam3d_ros.structures import NS_PER_S, Floats, Similarity
 
 MAX_VIEWPOINTS = 12  # the newest
 # Directions to the camera, seen from the object: within the first the same viewpoint, beyond the
@@ -30,26 +28,29 @@ SAME_RAD, OTHER_RAD = 0.05, 0.26
 # What all measurements from one viewpoint may have in common: faults of the mesh, of depth at
 # slanted surfaces, of the camera's calibrated place. More of them do not make that any less.
 BIAS_M, BIAS_RAD = 0.004, 0.03
+# What nobody has looked at from there since may have been touched.
+TOUCHED_M_PER_S, TOUCHED_RAD_PER_S = 5e-4, 4e-3
 # From where on something was moved: by measurements from the same viewpoint, which tell finely,
 # and from another; or by so many standard deviations, where that is more.
 PUSHED_M, PUSHED_RAD = 0.006, 0.05
-CARRIED_M, CARRIED_RAD = 0.015, 0.25
+CARRIED_M, CARRIED_RAD = 0.012, 0.15
 NUM_SIGMAS = 2.0
 FAR = 3.0  # as much farther off, it was moved; nearer, one measurement may be what is wrong
+CONFIRMED_S = 0.5  # after which a new viewpoint that says the same again is believed against all
 SURER = 0.5  # so much more certain, a measurement takes the place of one from the same viewpoint
-LEAST_M, LEAST_RAD = 1e-4, 1e-3  # standard deviations of what claims to be more certain
+LEAST_M = 1e-4  # of the way to a camera
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Estimate:
-    """A pose in the fixed frame, and how far it may be off (standard deviations)."""
+    """A rigid pose in the fixed frame, and how far it may be off (standard deviations)."""
 
     pose: Similarity  # fixed_from_object
     sigma_m: float
     sigma_rad: float
 
     def widened(self, sigma_m: float, sigma_rad: float) -> "Estimate":
-        """Return what is off by so much more."""
+        """Return what may be off by so much besides."""
         return replace(
             self,
             sigma_m=float(np.hypot(self.sigma_m, sigma_m)),
@@ -61,8 +62,31 @@ class Estimate:
 class _Viewpoint:
     """What was measured from one side."""
 
-    towards_camera: Floats  # (3,) unit
+    towards_camera: Floats  # (3,) unit, from the object's origin
     estimate: Estimate
+    stamp_ns: int  # when it was seen so last
+
+    @classmethod
+    def of(cls, measured: Estimate, camera_m: Floats, stamp_ns: int) -> "_Viewpoint":
+        ray = camera_m - measured.pose.translation_m
+        return cls(
+            towards_camera=ray / max(float(np.linalg.norm(ray)), LEAST_M),
+            estimate=measured,
+            stamp_ns=stamp_ns,
+        )
+
+    def angle_to(self, other: "_Viewpoint") -> float:
+        """Return the angle between two viewpoints, radians."""
+        cosine = float(self.towards_camera @ other.towards_camera)
+        return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+
+    def believed_at(self, stamp_ns: int) -> Estimate:
+        """Return how far this tells then where something is."""
+        unseen_s = max(0, stamp_ns - self.stamp_ns) / NS_PER_S
+        touched_m, touched_rad = TOUCHED_M_PER_S * unseen_s, TOUCHED_RAD_PER_S * unseen_s
+        return self.estimate.widened(
+            float(np.hypot(BIAS_M, touched_m)), float(np.hypot(BIAS_RAD, touched_rad))
+        )
 
 
 class RestingPlace:
@@ -74,74 +98,113 @@ class RestingPlace:
     def __init__(self) -> None:
         self._viewpoints: list[_Viewpoint] = []
         self._since_ns = 0  # since when it rests
-        self._doubt: _Viewpoint | None = None  # measured last, and elsewhere
+        self._doubt: _Viewpoint | None = None  # what said first that it is elsewhere, and was alone
 
-    def take_in(self, measured: Estimate, camera_m: Floats, stamp_ns: int) -> Similarity:
+    @property
+    def is_mean(self) -> bool:
+        """Whether several viewpoints say together where it is."""
+        return len(self._viewpoints) > 1
+
+    def take_in(
+        self, measured: Estimate, camera_m: Floats, stamp_ns: int, *, is_guess: bool = False
+    ) -> Similarity:
         """Return the pose by this measurement and those before, unless it was moved since.
 
         Args:
             measured: The pose as it was measured.
             camera_m: From where, (3,), in the fixed frame.
             stamp_ns: When.
+            is_guess: It may be another thing, or turned otherwise: it says where something is as
+                long as nothing else does, and changes nothing of what is known.
         """
         if self._viewpoints and stamp_ns < self._since_ns:  # before it came to rest
             return measured.pose
-        ray = camera_m - measured.pose.translation_m
-        seen = _Viewpoint(
-            towards_camera=ray / max(float(np.linalg.norm(ray)), LEAST_M),
-            estimate=measured.widened(LEAST_M, LEAST_RAD),
-        )
-        if not self._viewpoints or self._was_moved(seen):
-            self._viewpoints, self._since_ns = [seen], stamp_ns
-        elif self._doubt is None:
-            self._join(seen)
-        return measured.pose if len(self._viewpoints) == 1 else self._mean().pose
-
-    def reframe(self, object_from_new: Similarity) -> None:
-        """Express the object in another frame of its own; nothing moves."""
-        for place, each in enumerate(self._viewpoints):
-            moved = replace(each.estimate, pose=each.estimate.pose @ object_from_new)
-            self._viewpoints[place] = replace(each, estimate=moved)
-        self._doubt = None
-
-    def _was_moved(self, seen: _Viewpoint) -> bool:
-        """Tell whether this is not where it was: by the nearest viewpoint, and by all.
-
-        A viewpoint alone may be wrong by more than others; the next measurement decides.
-        """
-        doubt, self._doubt = self._doubt, None
-        nearest, angle_rad = self._nearest(seen)
-        before = self._viewpoints[nearest].estimate
-        off = max(
-            _difference(before, seen.estimate, angle_rad),
-            _difference(self._mean(), seen.estimate, OTHER_RAD),
-        )
+        seen = _Viewpoint.of(measured, camera_m, stamp_ns)
+        if not self._viewpoints:
+            if not is_guess:
+                self._begin(seen)
+            return measured.pose
+        off = self._off_by(seen)
         if off <= 1.0:
+            self._doubt = None
+            if not is_guess:
+                self._join(seen)
+        elif not is_guess and (off > FAR or self._is_confirmed(seen)):
+            self._begin(seen)
+        else:
+            self._doubt_by(seen)
+            if is_guess:
+                return measured.pose
+        return self._mean(stamp_ns).pose if self.is_mean else measured.pose
+
+    def _begin(self, seen: _Viewpoint) -> None:
+        """Let this alone say where it is."""
+        self._viewpoints, self._since_ns, self._doubt = [seen], seen.stamp_ns, None
+
+    def _off_by(self, seen: _Viewpoint) -> float:
+        """Return how far this is from where it was, 1 as far as faults of viewpoints may be."""
+        nearest = self._viewpoints[self._nearest(seen)]
+        angle_rad = nearest.angle_to(seen)
+        mean = self._mean(seen.stamp_ns)
+        return max(
+            _difference(nearest.estimate, seen.estimate, angle_rad),
+            _difference(mean, seen.estimate, OTHER_RAD),
+        )
+
+    def _is_confirmed(self, seen: _Viewpoint) -> bool:
+        """Tell whether this is believed against what was measured before.
+
+        At once where that is one viewpoint only. Else something must have said the same already:
+        from the same side where that is known, from another, or a while ago. A viewpoint alone
+        may be wrong by more than others, and one image by more than others.
+        """
+        if not self.is_mean:
+            return True
+        doubt = self._doubt
+        if doubt is None or _difference(doubt.estimate, seen.estimate, OTHER_RAD) > 1.0:
             return False
-        if angle_rad <= SAME_RAD or len(self._viewpoints) == 1 or off > FAR:
-            return True
-        if doubt is not None and _difference(doubt.estimate, seen.estimate, OTHER_RAD) <= 1.0:
-            return True
-        self._doubt = seen
-        return False
+        is_known_side = self._viewpoints[self._nearest(seen)].angle_to(seen) <= SAME_RAD
+        is_other_side = doubt.angle_to(seen) > SAME_RAD
+        is_later = seen.stamp_ns - doubt.stamp_ns >= CONFIRMED_S * NS_PER_S
+        return is_known_side or is_other_side or is_later
+
+    def _doubt_by(self, seen: _Viewpoint) -> None:
+        """Remember what says that it is elsewhere, unless that was said already."""
+        doubt = self._doubt
+        if doubt is None or _difference(doubt.estimate, seen.estimate, OTHER_RAD) > 1.0:
+            self._doubt = seen
 
     def _join(self, seen: _Viewpoint) -> None:
-        nearest, angle_rad = self._nearest(seen)
-        if angle_rad > SAME_RAD:
+        place = self._nearest(seen)
+        nearest = self._viewpoints[place]
+        if nearest.angle_to(seen) > SAME_RAD:
             self._viewpoints = [*self._viewpoints, seen][-MAX_VIEWPOINTS:]
             return
         # The first that is good, not the mean: what is pushed slowly would take that along.
-        if seen.estimate.sigma_m < SURER * self._viewpoints[nearest].estimate.sigma_m:
-            self._viewpoints[nearest] = seen
+        is_surer = seen.estimate.sigma_m < SURER * nearest.estimate.sigma_m
+        stays = replace(nearest, stamp_ns=max(seen.stamp_ns, nearest.stamp_ns))
+        self._viewpoints[place] = seen if is_surer else stays
 
-    def _nearest(self, seen: _Viewpoint) -> tuple[int, float]:
-        """Return which viewpoint that is, and the angle to it."""
-        cosines = [float(each.towards_camera @ seen.towards_camera) for each in self._viewpoints]
-        nearest = int(np.argmax(cosines))
-        return nearest, float(np.arccos(np.clip(cosines[nearest], -1.0, 1.0)))
+    def _nearest(self, seen: _Viewpoint) -> int:
+        """Return which viewpoint is nearest."""
+        sides = np.stack([each.towards_camera for each in self._viewpoints])
+        return int(np.argmax(sides @ seen.towards_camera))
 
-    def _mean(self) -> Estimate:
-        return _mean([each.estimate.widened(BIAS_M, BIAS_RAD) for each in self._viewpoints])
+    def _mean(self, stamp_ns: int) -> Estimate:
+        """Return the mean of all viewpoints; each weighs as it is certain at that time."""
+        believed = [each.believed_at(stamp_ns) for each in self._viewpoints]
+        shift_weights = np.array([each.sigma_m**-2 for each in believed])
+        turn_weights = np.array([each.sigma_rad**-2 for each in believed])
+        places_m = np.stack([each.pose.translation_m for each in believed])
+        rotations = np.stack([each.pose.rotation for each in believed])
+        return Estimate(
+            pose=Similarity(
+                _mean_rotation(rotations, turn_weights),
+                shift_weights @ places_m / shift_weights.sum(),
+            ),
+            sigma_m=float(shift_weights.sum() ** -0.5),
+            sigma_rad=float(turn_weights.sum() ** -0.5),
+        )
 
 
 def _difference(before: Estimate, now: Estimate, angle_rad: float) -> float:
@@ -156,16 +219,13 @@ def _difference(before: Estimate, now: Estimate, angle_rad: float) -> float:
     return max(shift_m / max(least_m, sigma_m), turned_rad / max(least_rad, sigma_rad))
 
 
-def _mean(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of poses that are near each other; each weighs as it is certain."""
-    shift_weights = np.array([each.sigma_m**-2 for each in estimates])
-    turn_weights = np.array([each.sigma_rad**-2 for each in estimates])
-    mean = estimates[0].pose
-    for each, share in zip(estimates, turn_weights / np.cumsum(turn_weights), strict=True):
-        mean = interpolate(mean, each.pose, float(share))
-    places_m = [each.pose.translation_m for each in estimates]
-    return Estimate(
-        pose=replace(mean, translation_m=np.average(places_m, axis=0, weights=shift_weights)),
-        sigma_m=float(shift_weights.sum() ** -0.5),
-        sigma_rad=float(turn_weights.sum() ** -0.5),
-    )
+def _mean_rotation(rotations: Floats, weights: Floats) -> Floats:
+    """Return the rotation nearest to all ``(N, 3, 3)`` in the least squares of their entries.
+
+    The projection of their weighted sum (Moakher, Means and averaging in the group of rotations,
+    SIAM J. Matrix Anal. Appl. 24(1), 2002).
+    """
+    left, _, right = np.linalg.svd(np.einsum("n,nij->ij", weights, rotations))
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    mean: Floats = (left * signs) @ right
+    return mean

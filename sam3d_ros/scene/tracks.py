@@ -192,9 +192,7 @@ class Track:
 
     def follow(self, followed: Followed, moment: Moment, shown: Moment) -> None:
         """Take in the pose that an image shows."""
-        if self._is_lost:
-            self._is_guessed = True
-            self._where.begin_anew()
+        self._is_guessed = self._is_guessed or self._is_lost
         self._num_missed = 0
         before = self.known.reconstruction
         covariance = np.zeros((7, 7))
@@ -206,7 +204,8 @@ class Track:
                 before.refinement, status=RefinementStatus.ACCEPTED, covariance=covariance
             ),
         )
-        self._where.place(followed.camera_from_object, covariance, moment)
+        pose = followed.camera_from_object
+        self._where.place(pose, covariance, moment, is_guess=self._is_guessed)
         self._seen(moment)
         self.known = replace(self.known, reconstruction=reconstruction)
         self.show(shown)
@@ -223,7 +222,7 @@ class Track:
         """Take in the pose that a mask shows; the mesh stays."""
         before = self.known.reconstruction
         if measured.refinement.status is RefinementStatus.ACCEPTED:
-            self._trust_mask()
+            self._is_guessed = False
             covariance = measured.refinement.covariance
             self._where.place(measured.camera_from_object, covariance, moment)
         notes = before.provenance.notes
@@ -312,7 +311,7 @@ class Track:
     def _remake(self, made: ObjectReconstruction, moment: Moment) -> None:
         """Take another mesh, where it was measured."""
         is_other = not _same_mesh(made.mesh_object, self.known.reconstruction.mesh_object)
-        self._trust_mask()
+        self._is_guessed = False
         self._mesh_notes = made.provenance.notes
         self._where.place(made.camera_from_object, made.refinement.covariance, moment)
         self.known = replace(
@@ -322,12 +321,6 @@ class Track:
             middle_m=bounds(made.mesh_object).mean(axis=0),
             revision=self.known.revision + int(is_other),
         )
-
-    def _trust_mask(self) -> None:
-        """Take the pose that a mask shows in place of what depth alone told, where it was lost."""
-        if self._is_guessed:
-            self._where.begin_anew()
-        self._is_guessed = False
 
     def _spread(self, moment: Moment) -> Spread:
         unseen_s = (moment.stamp_ns - self.known.last_seen_ns) / NS_PER_S

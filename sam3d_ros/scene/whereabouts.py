@@ -24,7 +24,7 @@ from sam3d_ros.structures import DepthFrame, Floats, Frame, ObjectFlag, Similari
 
 # A measurement of a time gone by corrects what was followed since where it differs by more.
 CORRECTED_M, CORRECTED_RAD = 0.01, 0.15
-UNKNOWN_M, UNKNOWN_RAD = 0.01, 0.1  # standard deviations of a pose that comes without any
+UNKNOWN_M, UNKNOWN_RAD = 0.003, 0.03  # standard deviations of a pose that comes without any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,7 +58,8 @@ class Whereabouts:
     def __init__(self, camera_from_object: Similarity, covariance: Floats, moment: Moment) -> None:
         self.is_fixed = moment.fixed_from_camera is not None
         self._resting = RestingPlace()
-        pose = self._rested(camera_from_object, covariance, moment)
+        self._measured = moment.stamp_ns, moment.in_frame(camera_from_object)  # last
+        pose = self._rested(camera_from_object, covariance, moment, is_guess=False)
         self._path = Trajectory(moment.stamp_ns, pose)
 
     def __len__(self) -> int:
@@ -76,32 +77,44 @@ class Whereabouts:
     def go_back(self, stamp_ns: int) -> None:
         """Begin anew at an earlier time, where the object was last."""
         self._path.restart(stamp_ns)
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Let what is measured next say alone where the object rests."""
         self._resting = RestingPlace()
 
     def reframe(self, object_from_new: Similarity) -> None:
-        """Express the object in another frame of its own; nothing moves."""
-        self._path.reframe(object_from_new)
-        self._resting.reframe(object_from_new)
+        """Express the object in another frame of its own, as far as anybody knows how that lies.
 
-    def place(self, camera_from_object: Similarity, covariance: Floats, moment: Moment) -> None:
+        What is measured next says alone where it rests: what was measured in the frame before
+        would count once for each viewpoint, by one guess of how the frames relate.
+        """
+        self._path.reframe(object_from_new)
+        self._resting = RestingPlace()
+
+    def place(
+        self,
+        camera_from_object: Similarity,
+        covariance: Floats,
+        moment: Moment,
+        *,
+        is_guess: bool = False,
+    ) -> None:
         """Remember a measured pose.
 
         Args:
             camera_from_object: The pose.
             covariance: Of it, (7, 7), as in ``Refinement``.
             moment: When, and from where it was measured.
+            is_guess: It may be another thing, or turned otherwise.
         """
         is_fixed = moment.fixed_from_camera is not None
         if is_fixed != self.is_fixed:
             self.is_fixed, self._resting = is_fixed, RestingPlace()
-            pose = self._rested(camera_from_object, covariance, moment)
+            pose = self._rested(camera_from_object, covariance, moment, is_guess=is_guess)
             self._path.restart(moment.stamp_ns, pose)
             return
-        pose = self._rested(camera_from_object, covariance, moment)
+        was_mean, before_it = self._resting.is_mean, self._measured
+        pose = self._rested(camera_from_object, covariance, moment, is_guess=is_guess)
+        if was_mean and not self._resting.is_mean:
+            # It moves: how fast, measurements say, not the step from the mean to one of them.
+            self._path.restart(*before_it)
         before = self._path.at(moment.stamp_ns)
         shift_m = float(np.linalg.norm(pose.translation_m - before.translation_m))
         differs = shift_m > CORRECTED_M or turn_rad(pose, before) > CORRECTED_RAD
@@ -112,10 +125,16 @@ class Whereabouts:
             self._path.add(moment.stamp_ns, pose)
 
     def _rested(
-        self, camera_from_object: Similarity, covariance: Floats, moment: Moment
+        self,
+        camera_from_object: Similarity,
+        covariance: Floats,
+        moment: Moment,
+        *,
+        is_guess: bool,
     ) -> Similarity:
         """Return the pose to remember of a measured one."""
         pose = moment.in_frame(camera_from_object)
+        self._measured = moment.stamp_ns, pose
         if moment.fixed_from_camera is None:
             return pose
         sigma_m, sigma_rad = UNKNOWN_M, UNKNOWN_RAD
@@ -125,4 +144,4 @@ class Whereabouts:
             sigma_rad = float(np.sqrt(variances[3:6].sum()))
         measured = Estimate(pose=pose, sigma_m=sigma_m, sigma_rad=sigma_rad)
         camera_m = moment.fixed_from_camera.translation_m
-        return self._resting.take_in(measured, camera_m, moment.stamp_ns)
+        return self._resting.take_in(measured, camera_m, moment.stamp_ns, is_guess=is_guess)

@@ -21,8 +21,8 @@ import pytest
 
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.scene.motion import turn_rad
-from sam3d_ros.scene.resting import PUSHED_M, Estimate, RestingPlace
-from sam3d_ros.structures import Floats, Similarity
+from sam3d_ros.scene.resting import CARRIED_M, MAX_VIEWPOINTS, PUSHED_M, Estimate, RestingPlace
+from sam3d_ros.structures import NS_PER_S, Floats, Similarity
 
 UP = np.array([0.0, 0.0, 1.0])
 
@@ -43,10 +43,17 @@ class Watched:
     place: RestingPlace = field(default_factory=RestingPlace)
 
     def at(
-        self, stamp_ns: int, pose_seen: Similarity, degrees: float, sigma_m: float = 5e-4
+        self,
+        stamp_ns: int,
+        pose_seen: Similarity,
+        degrees: float,
+        sigma_m: float = 5e-4,
+        *,
+        is_guess: bool = False,
     ) -> Similarity:
         measured = Estimate(pose=pose_seen, sigma_m=sigma_m, sigma_rad=10.0 * sigma_m)
-        return self.place.take_in(measured, camera_at(degrees), stamp_ns)
+        camera_m = camera_at(degrees)
+        return self.place.take_in(measured, camera_m, stamp_ns, is_guess=is_guess)
 
 
 def off_m(first: Similarity, second: Similarity) -> float:
@@ -61,6 +68,14 @@ def circled(num: int, bias_m: float = 0.006) -> tuple[Watched, Similarity]:
         towards = np.append(camera_at(degrees)[:2], 0.0)
         last = place.at(index, pose(*(bias_m * towards)), degrees)
     return place, last
+
+
+def rested(num: int = 4, x_m: float = 0.0, since: float = 0.0) -> Watched:
+    """Return what was seen from all around at the same place."""
+    place = Watched()
+    for index in range(num):
+        place.at(index, pose(x_m, 0.0, 0.0), since + 360.0 * index / num)
+    return place
 
 
 def test_one_viewpoint_shows_it_where_it_is_measured() -> None:
@@ -84,11 +99,19 @@ def test_turns_are_averaged_the_short_way_round() -> None:
     assert turn_rad(found, pose(0.0, 0.0, 0.0, yaw_rad=np.pi)) < 1e-6
 
 
-def test_what_is_uncertain_says_less() -> None:
+def test_what_is_uncertain_says_less_and_is_no_sign_of_a_move() -> None:
+    place = rested(4)
+    for index in range(3):
+        found = place.at(4 + index, pose(0.02, 0.0, 0.0), degrees=45.0, sigma_m=0.02)
+        assert 0.0 < off_m(found, pose(0.0, 0.0, 0.0)) < 0.001
+
+
+def test_what_is_more_certain_takes_the_place_of_what_was_seen_from_there() -> None:
     place = Watched()
-    place.at(0, pose(0.0, 0.0, 0.0), degrees=0.0)
-    found = place.at(1, pose(0.012, 0.0, 0.0), degrees=90.0, sigma_m=0.02)
-    assert 0.0 < off_m(found, pose(0.0, 0.0, 0.0)) < 0.001
+    place.at(0, pose(0.005, 0.0, 0.0), degrees=0.0, sigma_m=0.003)
+    place.at(1, pose(0.0, 0.0, 0.0), degrees=90.0)
+    found = place.at(2, pose(0.0, 0.0, 0.0), degrees=0.0)
+    assert off_m(found, pose(0.0, 0.0, 0.0)) < 1e-9
 
 
 def test_many_images_of_one_viewpoint_do_not_outvote_another() -> None:
@@ -99,21 +122,55 @@ def test_many_images_of_one_viewpoint_do_not_outvote_another() -> None:
     assert off_m(found, pose(0.003, 0.0, 0.0)) < 1e-4
 
 
-def test_what_is_pushed_is_at_once_where_it_is_measured() -> None:
-    place, _ = circled(num=4)
+def test_only_the_newest_viewpoints_count() -> None:
+    place = rested(MAX_VIEWPOINTS, x_m=0.004)
+    for index in range(MAX_VIEWPOINTS):
+        degrees = 15.0 + 360.0 * index / MAX_VIEWPOINTS
+        found = place.at(20 + index, pose(0.0, 0.0, 0.0), degrees)
+    assert off_m(found, pose(0.0, 0.0, 0.0)) < 1e-9
+
+
+@pytest.mark.parametrize("seconds, most_m", [(20, 0.006), (60, 0.002)])
+def test_a_small_move_that_nobody_saw_is_not_denied_for_ever(seconds: int, most_m: float) -> None:
+    place, moved = rested(11), pose(0.010, 0.0, 0.0)
+    assert off_m(place.at(NS_PER_S, moved, degrees=16.0), moved) > 0.005
+    found = place.at((1 + seconds) * NS_PER_S, moved, degrees=16.0)
+    assert off_m(found, moved) < most_m
+
+
+def test_what_is_pushed_is_where_it_is_measured_from_the_second_image_on() -> None:
+    place, before = circled(num=4)
     pushed = pose(0.006 + 0.008, 0.0, 0.0)
-    assert off_m(place.at(10, pushed, degrees=3.0), pushed) == 0.0
-    on = pose(0.02, 0.0, 0.0)
-    assert off_m(place.at(11, on, degrees=3.0), on) == 0.0
+    assert off_m(place.at(10, pushed, degrees=2.0), before) < 1e-6
+    assert off_m(place.at(11, pushed, degrees=2.0), pushed) == 0.0
+    on = pose(0.022, 0.0, 0.0)
+    assert off_m(place.at(12, on, degrees=2.0), on) == 0.0
+
+
+def test_one_image_that_is_wrong_changes_nothing() -> None:
+    place, before = circled(num=4)
+    place.at(10, pose(0.006 + 0.008, 0.0, 0.0), degrees=0.0)
+    found = place.at(11, pose(0.006, 0.0, 0.0), degrees=0.0)
+    assert place.place.is_mean
+    assert off_m(found, before) < 1e-6
 
 
 def test_what_is_pushed_slowly_is_never_left_far_behind() -> None:
-    place, _ = circled(num=4, bias_m=0.0)
+    place, step_m = rested(4), 0.0005
     for step in range(1, 60):
-        at = pose(0.0005 * step, 0.0, 0.0)
+        at = pose(step_m * step, 0.0, 0.0)
         found = place.at(10 + step, at, degrees=2.0)
-        assert off_m(found, at) <= PUSHED_M
+        assert off_m(found, at) <= PUSHED_M + 2 * step_m
     assert off_m(found, at) == 0.0
+
+
+def test_what_leaves_the_mean_of_all_was_moved_though_its_own_side_had_seen_it_aside() -> None:
+    place = rested(11)
+    aside = pose(CARRIED_M - 0.001, 0.0, 0.0)
+    place.at(20, aside, degrees=16.0)
+    moved = pose(CARRIED_M + 0.004, 0.0, 0.0)  # less than PUSHED_M from there
+    place.at(21, moved, degrees=16.0)
+    assert off_m(place.at(22, moved, degrees=16.0), moved) == 0.0
 
 
 def test_what_was_carried_elsewhere_unseen_is_where_it_is_measured() -> None:
@@ -123,34 +180,60 @@ def test_what_was_carried_elsewhere_unseen_is_where_it_is_measured() -> None:
 
 
 def test_what_was_turned_unseen_is_where_it_is_measured() -> None:
-    place, _ = circled(num=4, bias_m=0.0)
     turned = pose(0.0, 0.0, 0.0, yaw_rad=1.0)
-    found = place.at(10, turned, degrees=45.0)
+    found = rested(4).at(10, turned, degrees=45.0)
     assert turn_rad(found, turned) == pytest.approx(0.0, abs=1e-7)
 
 
 def test_one_viewpoint_alone_is_doubted_and_two_are_believed() -> None:
-    place, rested = circled(num=4, bias_m=0.0)
+    place, before = rested(4), pose(0.0, 0.0, 0.0)
     elsewhere = pose(0.0, 0.03, 0.0)
-    assert off_m(place.at(10, elsewhere, degrees=30.0), rested) < 1e-9
-    assert off_m(place.at(11, rested, degrees=60.0), rested) < 1e-9
-    assert off_m(place.at(12, elsewhere, degrees=120.0), rested) < 1e-9
-    assert off_m(place.at(13, elsewhere, degrees=150.0), elsewhere) == 0.0
+    assert off_m(place.at(10, elsewhere, degrees=30.0), before) < 1e-9
+    assert off_m(place.at(11, elsewhere, degrees=30.5), before) < 1e-9
+    assert off_m(place.at(12, before, degrees=60.0), before) < 1e-9
+    assert off_m(place.at(13, elsewhere, degrees=120.0), before) < 1e-9
+    assert off_m(place.at(14, elsewhere, degrees=150.0), elsewhere) == 0.0
+
+
+def test_where_one_viewpoint_only_says_where_it_is_the_next_is_believed_at_once() -> None:
+    place, moved = Watched(), pose(0.012, 0.0, 0.0)
+    place.at(0, pose(0.0, 0.0, 0.0), degrees=0.0)
+    assert off_m(place.at(1, moved, degrees=2.0), moved) == 0.0
+    assert off_m(place.at(2, pose(0.012, 0.004, 0.0), degrees=90.0), moved) == pytest.approx(0.002)
+
+
+def test_one_viewpoint_that_goes_on_saying_it_is_believed() -> None:
+    place, elsewhere = rested(4), pose(0.0, 0.03, 0.0)
+    place.at(10, elsewhere, degrees=30.0)
+    found = place.at(10 + NS_PER_S, elsewhere, degrees=30.5)
+    assert off_m(found, elsewhere) == 0.0
 
 
 def test_a_late_measurement_from_before_a_push_changes_nothing() -> None:
-    place, _ = circled(num=4, bias_m=0.0)
-    pushed = pose(0.03, 0.0, 0.0)
+    place = rested(4)
+    pushed, late = pose(0.1, 0.0, 0.0), pose(0.001, 0.0, 0.0)
     place.at(20, pushed, degrees=0.0)
-    late = pose(0.001, 0.0, 0.0)
+    place.at(21, pose(0.1, 0.004, 0.0), degrees=90.0)
     assert off_m(place.at(15, late, degrees=90.0), late) == 0.0
-    assert off_m(place.at(21, pushed, degrees=0.0), pushed) == 0.0
+    assert off_m(place.at(22, pushed, degrees=0.0), pose(0.1, 0.002, 0.0)) < 1e-6
 
 
-def test_another_frame_of_the_object_moves_nothing() -> None:
-    place, found = circled(num=5)
-    change = pose(0.0, 0.0, 0.1, yaw_rad=1.0)
-    place.place.reframe(change)
-    again = place.at(5, found @ change, degrees=36.0)
-    assert off_m(again, found @ change) < 1e-3
-    assert turn_rad(again, found @ change) < 1e-3
+def test_a_guess_that_agrees_is_shown_by_all_and_says_nothing_itself() -> None:
+    place, before = rested(4), pose(0.0, 0.0, 0.0)
+    guess = pose(0.008, 0.0, 0.0)
+    assert off_m(place.at(10, guess, degrees=45.0, is_guess=True), before) < 1e-9
+    assert off_m(place.at(11, before, degrees=0.0), before) < 1e-9
+
+
+def test_a_guess_elsewhere_is_shown_and_forgets_nothing() -> None:
+    place, before = rested(4), pose(0.0, 0.0, 0.0)
+    guess = pose(0.3, 0.0, 0.0)
+    assert off_m(place.at(10, guess, degrees=45.0, is_guess=True), guess) == 0.0
+    assert off_m(place.at(11, pose(0.004, 0.0, 0.0), degrees=135.0), before) < 0.001
+
+
+def test_a_guess_alone_is_where_it_is_measured_and_begins_nothing() -> None:
+    place = Watched()
+    guess, sure = pose(0.008, 0.0, 0.0), pose(0.0, 0.0, 0.0)
+    assert off_m(place.at(0, guess, degrees=0.0, is_guess=True), guess) == 0.0
+    assert off_m(place.at(1, sure, degrees=90.0), sure) == 0.0

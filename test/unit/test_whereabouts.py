@@ -57,11 +57,11 @@ def off_m(where: Similarity, place: Similarity) -> float:
 
 
 def circled(num: int = 8, covariance: Floats = KNOWN_WELL) -> Whereabouts:
-    """Return what was seen from all around, for one second from each side."""
+    """Return what was seen from all around."""
     views = [View(360.0 * index / num) for index in range(num)]
     where = Whereabouts(views[0].measured(), covariance, views[0].moment(0.0))
-    for seconds, view in enumerate(views[1:], start=1):
-        where.place(view.measured(), covariance, view.moment(seconds))
+    for index, view in enumerate(views[1:], start=1):
+        where.place(view.measured(), covariance, view.moment(index / 100))
     return where
 
 
@@ -75,11 +75,40 @@ def test_a_pose_without_covariance_counts_like_any_other_of_its_kind() -> None:
     assert off_m(circled(covariance=np.zeros((7, 7))).newest, PLACE) < 1e-4
 
 
-def test_begun_anew_the_next_measurement_alone_says_where_it_is() -> None:
-    where, view = circled(), View(300.0)
-    where.begin_anew()
-    where.place(view.measured(), KNOWN_WELL, view.moment(8.0))
-    assert off_m(where.newest, PLACE) == pytest.approx(BIAS_M, abs=1e-9)
+def test_in_another_frame_of_its_own_the_next_measurement_alone_says_where_it_is() -> None:
+    where, view, change = circled(), View(300.0), at(0.003, 0.0, 0.002, 0.01)
+    before = where.newest
+    where.reframe(change)
+    assert off_m(where.newest, before @ change) < 1e-9
+    where.place(view.measured(PLACE @ change), KNOWN_WELL, view.moment(8.0))
+    assert off_m(where.newest, PLACE @ change) == pytest.approx(BIAS_M, abs=1e-9)
+
+
+def test_a_measurement_weighs_as_its_covariance_says() -> None:
+    poorly = np.diag([4e-4] * 3 + [1e-2] * 3 + [0.0])
+    where, view = circled(num=4), View(45.0)
+    aside = PLACE @ at(0.0, 0.02, 0.0)
+    for seconds in (1.0, 2.0):
+        where.place(view.measured(aside, bias_m=0.0), poorly, view.moment(seconds))
+        assert off_m(where.newest, PLACE) < 0.002
+
+
+def test_a_guess_elsewhere_is_where_it_is_measured_until_a_mask_says_otherwise() -> None:
+    where, view = circled(), View(45.0)
+    elsewhere = at(0.6, 0.2, 0.05)
+    where.place(view.measured(elsewhere, bias_m=0.0), KNOWN_WELL, view.moment(9.0), is_guess=True)
+    assert off_m(where.newest, elsewhere) < 1e-9
+    where.place(view.measured(), KNOWN_WELL, view.moment(9.1))
+    assert off_m(where.newest, PLACE) < 0.001
+
+
+def test_what_is_pushed_goes_on_as_fast_as_measurements_say() -> None:
+    where, view, metres_per_s = circled(), View(0.0), 0.4
+    for image in range(1, 4):  # from rest, 30 images a second
+        along = PLACE @ at(metres_per_s * image / 30, 0.0, 0.0)
+        where.place(view.measured(along, bias_m=0.0), KNOWN_WELL, view.moment(1.0 + image / 30))
+    expected = PLACE @ at(metres_per_s * 4 / 30, 0.0, 0.0)
+    assert off_m(where.at(ns(1.0 + 4 / 30)), expected) < 0.003
 
 
 def test_back_in_time_it_is_where_it_was_last_and_then_where_it_is_measured() -> None:
