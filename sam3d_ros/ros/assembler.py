@@ -270,9 +270,9 @@ class Assembler:
             pending,
             ReportCode.NOT_SYNCED,
             f"the mask at {seconds(pending.stamp_ns)} waited {waited_ns / NS_PER_S:.3f} s: "
-            f"{reasons}; check that each is published with the stamp of the image and that its "
-            "publisher loads config/fastdds_shm.xml, without which large images are lost, or raise "
-            f"sync.slop ({self._config.sync.slop:g} s) or sync.timeout",
+            f"{reasons}; check that each is published with the stamp of the image, raise sync.slop "
+            f"({self._config.sync.slop:g} s) or sync.timeout, or let publishers of images load "
+            "config/fastdds_shm.xml, without which DDS loses large ones",
         )
 
 

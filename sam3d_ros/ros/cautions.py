@@ -21,6 +21,7 @@ from sam3d_ros.errors import ReportCode
 from sam3d_ros.ros.assembler import SAME_CLOCK_NS, Assembler
 from sam3d_ros.ros.compat.tf_buffer import frame_name
 from sam3d_ros.ros.framing import Input, Topics
+from sam3d_ros.ros.matching import RARE_NS
 from sam3d_ros.ros.placing import OPTICAL, optical_beside
 from sam3d_ros.structures import NS_PER_S
 
@@ -41,6 +42,7 @@ class Cautions:
     def sentences(self, assembler: Assembler, config: NodeConfig) -> list[str]:
         """Return what to look into; the log gets each kind once."""
         found = dict(self._clock(assembler))
+        found |= dict(self._infos(assembler))
         if config.camera.frame_is_optical == "auto":
             found |= dict(self._frame(assembler))
         for kind in found.keys() - self._said:
@@ -60,6 +62,20 @@ class Cautions:
             f"{'behind' if behind_s > 0 else 'ahead of'} the node's time; set use_sim_time in a "
             "replay, or synchronise the hosts",
         )
+
+    def _infos(self, assembler: Assembler) -> Iterator[tuple[str, str]]:
+        """Say that a camera_info is not sent with every image."""
+        for info, image in ((Input.CAMERA_INFO, Input.IMAGE), (Input.DEPTH_INFO, Input.DEPTH)):
+            last, newest = assembler.caches[info].latest, assembler.caches[image].latest
+            if last is None or newest is None or newest.stamp_ns - last.stamp_ns <= RARE_NS:
+                continue
+            age_s = (newest.stamp_ns - last.stamp_ns) / NS_PER_S
+            yield (
+                info.value,
+                f"the last message of {self._topics[info]} is {age_s:.1f} s older than the last of "
+                f"{self._topics[image]}; it is taken for what the camera still is, unless "
+                "sync.mode is exact",
+            )
 
     def _frame(self, assembler: Assembler) -> Iterator[tuple[str, str]]:
         """Say that images come in a frame that does not look along z, beside one that does."""

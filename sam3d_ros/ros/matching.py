@@ -18,9 +18,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sam3d_ros.config import NodeConfig
-from sam3d_ros.ros.compat.tf_buffer import seconds
+from sam3d_ros.ros.compat.tf_buffer import frame_name, seconds
 from sam3d_ros.ros.framing import Input, Topics
-from sam3d_ros.ros.sync import NOTHING, Search, StampCache
+from sam3d_ros.ros.sync import NOTHING, Entry, Search, StampCache
 from sam3d_ros.structures import NS_PER_S
 
 CACHED = (
@@ -42,6 +42,7 @@ NAMES = {  # in ``Matched``
     Input.LABEL_INFO: "label_info",
 }
 Found = Mapping[Input, Search]
+RARE_NS = NS_PER_S  # older than that before an image, camera_info is not sent with every image
 
 
 class Matcher:
@@ -82,6 +83,7 @@ class Matcher:
     def search(self, stamp_ns: int, *, final: bool) -> Found:
         """Search every topic in use: camera_info by the image's stamp, depth's by depth's.
 
+        Of camera_info that is sent seldom, or once, the last holds, as a camera's does not change.
         Points only stand in for depth: beside it they are neither used nor waited for.
         """
         points_ns = ns(self._config.lidar.max_time_offset)
@@ -92,11 +94,13 @@ class Matcher:
         points = NOTHING
         if depth.decided and depth.entry is None:
             points = self._search(Input.POINTS, image_ns, points_ns, final=final)
+        info = self._search(Input.CAMERA_INFO, image_ns, self.slop_ns, final=final)
+        depth_info = self._search(Input.DEPTH_INFO, depth_ns, self.slop_ns, final=final)
         return {
             Input.IMAGE: image,
-            Input.CAMERA_INFO: self._search(Input.CAMERA_INFO, image_ns, self.slop_ns, final=final),
+            Input.CAMERA_INFO: self._or_last(Input.CAMERA_INFO, info, image.entry),
             Input.DEPTH: depth,
-            Input.DEPTH_INFO: self._search(Input.DEPTH_INFO, depth_ns, self.slop_ns, final=final),
+            Input.DEPTH_INFO: self._or_last(Input.DEPTH_INFO, depth_info, depth.entry),
             Input.POINTS: points,
         }
 
@@ -144,6 +148,16 @@ class Matcher:
         if offset_s < 0:
             return f"{name} lags, its newest message is {-offset_s:.3f} s older"
         return f"{name} has no message near, its newest is {offset_s:.3f} s younger"
+
+    def _or_last(self, topic: Input, found: Search, image: Entry | None) -> Search:
+        """Return the last camera_info of an image's camera where none came with the image."""
+        last = self.caches[topic].latest
+        if found.entry or image is None or last is None or self._config.sync.mode == "exact":
+            return found
+        frames = {frame_name(each.message.header.frame_id) for each in (image, last)}
+        is_same_camera = len(frames - {""}) <= 1
+        is_rare = image.stamp_ns - last.stamp_ns > RARE_NS  # nearer, it lags and may still come
+        return Search(last, decided=True) if is_same_camera and is_rare else found
 
     def _search(self, topic: Input, stamp_ns: int, slop_ns: int, *, final: bool) -> Search:
         if not self.is_in_use(topic):

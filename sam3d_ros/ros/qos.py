@@ -16,10 +16,16 @@
 """Quality of service of every topic, and what to say where two sides do not fit.
 
 Inputs ask for best effort, which fits every publisher; the parameters
-``qos_overrides.TOPIC.subscription.{reliability,history,depth}`` ask for something else.
+``qos_overrides.TOPIC.subscription.{reliability,durability,history,depth}`` ask for something else.
 """
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -52,7 +58,10 @@ def of_input(topic: Input) -> QoSProfile:
 
 def overridable() -> QoSOverridingOptions:
     """Return the policies that parameters can change."""
-    return QoSOverridingOptions.with_default_policies()
+    kinds = QoSPolicyKind
+    return QoSOverridingOptions(
+        policy_kinds=(kinds.HISTORY, kinds.DEPTH, kinds.RELIABILITY, kinds.DURABILITY)
+    )
 
 
 def conflicts(topic: str, publisher: TopicEndpointInfo, asked: QoSProfile) -> list[str]:

@@ -247,6 +247,50 @@ def test_of_two_near_matches_the_nearer_one_is_taken() -> None:
     assert cache.search(0, 10, final=False) == (None, True)
 
 
+def test_camera_info_that_is_sent_once_holds_from_then_on() -> None:
+    feed = Feed()
+    for exposure in (0, 20, 21):  # 0, 2 and 2.1 s
+        for each in EXPOSURE:
+            is_info = each in (Input.CAMERA_INFO, Input.DEPTH_INFO)
+            if exposure == 0 or not is_info:
+                feed.add(each, exposure)
+    assert feed.stamps == [0, 20, 21]  # at once, without waiting
+    assert not feed.refusals
+    (_, _, bundle) = feed.outcomes
+    assert isinstance(bundle, Bundle)
+    assert bundle.messages.info.header.stamp.sec == 1000
+
+
+def test_camera_info_that_lags_or_is_another_cameras_does_not_hold() -> None:
+    feed = Feed()
+    for each in EXPOSURE:
+        feed.add(each, 0)
+    feed.add(Input.IMAGE, 5)
+    feed.add(Input.DEPTH, 5)
+    feed.add(Input.DEPTH_INFO, 5)
+    feed.add(Input.MASKS, 5)
+    for each in (Input.IMAGE, Input.DEPTH, Input.MASKS):
+        other = message(each, 40)
+        other.header.frame_id = "elsewhere"
+        feed.outcomes += feed.assembler.add(each, other, now(40))
+    feed.flush(60)
+    assert feed.stamps == [0]
+    for refusal in feed.refusals:
+        assert refusal.code == ReportCode.NOT_SYNCED
+        assert "camera_info lags" in refusal.message
+    assert len(feed.refusals) == 2
+
+
+def test_in_exact_mode_camera_info_is_wanted_with_every_image() -> None:
+    feed = Feed(NodeConfig(sync=SyncConfig(mode="exact")))
+    for exposure in (0, 20):
+        for each in EXPOSURE:
+            if exposure == 0 or each is not Input.CAMERA_INFO:
+                feed.add(each, exposure)
+    feed.flush(60)
+    assert feed.stamps == [0]
+
+
 def test_a_mask_waits_no_longer_than_the_timeout() -> None:
     feed = Feed(NodeConfig(sync=SyncConfig(timeout=1.0)))
     feed.add(Input.MASKS, 0)
