@@ -42,7 +42,9 @@ NAMES = {  # in ``Matched``
     Input.LABEL_INFO: "label_info",
 }
 Found = Mapping[Input, Search]
-RARE_NS = NS_PER_S  # older than that before an image, camera_info is not sent with every image
+# Older than that before an image, or alone before so many of them though that was waited for,
+# camera_info is not sent with every image. Nearer, it lags and may still come.
+RARE_NS, ONCE_IMAGES = NS_PER_S, 3
 
 
 class Matcher:
@@ -156,7 +158,9 @@ class Matcher:
             return found
         frames = {frame_name(each.message.header.frame_id) for each in (image, last)}
         is_same_camera = len(frames - {""}) <= 1
-        is_rare = image.stamp_ns - last.stamp_ns > RARE_NS  # nearer, it lags and may still come
+        is_rare = image.stamp_ns - last.stamp_ns > RARE_NS
+        if found.decided and self.caches[topic].num_received == 1:
+            is_rare |= self.caches[Input.IMAGE].num_after(last.stamp_ns) >= ONCE_IMAGES
         return Search(last, decided=True) if is_same_camera and is_rare else found
 
     def _search(self, topic: Input, stamp_ns: int, slop_ns: int, *, final: bool) -> Search:

@@ -100,6 +100,10 @@ class StampCache:
             return NOTHING
         return Search(best, decided=True)
 
+    def num_after(self, stamp_ns: int) -> int:
+        """Return how many remembered messages are younger than a time."""
+        return len(self._entries) - bisect_right(self._entries, stamp_ns, key=_stamp_ns)
+
     def drop_oldest(self) -> None:
         """Forget one message."""
         self._keep(1, len(self._entries))

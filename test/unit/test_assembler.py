@@ -261,6 +261,18 @@ def test_camera_info_that_is_sent_once_holds_from_then_on() -> None:
     assert bundle.messages.info.header.stamp.sec == 1000
 
 
+def test_the_first_images_wait_for_camera_info_that_was_sent_once_and_are_kept() -> None:
+    feed = Feed()
+    for exposure in range(5):
+        for each in EXPOSURE:
+            if exposure == 0 or each not in (Input.CAMERA_INFO, Input.DEPTH_INFO):
+                feed.add(each, exposure)
+    assert feed.stamps == [0]
+    feed.flush(5)
+    assert feed.stamps == [0, 1, 2, 3, 4]
+    assert not feed.refusals
+
+
 def test_camera_info_that_lags_or_is_another_cameras_does_not_hold() -> None:
     feed = Feed()
     for each in EXPOSURE:
