@@ -168,7 +168,7 @@ def _figures(device: torch.device) -> str:
 
 
 def _is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+    return isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
         text in str(error) for text in NO_MEMORY
     )
 
