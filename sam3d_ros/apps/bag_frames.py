@@ -98,7 +98,10 @@ class _Edge:
 
 
 def _camera(bag: Bag, topics: BagTopics) -> str:
-    """Return the frame of the images, as the node takes it; empty where there is none."""
+    """Return the frame of the images; empty where there is none.
+
+    The node may take an optical frame instead (``camera.frame_is_optical``), which moves alike.
+    """
     for _, _, image in bag.messages({topics.image}):
         return frame_name(image.header.frame_id)
     return ""
