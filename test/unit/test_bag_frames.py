@@ -109,7 +109,11 @@ def camera_info(stamp_s: float, frame_id: str) -> Any:
 
 
 def exposures(
-    times: Iterable[float], *, info_frame: str = "camera", masks_have_stamps: bool = True
+    times: Iterable[float],
+    *,
+    frame_id: str = "camera",
+    info_frame: str = "camera",
+    masks_have_stamps: bool = True,
 ) -> list[Record]:
     """Send images 10 ms after they were taken, and a mask of each 10 ms later."""
     width, height = SIZE
@@ -120,10 +124,10 @@ def exposures(
         mask_s = t if masks_have_stamps else -START_S
         rgb, depth_m = np.zeros((height, width, 3), np.uint8), np.ones((height, width), np.float32)
         sent += [
-            (t + 0.01, "/image", image(t, "camera", "rgb8", rgb)),
+            (t + 0.01, "/image", image(t, frame_id, "rgb8", rgb)),
             (t + 0.01, "/camera_info", camera_info(t, info_frame)),
-            (t + 0.01, "/depth", image(t, "camera", "32FC1", depth_m)),
-            (t + 0.02, "/masks", image(mask_s, "camera", "mono8", masks)),
+            (t + 0.01, "/depth", image(t, frame_id, "32FC1", depth_m)),
+            (t + 0.02, "/masks", image(mask_s, frame_id, "mono8", masks)),
         ]
     return sent
 
@@ -163,7 +167,8 @@ def test_a_camera_on_an_arm_moves_in_the_world(tmp_path: Path) -> None:
 
 
 def test_old_names_with_a_slash_are_the_same_frames(tmp_path: Path) -> None:
-    records = mounted("/camera", "/hand") + moving(ticks(0, 11), parent="/world") + MASKS
+    masks = exposures(np.linspace(1, 9, 20), frame_id="/camera")
+    records = mounted("/camera", "/hand") + moving(ticks(0, 11), parent="/world") + masks
     assert root_of(tmp_path, records) == MovingRoot(name="world", num_masks=20, lost=())
 
 
