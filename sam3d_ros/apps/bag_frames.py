@@ -14,68 +14,131 @@
 
 """In which frame of a bag's TF objects stand still while the camera moves."""
 
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from dataclasses import dataclass, replace
 
 from sam3d_ros.apps.bags import TF_TOPICS, Bag, BagTopics
+from sam3d_ros.apps.sources import bag_source
+from sam3d_ros.config import NodeConfig
+from sam3d_ros.errors import Sam3dError
+from sam3d_ros.geometry.rigid import Rigid
+from sam3d_ros.ros.assembler import Refusal
+from sam3d_ros.ros.compat.tf_buffer import TransformStampedMsg, frame_name
+from sam3d_ros.ros.decode import rigid_from_msg
 
-MAX_FRAMES = 64  # from a camera to the root of its tree; more is a loop
+# What differs by less is noise, of an encoder or a localisation.
+STILL_M = 1e-3
+STILL_RAD = math.radians(0.1)
+MAX_LOST = 0.1  # of the masks: what the others gain is worth more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovingRoot:
+    """The root of the tree in which a camera moves, and what it costs to place masks in it."""
+
+    name: str
+    num_masks: int  # that can be used without it
+    lost: tuple[Refusal, ...]  # those of them that cannot be placed in it
+
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether nearly all masks can be placed in it."""
+        return len(self.lost) <= MAX_LOST * self.num_masks
+
+
+def moving_root(bag: Bag, topics: BagTopics, config: NodeConfig) -> MovingRoot | None:
+    """Return the root of the tree in which the camera moves; None where TF shows no motion.
+
+    Which masks it costs is tried, not concluded from stamps: it depends on when transforms were
+    recorded, how long masks wait for them, and how long they are remembered.
+
+    Args:
+        bag: It is read once for its TF, and where the camera moves as it will be again.
+        topics: Of images, masks and what belongs to them.
+        config: Without an ``output_frame``.
+
+    Raises:
+        DatasetError: A message is damaged.
+    """
+    chain = _chain(_camera(bag, topics), _edges(bag))
+    if not any(edge.moves for edge in chain):
+        return None
+    root = chain[-1].parent
+    refused = _refused(bag, topics, replace(config, output_frame=root))
+    without = _refused(bag, topics, config) if refused else []
+    lost_anyway = {each.stamp_ns for each in without}
+    return MovingRoot(
+        name=root,
+        num_masks=bag.count(topics.masks) - len(without),
+        lost=tuple(each for each in refused if each.stamp_ns not in lost_anyway),
+    )
 
 
 @dataclass(slots=True)
 class _Edge:
     """How one frame hangs in another."""
 
+    child: str
     parent: str
-    stamps_ns: list[int] = field(default_factory=list)  # where it moves
+    num_samples: int = 0
+    first: Rigid | None = None  # parent_from_child
+    moves: bool = False
+
+    def add(self, stamped: TransformStampedMsg) -> None:
+        """Take in a sample; one that is no transform says nothing of motion."""
+        self.num_samples += 1
+        if self.moves:
+            return
+        try:
+            sample = rigid_from_msg(stamped.transform)
+        except Sam3dError:
+            return
+        self.first = self.first or sample
+        self.moves = _differ(self.first, sample)
 
 
-def moving_root(bag: Bag, topics: BagTopics) -> str:
-    """Return the root of the tree in which the camera moves; empty where there is none.
+def _camera(bag: Bag, topics: BagTopics) -> str:
+    """Return the frame of the images; empty where there is none.
 
-    Nor is there one where the transforms that change do not reach over all masks: a frame that
-    some masks cannot be seen in would cost these.
+    The node may take an optical frame instead (``camera.frame_is_optical``), which moves alike.
     """
-    camera, stamps_ns = _cameras(bag, topics)
-    edges = _edges(bag)
-    chain: list[_Edge] = []
-    name = camera
-    while name in edges and len(chain) < MAX_FRAMES:
-        chain.append(edges[name])
-        name = edges[name].parent
-    moving = [each for each in chain if each.stamps_ns]
-    if not moving or not stamps_ns or name in edges:
-        return ""
-    first_ns = max(min(each.stamps_ns) for each in moving)
-    last_ns = min(max(each.stamps_ns) for each in moving)
-    return name if first_ns <= min(stamps_ns) and max(stamps_ns) <= last_ns else ""
+    for _, _, image in bag.messages({topics.image}):
+        return frame_name(image.header.frame_id)
+    return ""
 
 
-def _cameras(bag: Bag, topics: BagTopics) -> tuple[str, list[int]]:
-    """Return the frame of the images, and when masks were taken."""
-    camera = ""
-    for _, _, info in bag.messages({topics.camera_info}):
-        camera = _name(info.header.frame_id)
-        break
-    stamps_ns = [_ns(message.header.stamp) for _, _, message in bag.messages({topics.masks})]
-    return camera, stamps_ns
-
-
-def _edges(bag: Bag) -> dict[str, _Edge]:
-    """Return how each frame hangs in another, by its name."""
-    edges: dict[str, _Edge] = {}
-    for _, topic, message in bag.messages(TF_TOPICS):
+def _edges(bag: Bag) -> list[_Edge]:
+    """Return how frames hang in others; a frame with several parents has an edge to each."""
+    edges: dict[tuple[str, str], _Edge] = {}
+    for _, _, message in bag.messages(TF_TOPICS):
         for each in message.transforms:
-            edge = edges.setdefault(_name(each.child_frame_id), _Edge(""))
-            edge.parent = _name(each.header.frame_id)
-            if topic != "/tf_static":
-                edge.stamps_ns.append(_ns(each.header.stamp))
-    return edges
+            child, parent = frame_name(each.child_frame_id), frame_name(each.header.frame_id)
+            if child and parent:
+                edges.setdefault((child, parent), _Edge(child, parent)).add(each)
+    return list(edges.values())
 
 
-def _name(frame_id: str) -> str:
-    return frame_id.removeprefix("/")
+def _chain(camera: str, edges: list[_Edge]) -> list[_Edge]:
+    """Return the edges from a camera to its root: of several parents the one sent most often."""
+    chain: list[_Edge] = []
+    frames = [camera]
+    while above := [
+        each for each in edges if each.child == frames[-1] and each.parent not in frames
+    ]:
+        # Of two as frequent, the later one: it is what the buffer ends with.
+        chain.append(max(reversed(above), key=lambda each: each.num_samples))
+        frames.append(chain[-1].parent)
+    return chain
 
 
-def _ns(stamp: Any) -> int:
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+def _refused(bag: Bag, topics: BagTopics, config: NodeConfig) -> list[Refusal]:
+    """Return the masks that become no frame."""
+    items = bag_source("", bag, topics, config).items
+    return [each for each in items if isinstance(each, Refusal)]
+
+
+def _differ(first: Rigid, second: Rigid) -> bool:
+    """Tell whether two transforms differ by more than noise."""
+    _, *axis = (first.inverse() @ second).quat_wxyz
+    angle_rad = 2.0 * math.asin(min(math.hypot(*axis), 1.0))
+    return math.dist(first.translation_m, second.translation_m) > STILL_M or angle_rad > STILL_RAD

@@ -194,9 +194,11 @@ def _config(arguments: argparse.Namespace) -> NodeConfig:
         "weights.objects": arguments.weights,
         "weights.body": arguments.body_weights,
         "body.enabled": bool(arguments.body_weights),
-        "output_frame": arguments.fixed_frame,
     }
-    return node_config(arguments.params, {name: value for name, value in given.items() if value})
+    stated = {name: value for name, value in given.items() if value}
+    if arguments.fixed_frame is not None:
+        stated["output_frame"] = arguments.fixed_frame  # '' says that there is none
+    return node_config(arguments.params, stated)
 
 
 def _topics(bag: Bag, arguments: argparse.Namespace, masks_mode: str) -> BagTopics:
@@ -214,11 +216,19 @@ def _in_fixed_frame(
     """Let objects stand still where the camera moves, unless it was said in which frame."""
     if arguments.fixed_frame is not None or config.output_frame:
         return config
-    frame = moving_root(bag, topics)
-    if not frame:
+    root = moving_root(bag, topics, config)
+    if root is None:
         return config
-    print(f"fixed-frame  {frame}  (the camera moves in it; --fixed-frame '' for none)")
-    return replace(config, output_frame=frame)
+    lost = f"{len(root.lost)} of {root.num_masks} masks cannot be placed in it"
+    if not root.is_worth_it:
+        print(
+            f"fixed-frame  none  (the camera moves in {root.name}, but {lost}: "
+            f"{root.lost[0].message}; --fixed-frame FRAME chooses one)"
+        )
+        return config
+    but = f", though {lost}" if root.lost else ""
+    print(f"fixed-frame  {root.name}  (the camera moves in it{but}; --fixed-frame '' for none)")
+    return replace(config, output_frame=root.name)
 
 
 def _reconstruct(source: Source, config: NodeConfig, models: _Models, output: Path) -> int:
