@@ -112,7 +112,7 @@ class Whereabouts:
             return
         was_mean, before_it = self._resting.is_mean, self._measured
         pose = self._rested(camera_from_object, covariance, moment, is_guess=is_guess)
-        if was_mean and not self._resting.is_mean:
+        if was_mean and not self._resting.is_mean and before_it[0] < moment.stamp_ns:
             # It moves: how fast, measurements say, not the step from the mean to one of them.
             self._path.restart(*before_it)
         before = self._path.at(moment.stamp_ns)
