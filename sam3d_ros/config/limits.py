@@ -34,6 +34,7 @@ class Limits:
     choices: tuple[str | float, ...] = ()
     dynamic: bool = False  # a change is in force at once, not from the next configure on
     several: bool = False  # the value is a list of choices
+    is_frame: bool = False  # the value names a TF frame
 
     @property
     def listed_choices(self) -> str:
@@ -70,6 +71,13 @@ def setting(
     low, high = limits or (None, None)
     metadata = {"limits": Limits(description, low, high, choices, dynamic)}
     result: T = field(default=default, metadata=metadata)
+    return result
+
+
+def frame_setting(description: str) -> str:
+    """Declare a field that names a TF frame, or none; it has no leading slash, as in tf2."""
+    metadata = {"limits": Limits(description, is_frame=True)}
+    result: str = field(default="", metadata=metadata)
     return result
 
 
@@ -121,12 +129,17 @@ def retuned(config: ConfigT, changes: Mapping[str, Any]) -> ConfigT:
 
 
 class Checked:
-    """Checks every leaf field of a config when it is made."""
+    """Checks every leaf field of a config when it is made, and takes slashes off frames."""
 
     __slots__ = ()
 
     def __post_init__(self) -> None:
         for leaf in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
             value = getattr(self, leaf.name)
-            if not is_dataclass(value):
-                limits_of(leaf).check(leaf.name, value)
+            if is_dataclass(value):
+                continue
+            limits = limits_of(leaf)
+            limits.check(leaf.name, value)
+            if limits.is_frame:
+                # tf2 knows /odom as odom; everybody whom we name a frame does not.
+                object.__setattr__(self, leaf.name, value.lstrip("/"))

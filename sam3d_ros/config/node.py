@@ -17,7 +17,7 @@
 from dataclasses import dataclass, field
 
 from sam3d_ros.config.inputs import CameraConfig, SyncConfig
-from sam3d_ros.config.limits import Checked, setting
+from sam3d_ros.config.limits import Checked, frame_setting, setting
 from sam3d_ros.config.planning import PlanningConfig
 from sam3d_ros.config.scene import SceneConfig
 
@@ -122,9 +122,9 @@ class NodeConfig(SceneConfig, Checked):
     depth_transport: str = setting(
         "raw", "Which depth topic is subscribed", choices=("raw", "compressedDepth")
     )
-    output_frame: str = setting("", "Parent of the object frames; empty is the camera's frame")
-    gravity_frame: str = setting(
-        "", "Frame whose z axis points up, to find the support plane; empty asks the image alone"
+    output_frame: str = frame_setting("Parent of the object frames; empty is the camera's frame")
+    gravity_frame: str = frame_setting(
+        "Frame whose z axis points up, to find the support plane; empty asks the image alone"
     )
     output_directory: str = setting(
         "",

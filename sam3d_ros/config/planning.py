@@ -16,7 +16,7 @@
 
 from dataclasses import dataclass
 
-from sam3d_ros.config.limits import Checked, setting
+from sam3d_ros.config.limits import Checked, frame_setting, setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +24,8 @@ class PlanningConfig(Checked):
     """Collision objects for MoveIt, cuMotion and others that know moveit_msgs/CollisionObject."""
 
     enabled: bool = setting(False, "Publish collision objects; wants moveit_msgs installed")
-    frame: str = setting(
-        "", "Frame of the collision objects, one that the planner knows; empty: output_frame"
+    frame: str = frame_setting(
+        "Frame of the collision objects, one that the planner knows; empty: output_frame"
     )
     geometry: str = setting(
         "convex_decomposition",

@@ -209,6 +209,7 @@ def detection_msg(vision: ModuleType, known: SceneObject, name: str, pose: Simil
     hypothesis.hypothesis.class_id = known.class_id
     hypothesis.hypothesis.score = float(known.score)
     hypothesis.pose.pose = pose_msg(pose)
+    hypothesis.pose.covariance = _covariance(known, pose).ravel()
     detection = vision.Detection3D(id=name, results=[hypothesis])
     detection.bbox.center = pose_msg(pose @ box_center(known))
     detection.bbox.size = vector_msg(known.size_m)

@@ -68,6 +68,17 @@ def job_of(goal: Any, session: Session, caller: Caller) -> Job:
     )
 
 
+def image_of(goal: Any, session: Session) -> tuple[str, int]:
+    """Return frame id and stamp of the image that a goal is about; ``"", 0`` where there is none.
+
+    It may be one that the goal was refused for; see ``job_of``.
+    """
+    if any(_is_given(getattr(goal, name)) for name in NEEDED):
+        return goal.image.header.frame_id, stamp_ns_from_msg(goal.image.header.stamp)
+    bundle = session.trigger.latest
+    return ("", 0) if bundle is None else (bundle.frame_id, bundle.stamp_ns)
+
+
 def _fit_of(goal: Any) -> bool | None:
     """Return whether meshes are fitted, None where settings say that."""
     answers = {

@@ -142,10 +142,11 @@ class Sam3dNode(LifecycleNode):
         """Read the parameters, make the publishers and the pipeline."""
         self._config = config_from_parameters(self)
         message_types(self._config)  # what is missing is said now, not at the activation
-        planner = make_planner(self, self._config, self.crash)
-        self._outputs = Outputs(self, self._config, planner)
-        self._pipeline = self._make_pipeline(self._config)
-        self._pipeline.start()  # that takes seconds, which activation need not wait for
+        try:
+            self._make_parts()
+        except Sam3dError:  # the node stays unconfigured, and no cleanup would release them
+            self._release()
+            raise
         return super().on_configure(state)
 
     @loud
@@ -200,6 +201,13 @@ class Sam3dNode(LifecycleNode):
             self._served.close()
             self._served = None
         super().destroy_node()
+
+    def _make_parts(self) -> None:
+        """Make what ``_release`` releases, whichever part of it was the last."""
+        planner = make_planner(self, self._config, self.crash)
+        self._outputs = Outputs(self, self._config, planner)
+        self._pipeline = self._make_pipeline(self._config)
+        self._pipeline.start()  # that takes seconds, which activation need not wait for
 
     def _take_priority(self) -> None:
         """Receive in real time, if that is wanted; the executor calls this in its thread."""

@@ -35,7 +35,7 @@ from sam3d_ros.ros.exports import (
     exported,
 )
 from sam3d_ros.ros.fractions import Fraction
-from sam3d_ros.ros.goals import job_of
+from sam3d_ros.ros.goals import image_of, job_of
 from sam3d_ros.ros.jobs import Job
 from sam3d_ros.ros.session import Session, active
 from sam3d_ros.scene.verdict import Verdict
@@ -99,11 +99,13 @@ class ReconstructAction:
 
     async def _execute(self, goal_handle: Any) -> Any:
         """Have a goal worked on, and return its result."""
+        call = Call(self._node, goal_handle)
         try:
-            result = await self._result(goal_handle)
+            session, job = await self._asked(goal_handle, call)
         except Sam3dError as error:
-            code = ReportCode.CANCELLED if isinstance(error, CancelledError) else error.code
-            result = Reconstruct.Result(code=int(code), message=str(error))
+            result = self._refused(goal_handle.request, error)
+        else:
+            result = await self._answered(goal_handle, call, session, job)
         result.success = result.code == ReportCode.OK
         if result.success:
             goal_handle.succeed()
@@ -113,10 +115,15 @@ class ReconstructAction:
             goal_handle.abort()
         return result
 
-    async def _result(self, goal_handle: Any) -> Any:
-        goal, call = goal_handle.request, Call(self._node, goal_handle)
-        formats, texture = check_formats(goal.formats), check_texture(goal.texture)
-        if texture == "baked":
+    async def _asked(self, goal_handle: Any, call: Call) -> tuple[Session, Job]:
+        """Let a session do what a goal wants; from here on it is the session that reports.
+
+        Raises:
+            Sam3dError: It cannot be done; says why.
+        """
+        goal = goal_handle.request
+        check_formats(goal.formats)
+        if check_texture(goal.texture) == "baked":
             await self._desk.run(check_baking)
         session = active(self._session())
         if goal_handle.is_cancel_requested:
@@ -124,7 +131,19 @@ class ReconstructAction:
         job = job_of(goal, session, call)
         call.hear(Step(stage="waiting"))
         session.ask(job)
-        key = bytes(goal_handle.goal_id.uuid)
+        return session, job
+
+    def _refused(self, goal: Any, error: Sam3dError) -> Any:
+        """Report on a goal of which no session hears, and return its result."""
+        code = ReportCode.CANCELLED if isinstance(error, CancelledError) else error.code
+        if (session := self._session()) is not None:  # else ~/report is not active, either
+            verdict = Verdict(code=code, message=str(error))
+            session.reports.of_call(*image_of(goal, session), verdict)
+        return Reconstruct.Result(code=int(code), message=str(error))
+
+    async def _answered(self, goal_handle: Any, call: Call, session: Session, job: Job) -> Any:
+        """Wait for what becomes of a goal, and return its result."""
+        goal, key = goal_handle.request, bytes(goal_handle.goal_id.uuid)
         self._jobs[key] = session, job
         verdict, snapshot = await call.outcome()
         del self._jobs[key]
@@ -134,9 +153,12 @@ class ReconstructAction:
             return result
         seen = [known for known in snapshot.objects if known.track_id in snapshot.updated]
         result.objects = session.outputs.poses.messages(snapshot, seen)
-        if formats and seen:
+        if (formats := check_formats(goal.formats)) and seen:
             order = ExportOrder(
-                objects=tuple(seen), formats=formats, overwrite=True, texture=texture
+                objects=tuple(seen),
+                formats=formats,
+                overwrite=True,
+                texture=check_texture(goal.texture),
             )
             await self._write(result, session, order)
         return result

@@ -13,7 +13,7 @@
 # limitations under the License.
 
 
-"""One FrameReport for every mask, and the count of what became of them."""
+"""One FrameReport for every mask and goal, and the count of what became of them."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ from sam3d_ros.scene.verdict import Verdict
 from sam3d_ros.structures import NS_PER_S
 
 LOG_PERIOD_S = 5.0
-NO_NEWS = (ReportCode.DROPPED, ReportCode.CANCELLED)  # of whether masks can be handled
+NO_NEWS = (ReportCode.DROPPED, ReportCode.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +44,7 @@ class Entry:
     latency_s: float
     age_s: float
     num_dropped: int
+    is_news: bool  # of whether masks can be handled
 
     def message(self) -> FrameReport:
         """Return the report."""
@@ -103,6 +104,16 @@ class Reports:
         """Report on a mask that became no bundle."""
         self._note(frame_id, stamp_ns, verdict, float("nan"))
 
+    def of_call(self, frame_id: str, stamp_ns: int, verdict: Verdict) -> None:
+        """Report on a call that was refused before its frame was looked at.
+
+        Args:
+            frame_id: Of the image that it is about; empty where there is none.
+            stamp_ns: Of the same; 0 where there is none.
+            verdict: Why; says nothing of whether masks can be handled.
+        """
+        self._note(frame_id, stamp_ns, verdict, float("nan"), is_call=True)
+
     def close(self) -> None:
         """Return once everything is sent; what comes later is not."""
         self._queue.put(None)
@@ -113,7 +124,7 @@ class Reports:
         try:
             while (entry := self._queue.get()) is not None:
                 message = entry.message()
-                if entry.verdict.code not in NO_NEWS:
+                if entry.is_news:
                     self.last = message
                     self.failed = frozenset({entry.verdict.code, *entry.verdict.failed})
                 self._publish(message)
@@ -123,8 +134,17 @@ class Reports:
             if not is_clean:
                 self._crashed()
 
-    def _note(self, frame_id: str, stamp_ns: int, verdict: Verdict, latency_s: float) -> None:
+    def _note(
+        self,
+        frame_id: str,
+        stamp_ns: int,
+        verdict: Verdict,
+        latency_s: float,
+        is_call: bool = False,
+    ) -> None:
         age_s = (self._now().clock_ns - stamp_ns) / NS_PER_S
+        if is_call and not stamp_ns:
+            age_s = float("nan")
         if verdict.stage_s:
             self.durations.add({**verdict.stage_s, "latency": latency_s})
         with self._lock:
@@ -136,6 +156,7 @@ class Reports:
                 latency_s=latency_s,
                 age_s=age_s,
                 num_dropped=self.counts[ReportCode.DROPPED],
+                is_news=not is_call and verdict.code not in NO_NEWS,
             )
             self._queue.put(entry)
 

@@ -54,6 +54,9 @@ AUTOGROUP_TRIES = 10
 KEPT_BYTES = 12 << 20  # of free memory: what one rare question needed goes back
 POLL_S = 0.02  # how soon a cancellation is passed on
 END_S = 0.5  # how long the process may take to end by itself
+# How long one may take whose end of the pipe is gone: an interpreter that ends by an exception
+# takes its libraries down first, which lasts seconds on a busy machine.
+KNOWN_S = 10.0
 
 Answering: TypeAlias = Callable[[Any, Cancelled], object]
 
@@ -140,8 +143,8 @@ class ChildProcess:
 
         Raises:
             CancelledError: When ``cancelled`` answered true, or ``close`` was called meanwhile.
-            ReconstructionError: When a signal ended the process (out of memory); it is started
-                again for the next question.
+            ReconstructionError: When a signal ended the process (out of memory), or nothing tells
+                what did; it is started again for the next question.
             ProcessCrashError: When an exception ended it, which is a bug.
             Sam3dError: As raised in the process, at this question or when it got ready.
         """
@@ -188,19 +191,38 @@ class ChildProcess:
     def _why_it_ended(self) -> Exception:
         """Say why the other end of the pipe is gone."""
         process = self._process
-        if process is None:
+        code = None if process is None else self._exit_code(process)
+        if process is None or self._process is not process:  # another thread has closed it
             return self._was_closed()
-        process.join(END_S)
-        code = process.exitcode
         self.close()
-        if code is not None and code > 0:
-            return ProcessCrashError(
-                f"the {self._role.name} process ended with exit code {code}; its error stands above"
+        name = f"the {self._role.name} process"
+        if code is None:
+            what = (
+                f"{name} let go of its pipe and had not ended {KNOWN_S:g} s later, so that nothing "
+                "tells why; if it was an exception, that stands above"
             )
-        return ReconstructionError(
-            f"a signal ended the {self._role.name} process (exit code {code}; -9 is often the "
-            "kernel's out-of-memory killer); it is started again for the next frame"
-        )
+        elif code > 0:
+            return ProcessCrashError(f"{name} ended with exit code {code}; its error stands above")
+        elif code == 0:
+            what = f"{name} ended without an answer or an error (exit code 0)"
+        else:
+            what = (
+                f"a signal ended {name} (exit code {code}; -9 is often the kernel's out-of-memory "
+                "killer)"
+            )
+        return ReconstructionError(f"{what}; it is started again for the next frame")
+
+    def _exit_code(self, process: multiprocessing.process.BaseProcess) -> int | None:
+        """Wait for the exit code of a process that is ending; None where it does not come in time.
+
+        Nor does it come to who waits when another thread closes the process meanwhile.
+        """
+        deadline_s = time.monotonic() + KNOWN_S
+        while (code := process.exitcode) is None and self._process is process:
+            if time.monotonic() > deadline_s:
+                break
+            process.join(POLL_S)
+        return code
 
 
 class _Asking:

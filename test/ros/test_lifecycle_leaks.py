@@ -17,7 +17,9 @@
 import gc
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
+import planning_stand_ins as stand_ins
 import pytest
 import rclpy
 from rclpy.context import Context
@@ -29,10 +31,11 @@ from rig import Rig
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.ros import receiver
 from sam3d_ros.ros.node import Sam3dNode
+from sam3d_ros.ros.planning import planner, start
 from sam3d_ros.ros.resources import Resources, resources
 
 pytestmark = pytest.mark.ros
-SUCCESS = TransitionCallbackReturn.SUCCESS
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 NUM_WARM, NUM_CYCLES = 2, 6
 MAX_GROWTH_MB = 4.0  # of all cycles; the interpreter's own arenas come in pieces of one
 
@@ -89,7 +92,42 @@ def test_an_activation_that_fails_leaves_no_thread_behind(
     monkeypatch.setattr(receiver, "message_types", refuse)
     rig.node.trigger_configure()
     before = set(threading.enumerate())
-    assert rig.node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    assert rig.node.trigger_activate() == FAILURE
     assert set(threading.enumerate()) == before
     monkeypatch.undo()
     assert rig.node.trigger_activate() == SUCCESS
+
+
+def entities(node: Sam3dNode) -> dict[str, list[str]]:
+    """Return what the graph has of a node."""
+    return {
+        "publishers": sorted(each.topic_name for each in node.publishers),
+        "subscriptions": sorted(each.topic_name for each in node.subscriptions),
+        "clients": sorted(each.srv_name for each in node.clients),
+        "timers": [str(each.timer_period_ns) for each in node.timers],
+    }
+
+
+def test_a_configuration_that_fails_leaves_nothing_behind(
+    node: Sam3dNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "planning_messages", stand_ins.sendable)
+    monkeypatch.setattr(planner, "CollisionEncoder", stand_ins.TextEncoder)
+    planned = [Parameter("planning.enabled", value=True), Parameter("planning.frame", value="map")]
+    bad = [
+        Parameter("objects.backend", value="sam3d"),
+        Parameter("weights.objects", value=str(tmp_path / "none")),
+    ]
+    good = [Parameter("objects.backend", value="lift"), Parameter("weights.objects", value="")]
+    node.set_parameters([*planned, *bad])
+    before, threads = entities(node), set(threading.enumerate())
+    for _ in range(3):
+        assert node.trigger_configure() == FAILURE
+        assert entities(node) == before
+        assert set(threading.enumerate()) == threads
+    node.set_parameters(good)
+    assert node.trigger_configure() == SUCCESS
+    topics = entities(node)["publishers"]
+    assert len(topics) == len(set(topics)) > len(before["publishers"])
+    assert node.trigger_cleanup() == SUCCESS
+    assert entities(node) == before

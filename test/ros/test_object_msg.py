@@ -13,17 +13,24 @@
 # limitations under the License.
 
 
-"""What an object's message says of its pose: the covariance in the frame of the pose."""
+"""What an object's message says of its pose: the covariance in the frame of the pose.
 
-from dataclasses import replace
+Stand-ins with the fields of vision_msgs 4 take the place of its messages, as it may not be there.
+"""
+
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="messages need ROS")
 
+from geometry_msgs.msg import Pose, PoseWithCovariance, Vector3
+
 from sam3d_ros.geometry.transforms import rotation_from_axis_angle
-from sam3d_ros.ros.encode import object_msg
+from sam3d_ros.ros.encode import detection_msg, object_msg
 from sam3d_ros.structures import (
     Mesh,
     ObjectReconstruction,
@@ -37,6 +44,9 @@ from sam3d_ros.structures import (
 )
 
 pytestmark = pytest.mark.ros
+FIXED_FROM_CAMERA = Similarity(
+    rotation_from_axis_angle(np.array([0.0, 0.0, 1.0]), np.pi / 2), np.ones(3)
+)
 
 
 def known() -> SceneObject:
@@ -66,6 +76,44 @@ def known() -> SceneObject:
     )
 
 
+@dataclass
+class ObjectHypothesis:
+    class_id: str = ""
+    score: float = 0.0
+
+
+@dataclass
+class ObjectHypothesisWithPose:
+    hypothesis: ObjectHypothesis = field(default_factory=ObjectHypothesis)
+    pose: PoseWithCovariance = field(default_factory=PoseWithCovariance)
+
+
+@dataclass
+class BoundingBox3D:
+    center: Pose = field(default_factory=Pose)
+    size: Vector3 = field(default_factory=Vector3)
+
+
+@dataclass
+class Detection3D:
+    id: str = ""
+    results: list[ObjectHypothesisWithPose] = field(default_factory=list)
+    bbox: BoundingBox3D = field(default_factory=BoundingBox3D)
+
+
+VISION: Any = SimpleNamespace(
+    Detection3D=Detection3D, ObjectHypothesisWithPose=ObjectHypothesisWithPose
+)
+
+
+def refined() -> SceneObject:
+    refinement = Refinement(
+        status=RefinementStatus.ACCEPTED, covariance=np.diag([1.0, 4.0, 9.0, 0.1, 0.2, 0.3, 0.5])
+    )
+    item = known()
+    return replace(item, reconstruction=replace(item.reconstruction, refinement=refinement))
+
+
 def test_what_was_not_refined_has_no_covariance() -> None:
     message = object_msg(known(), "mug_1", "camera", Similarity.identity())
 
@@ -74,17 +122,19 @@ def test_what_was_not_refined_has_no_covariance() -> None:
 
 
 def test_a_covariance_is_given_in_the_frame_of_the_pose() -> None:
-    refinement = Refinement(
-        status=RefinementStatus.ACCEPTED, covariance=np.diag([1.0, 4.0, 9.0, 0.1, 0.2, 0.3, 0.5])
-    )
-    item = known()
-    item = replace(item, reconstruction=replace(item.reconstruction, refinement=refinement))
-    fixed_from_camera = Similarity(
-        rotation_from_axis_angle(np.array([0.0, 0.0, 1.0]), np.pi / 2), np.ones(3)
-    )
-
-    message = object_msg(item, "mug_1", "map", fixed_from_camera)
+    message = object_msg(refined(), "mug_1", "map", FIXED_FROM_CAMERA)
 
     assert message.refinement == message.ACCEPTED
     variances = np.diag(np.array(message.pose.covariance).reshape(6, 6))
     np.testing.assert_allclose(variances, [4.0, 1.0, 9.0, 0.2, 0.1, 0.3], atol=1e-9)
+
+
+def test_a_detection_carries_pose_and_covariance_as_the_object_does() -> None:
+    message = object_msg(refined(), "mug_1", "map", FIXED_FROM_CAMERA)
+
+    detection = detection_msg(VISION, refined(), "mug_1", FIXED_FROM_CAMERA)
+
+    (result,) = detection.results
+    assert (detection.id, result.hypothesis.class_id) == ("mug_1", "mug")
+    assert result.pose == message.pose
+    assert np.any(result.pose.covariance)

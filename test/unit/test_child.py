@@ -22,7 +22,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -31,8 +34,26 @@ from sam3d_ros.apps.usage import is_running
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import CancelledError, MaskEmptyError, ReconstructionError
 from sam3d_ros.protocols import Cancelled, Step, tell
+from sam3d_ros.scene import child as child_module
 from sam3d_ros.scene.child import Answering, ChildProcess, ProcessCrashError, Role
 from sam3d_ros.structures import Mesh
+
+
+@dataclass(frozen=True)
+class CrashSlowly:
+    """A question that ends the process by an exception, after some seconds of taking it down."""
+
+    seconds: float
+
+
+class Lingering:
+    """Holds up the end of an interpreter that has taken down all else, its pipes too."""
+
+    def __init__(self, seconds: float) -> None:
+        self._linger = partial(time.sleep, seconds)
+
+    def __del__(self) -> None:
+        self._linger()
 
 
 def make(config: SceneConfig) -> Answering:
@@ -44,6 +65,11 @@ def make(config: SceneConfig) -> Answering:
             raise MaskEmptyError("told to refuse")
         if question == "crash":
             raise KeyError("a bug")
+        if isinstance(question, CrashSlowly):
+            vars(sys)["lingering"] = Lingering(question.seconds)
+            raise KeyError("a bug")
+        if question == "leave":
+            os._exit(0)
         if question == "hold":
             (Path(os.environ["HELD"]) / "pid").write_text(str(os.getpid()))
             re.fullmatch("(a|aa)+", "a" * 60 + "b")  # for years, without letting go of the lock
@@ -153,6 +179,44 @@ def test_after_a_signal_it_starts_again_and_is_told_everything_again(
 def test_a_bug_in_it_is_no_error_of_the_input(child: ChildProcess) -> None:
     with pytest.raises(ProcessCrashError, match="test process ended with exit code 1"):
         child.ask("crash")
+
+
+def test_a_bug_is_told_from_a_signal_however_long_the_process_takes_to_end(
+    child: ChildProcess,
+) -> None:
+    with pytest.raises(ProcessCrashError, match="test process ended with exit code 1"):
+        child.ask(CrashSlowly(2.0))
+
+
+def test_closing_does_not_wait_for_the_reason_of_an_end(child: ChildProcess) -> None:
+    pid, *_ = child.ask("first")
+    with ThreadPoolExecutor() as threads:
+        asked = threads.submit(child.ask, CrashSlowly(60.0))
+        time.sleep(2.0)  # the pipe is at its end by now, and the process is not
+        assert is_running(pid)
+        assert not asked.done()
+        began_s = time.monotonic()
+        child.close()
+        with pytest.raises(CancelledError, match="test process was closed"):
+            asked.result(60.0)
+    assert time.monotonic() - began_s < 5.0
+    assert not is_running(pid)
+
+
+def test_an_end_that_nothing_tells_the_reason_of_is_not_taken_for_a_signal(
+    child: ChildProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child_module, "KNOWN_S", 0.2)
+    with pytest.raises(ReconstructionError, match="so that nothing tells why") as caught:
+        child.ask(CrashSlowly(60.0))
+    assert "signal" not in str(caught.value)
+    child.ask("again")
+
+
+def test_an_end_with_exit_code_0_is_not_taken_for_a_signal(child: ChildProcess) -> None:
+    with pytest.raises(ReconstructionError, match=r"without an answer or an error \(exit code 0"):
+        child.ask("leave")
+    child.ask("again")
 
 
 def test_a_question_that_is_called_off_starts_no_process_again(child: ChildProcess) -> None:

@@ -18,7 +18,15 @@ import dataclasses
 
 import pytest
 
-from sam3d_ros.config import MasksConfig, MeshConfig, NodeConfig, SyncConfig, leaves, retuned
+from sam3d_ros.config import (
+    MasksConfig,
+    MeshConfig,
+    NodeConfig,
+    PlanningConfig,
+    SyncConfig,
+    leaves,
+    retuned,
+)
 from sam3d_ros.errors import ConfigError
 
 
@@ -68,3 +76,16 @@ def test_a_list_of_choices_is_refused_unless_it_holds_some_and_no_others(formats
 
 def test_a_list_of_choices_keeps_its_order() -> None:
     assert MeshConfig(formats=("stl", "glb")).formats == ("stl", "glb")
+
+
+def test_frames_have_no_leading_slash_however_they_are_given() -> None:
+    config = NodeConfig(
+        output_frame="/odom",
+        gravity_frame="robot1/base_link",
+        planning=PlanningConfig(frame="/robot1/base_link"),
+    )
+    assert config.output_frame == "odom"
+    assert config.gravity_frame == config.planning.frame == "robot1/base_link"
+    assert retuned(config, {"gravity_frame": "/map"}).gravity_frame == "map"
+    frames = {name for name, _, limits in leaves(NodeConfig()) if limits.is_frame}
+    assert frames == {"output_frame", "gravity_frame", "planning.frame"}
