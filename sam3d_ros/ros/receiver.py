@@ -38,7 +38,7 @@ from sam3d_ros.ros.compat.tf_buffer import CACHE_S
 from sam3d_ros.ros.compat.transforms import make_transforms
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import Bundle, DepthBundle, Input, Instant
-from sam3d_ros.ros.input_topics import message_types, topic_names
+from sam3d_ros.ros.input_topics import message_types, names_to_hear
 from sam3d_ros.ros.qos import (
     TF_DEPTH,
     conflicts,
@@ -85,7 +85,7 @@ class Receiver:
         self.longest_callback_s = 0.0
         self.num_masks = 0
         self.masks_ns: int | None = None  # stamp of the mask that came last
-        names = topic_names(config)
+        names = names_to_hear(node, config)
         self.topics = {each: node.resolve_topic_name(name) for each, name in names.items()}
         transforms = make_transforms(CACHE_S + config.masks.max_age)
         self.assembler = Assembler(config, self.topics, transforms)
