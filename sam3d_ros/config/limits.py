@@ -34,6 +34,7 @@ class Limits:
     choices: tuple[str | float, ...] = ()
     dynamic: bool = False  # a change is in force at once, not from the next configure on
     several: bool = False  # the value is a list of choices
+    read_only: bool = False  # looked at once, when the node starts
 
     @property
     def listed_choices(self) -> str:
@@ -65,10 +66,12 @@ def setting(
     *limits: float,
     choices: tuple[T, ...] = (),
     dynamic: bool = False,
+    read_only: bool = False,
 ) -> T:
     """Declare a field with its ``Limits``; ``limits`` is empty or (low, high)."""
     low, high = limits or (None, None)
-    metadata = {"limits": Limits(description, low, high, choices, dynamic)}
+    told = Limits(description, low, high, choices, dynamic, read_only=read_only)
+    metadata = {"limits": told}
     result: T = field(default=default, metadata=metadata)
     return result
 
