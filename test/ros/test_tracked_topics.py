@@ -41,6 +41,7 @@ pytestmark = pytest.mark.ros
 MUG, BOX = 0, 1
 FRAMES = {MUG: "sam3d_object_1", BOX: "sam3d_object_2"}
 SETTINGS = {"mesh.origin": "model", "masks.min_pixels": 100}
+MANY = 20  # images; masks wait long before, also where this machine has much else to do
 NEAR_M, NEAR_DEG = 0.005, 4.0
 
 
@@ -252,6 +253,38 @@ def test_a_mask_of_another_object_is_rejected(make_rig: Callable[..., Rig]) -> N
     scene.rig.until(lambda: scene.rig.heard["/objects"], "objects")
     (known,) = scene.rig.heard["/objects"][-1].objects
     assert known.refinement == Object.REJECTED
+
+
+def test_masks_wait_while_all_they_show_is_known_and_followed(
+    make_rig: Callable[..., Rig],
+) -> None:
+    scene = Scene(make_rig, tracking__max_mask_rate=0.01)  # the next one in 100 s
+    scene.start()
+    session, number, num_sent = scene.rig.node.session, 0, 1
+    while number < MANY and not session.num_waiting:
+        scene.rig.reports(num_sent)  # nothing is in work that a mask would wait for
+        scene.follow(number + 1)  # just now, or masks would not wait
+        number, num_sent = number + 2, num_sent + 1
+        scene.send(number)
+        scene.pose(MUG, number)
+        scene.rig.settle(0.5)
+    assert session.num_waiting == 1
+    assert len(scene.rig.heard["/report"]) == num_sent - 1
+    assert_near(scene.follow(number + 1), scene.table.camera_from_object(MUG), "the mug")
+
+
+@pytest.mark.parametrize(
+    "setting", [{"tracking__max_mask_rate": 0.0}, {"trigger__mode": "continuous"}]
+)
+def test_every_mask_is_looked_at_where_that_is_asked_for(
+    make_rig: Callable[..., Rig], setting: dict[str, Any]
+) -> None:
+    scene = Scene(make_rig, **{"tracking__max_mask_rate": 0.01, **setting})
+    scene.start()
+    for count, number in enumerate(range(2, 7, 2), start=2):
+        scene.follow(number - 1)
+        scene.send(number)
+        assert scene.rig.reports(count)[-1].code == ReportCode.OK
 
 
 @pytest.mark.parametrize(
