@@ -40,13 +40,11 @@ from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import Bundle, DepthBundle, Input, Instant
 from sam3d_ros.ros.input_topics import message_types, names_to_hear
 from sam3d_ros.ros.qos import (
-    TF_DEPTH,
     conflicts,
-    latched,
     of_another_type,
     of_input,
+    of_transforms,
     overridable,
-    reliable,
 )
 from sam3d_ros.ros.realtime import Urgency
 
@@ -151,7 +149,7 @@ class Receiver:
         # The executor calls in this order what came at the same time: transforms first, so that
         # they are there when the mask comes.
         for name, is_static in (("/tf_static", True), ("/tf", False)):
-            qos = latched(TF_DEPTH) if is_static else reliable(TF_DEPTH)
+            qos = of_transforms(is_static=is_static)
             look = partial(self._on_transforms, is_static)
             self._subscribe(tf_message_type(), name, look, qos, None)
         for each, name in names.items():
