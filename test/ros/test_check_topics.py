@@ -71,13 +71,12 @@ def test_check_prints_the_gpu_and_the_topics(
     for line in (
         "GPU cuda:0, NVIDIA H100, 80.0 GB",
         "image best effort, 5",
-        "label_info reliable, transient local, 1",
         "/tf_static reliable, transient local, 100",
         "~/objects reliable, transient local, 1",
         "~/debug/overlay best effort, 1",
         "/collision_object reliable, 10",
     ):
-        assert line in lines or line.startswith("label_info")  # without vision_msgs it is off
+        assert line in lines
 
 
 def test_a_machine_without_a_gpu_says_what_computes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@
 import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
@@ -274,17 +274,30 @@ def test_masks_wait_while_all_they_show_is_known_and_followed(
 
 
 @pytest.mark.parametrize(
-    "setting", [{"tracking__max_mask_rate": 0.0}, {"trigger__mode": "continuous"}]
+    "setting",
+    [
+        {"tracking__max_mask_rate": 0.0},
+        {"tracking__max_mask_rate": 4.0},  # after a quarter of a second
+        {"tracking__max_mask_rate": 0.01, "trigger__mode": "continuous"},
+    ],
 )
-def test_every_mask_is_looked_at_where_that_is_asked_for(
+def test_every_mask_is_looked_at_where_the_settings_leave_time(
     make_rig: Callable[..., Rig], setting: dict[str, Any]
 ) -> None:
-    scene = Scene(make_rig, **{"tracking__max_mask_rate": 0.01, **setting})
+    scene = Scene(make_rig, **setting)
     scene.start()
-    for count, number in enumerate(range(2, 7, 2), start=2):
-        scene.follow(number - 1)
+    reports, number = scene.rig.heard["/report"], 1
+    scene.follow(number)
+    for num_sent in range(2, 5):
+        number += 1
         scene.send(number)
-        assert scene.rig.reports(count)[-1].code == ReportCode.OK
+        last = number + 20 * MANY
+        while len(reports) < num_sent and number < last:  # followed just now at its end, too
+            number += 1
+            scene.send(number, masks=False)
+            scene.rig.settle(0.1)
+        assert len(reports) == num_sent
+        assert reports[-1].code == ReportCode.OK
 
 
 @pytest.mark.parametrize(
@@ -347,11 +360,21 @@ def test_diagnostics_warn_where_no_image_gets_its_turn(
     monkeypatch.setattr(Scene, "_make_follower", lambda self, config: Slow())
     scene = Scene(make_rig)
     scene.start()
-    for number in range(1, 6):
-        scene.send(number, masks=False)
-    status = scene.rig.diagnostics("tracking", lambda status: status.level == status.WARN)
+    numbers = count(1)
+
+    def is_slow(status: Any) -> bool:
+        return "no image was followed" in status.message
+
+    def has_warned() -> bool:
+        scene.send(next(numbers), masks=False)  # until enough of them are complete in one period
+        scene.rig.settle(0.2)
+        heard = [each for array in scene.rig.heard["/diagnostics"] for each in array.status]
+        return any(each.name.endswith(": tracking") and is_slow(each) for each in heard)
+
+    scene.rig.until(has_warned, "the warning")
+    status = scene.rig.diagnostics("tracking", is_slow)
     Slow.gate.set()
-    assert "no image was followed" in status.message
+    assert status.level == status.WARN
     assert "starting, or too slow" in status.message
 
 
