@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``sam3d check``: what is installed, and which outputs are off because of what is not."""
+"""``sam3d check``: what is installed, the GPU, the topics, and which outputs are off, and why."""
 
 import argparse
 import os
@@ -84,12 +84,16 @@ def _check_modules() -> int:
     for name, consequence in MODELS.items():
         _report(name, consequence)
     print(f"  {'nano':20} {nano_state()}")
+    for text in gpu_states():
+        print(f"  {'GPU':20} {text}")
     print("\nROS (sam3d_node, sam3d replay, sam3d demo)")
     ros = all([_report(name, "missing: the node does not run") for name in ROS_REQUIRED])
     for name, consequence in OPTIONAL.items():
         _report(name, f"not installed: {consequence}")
     profile = next(filter(None, map(os.environ.get, PROFILE_VARIABLES)), "")
     print(f"  {'Fast DDS profile':20} {profile or 'none: large best-effort images get lost'}")
+    if ros:
+        _report_topics()
     print(f"\ncore {'ready' if core else 'NOT ready'}, ROS {'ready' if ros else 'not ready'}")
     return 0 if core else 1
 
@@ -99,6 +103,26 @@ def _report(name: str, otherwise: str) -> bool:
     found = is_installed(name)
     print(f"  {name:20} {_version(name) if found else otherwise}")
     return found
+
+
+def gpu_states() -> list[str]:
+    """Say what models can run on."""
+    if not is_installed("torch"):
+        return ["unknown without torch"]
+    from sam3d_ros.nn.devices import described_devices  # noqa: PLC0415  # imports torch
+
+    return described_devices()
+
+
+def _report_topics() -> None:
+    """Print the QoS of each topic; parameters can change that of inputs (``qos_overrides``)."""
+    from sam3d_ros.ros import topics  # noqa: PLC0415  # imports rclpy, which need not be there
+
+    listings = {"asked for": topics.inputs(), "offered where it is on": topics.outputs()}
+    for what, listed in listings.items():
+        print(f"\ntopics, and the QoS that is {what}")
+        for topic in listed:
+            print(f"  {topic.name:26} {topic.how}")
 
 
 def nano_state() -> str:

@@ -17,6 +17,7 @@
 from dataclasses import dataclass
 
 from sam3d_ros.config.limits import Checked, setting
+from sam3d_ros.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,15 @@ class DepthConfig(Checked):
         "depth model (scale_source MONOCULAR); without it, and with skip: DEPTH_SPARSE",
         choices=("monocular", "skip"),
     )
+
+    def __post_init__(self) -> None:
+        """Check each setting, and that some depth is neither too near nor too far."""
+        Checked.__post_init__(self)  # not super(): slots make another class of this one
+        if self.min >= self.max:
+            raise ConfigError(
+                f"depth.min ({self.min:g} m) must be below depth.max ({self.max:g} m), or every "
+                "reading is ignored; of the two, change first the one that makes the range wider"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ class Limits:
     dynamic: bool = False  # a change is in force at once, not from the next configure on
     several: bool = False  # the value is a list of choices
     is_frame: bool = False  # the value names a TF frame
+    read_only: bool = False  # looked at once, when the node starts
 
     @property
     def listed_choices(self) -> str:
@@ -66,10 +67,12 @@ def setting(
     *limits: float,
     choices: tuple[T, ...] = (),
     dynamic: bool = False,
+    read_only: bool = False,
 ) -> T:
     """Declare a field with its ``Limits``; ``limits`` is empty or (low, high)."""
     low, high = limits or (None, None)
-    metadata = {"limits": Limits(description, low, high, choices, dynamic)}
+    told = Limits(description, low, high, choices, dynamic, read_only=read_only)
+    metadata = {"limits": told}
     result: T = field(default=default, metadata=metadata)
     return result
 

@@ -115,7 +115,7 @@ class DebugConfig(Checked):
 class NodeConfig(SceneConfig, Checked):
     """Everything ``sam3d_node`` can be told; each leaf is one ROS parameter."""
 
-    autostart: bool = setting(True, "Configure and activate at start")
+    autostart: bool = setting(True, "Configure and activate at start", read_only=True)
     image_transport: str = setting(
         "raw", "Which image topic is subscribed", choices=("raw", "compressed")
     )

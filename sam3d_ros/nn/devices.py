@@ -56,6 +56,18 @@ def device_named(name: str) -> torch.device:
     raise ConfigError(_unknown(name))
 
 
+def described_devices() -> list[str]:
+    """Describe each GPU that torch sees on this machine, or else what it computes with."""
+    count = torch.cuda.device_count()
+    if not count:
+        return [f"none: CPU, {torch.get_num_threads()} threads"]
+    properties = [torch.cuda.get_device_properties(index) for index in range(count)]
+    return [
+        f"cuda:{index}, {each.name}, {each.total_memory / GB:.1f} GB"
+        for index, each in enumerate(properties)
+    ]
+
+
 def dtype_named(name: str, device: torch.device) -> torch.dtype:
     """Return the precision that a setting names; ``auto`` is bf16 on GPUs that have it, else fp32.
 

@@ -14,7 +14,7 @@
 
 """Which topics the node listens to and of which type, by the settings and what is installed."""
 
-from typing import Any
+from typing import Any, Protocol
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
@@ -22,9 +22,32 @@ from sam3d_ros.config import NodeConfig
 from sam3d_ros.ros.compat import MissingPackageError, vision_messages, yolo_messages
 from sam3d_ros.ros.framing import Input
 
+INFO_OF = {Input.CAMERA_INFO: Input.IMAGE, Input.DEPTH_INFO: Input.DEPTH}
 NAMING = (Input.DETECTIONS, Input.LABEL_INFO)  # what says what masks show
 NO_VISION = "vision_msgs is not installed (ros-$ROS_DISTRO-vision-msgs)"
 NO_YOLO = "yolo_msgs is not installed; build it from github.com/mgonzs13/yolo_ros"
+
+
+class ResolvesTopics(Protocol):
+    """What a node says of its remappings."""
+
+    def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
+        """Return the full name of a topic, remapped unless it is to be expanded only."""
+        ...
+
+
+def names_to_hear(node: ResolvesTopics, config: NodeConfig) -> dict[Input, str]:
+    """Return the topic of each input as a node is to subscribe it; remappings are applied then.
+
+    Intrinsics are beside an image that is remapped, as ``getCameraInfoTopic`` of image_common has
+    it, unless they are remapped themselves.
+    """
+    names = topic_names(config)
+    for info, image in INFO_OF.items():
+        if _is_remapped(node, names[image]) and not _is_remapped(node, names[info]):
+            transport = names[image].removeprefix(image.value)
+            names[info] = _beside(node.resolve_topic_name(names[image]), transport)
+    return names
 
 
 def topic_names(config: NodeConfig) -> dict[Input, str]:
@@ -66,6 +89,15 @@ def inputs_off(config: NodeConfig) -> dict[str, str]:
     """Return the optional inputs that are not listened to, and why."""
     reasons = {each.value: _why_off(each, config) for each in NAMING}
     return {name: why for name, why in reasons.items() if why}
+
+
+def _is_remapped(node: ResolvesTopics, name: str) -> bool:
+    return node.resolve_topic_name(name) != node.resolve_topic_name(name, only_expand=True)
+
+
+def _beside(topic: str, transport: str) -> str:
+    """Return the topic of the intrinsics of an image, whose topic may end with its transport."""
+    return "/".join([*topic.removesuffix(transport).split("/")[:-1], Input.CAMERA_INFO.value])
 
 
 def _mask_type(mode: str) -> Any:

@@ -56,6 +56,11 @@ def of_input(topic: Input) -> QoSProfile:
     return best_effort(10 if topic in (Input.MASKS, Input.DETECTIONS) else 5)
 
 
+def of_transforms(*, is_static: bool) -> QoSProfile:
+    """Return what everybody asks for on ``/tf_static`` or ``/tf``."""
+    return latched(TF_DEPTH) if is_static else reliable(TF_DEPTH)
+
+
 def overridable() -> QoSOverridingOptions:
     """Return the policies that parameters can change."""
     kinds = QoSPolicyKind

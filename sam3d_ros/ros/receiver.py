@@ -38,15 +38,13 @@ from sam3d_ros.ros.compat.tf_buffer import CACHE_S
 from sam3d_ros.ros.compat.transforms import make_transforms
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.framing import Bundle, DepthBundle, Input, Instant
-from sam3d_ros.ros.input_topics import message_types, topic_names
+from sam3d_ros.ros.input_topics import message_types, names_to_hear
 from sam3d_ros.ros.qos import (
-    TF_DEPTH,
     conflicts,
-    latched,
     of_another_type,
     of_input,
+    of_transforms,
     overridable,
-    reliable,
 )
 from sam3d_ros.ros.realtime import Urgency
 
@@ -85,7 +83,7 @@ class Receiver:
         self.longest_callback_s = 0.0
         self.num_masks = 0
         self.masks_ns: int | None = None  # stamp of the mask that came last
-        names = topic_names(config)
+        names = names_to_hear(node, config)
         self.topics = {each: node.resolve_topic_name(name) for each, name in names.items()}
         transforms = make_transforms(CACHE_S + config.masks.max_age)
         self.assembler = Assembler(config, self.topics, transforms)
@@ -151,7 +149,7 @@ class Receiver:
         # The executor calls in this order what came at the same time: transforms first, so that
         # they are there when the mask comes.
         for name, is_static in (("/tf_static", True), ("/tf", False)):
-            qos = latched(TF_DEPTH) if is_static else reliable(TF_DEPTH)
+            qos = of_transforms(is_static=is_static)
             look = partial(self._on_transforms, is_static)
             self._subscribe(tf_message_type(), name, look, qos, None)
         for each, name in names.items():

@@ -37,11 +37,14 @@ from rig import (
     tf,
 )
 from sam3d_ros.msg import Object
+from sensor_msgs.msg import CameraInfo, Image
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import ReportCode
 from sam3d_ros.geometry.cameras import pixel_rays
 from sam3d_ros.protocols import Cancelled, OneByOne, never
+from sam3d_ros.ros.framing import Input
+from sam3d_ros.ros.qos import best_effort
 from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 from sam3d_ros.structures import Camera, EstimatedPoints, Floats, Mesh, ObjectFlag
@@ -279,3 +282,28 @@ def test_without_an_optical_frame_beside_it_the_image_is_refused(make_rig: MakeR
     message.header.frame_id = "camera_frame"
     report = refused(rig, image=message)
     check(report, ReportCode.NO_TRANSFORM, "camera.frame_is_optical is false", "'camera_frame'")
+
+
+# Topics
+
+
+def test_intrinsics_are_heard_beside_remapped_images(make_rig: MakeRig) -> None:
+    given = ["--ros-args", "-r", "image:=/cam/color/image_raw", "-r", "depth:=/cam/depth/image_raw"]
+    rig = make_rig(cli_args=given)
+    for name, message_type in (("image_raw", Image), ("camera_info", CameraInfo)):
+        for camera in ("color", "depth"):
+            rig.advertise(f"/cam/{camera}/{name}", message_type, best_effort(10))
+    rig.start("masks")
+    messages = frame()
+    rig.send(
+        **{
+            "cam/color/image_raw": messages["image"],
+            "cam/color/camera_info": messages["camera_info"],
+            "cam/depth/image_raw": messages["depth"],
+            "cam/depth/camera_info": messages["depth_info"],
+            "masks": messages["masks"],
+        }
+    )
+    check(rig.report(), ReportCode.OK)
+    caches = rig.node.session.receiver.assembler.caches
+    assert caches[Input.DEPTH_INFO].num_received == 1

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import DescribeParameters, SetParameters
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rig import CAMERA, Rig, check, frame, stamp_ns, tf
 from running import SETTINGS, Running, started
@@ -125,6 +126,8 @@ def test_the_queue_can_be_made_longer_while_frames_wait(node: Running) -> None:
         ("tf.max_camera_speed", -1.0, ("0.0", "10.0", "-1.0")),
         ("queue.policy", "newest", ("latest, oldest, none", "'newest'")),
         ("depth.max", float("nan"), ("0.0", "1000.0", "nan")),
+        ("depth.min", 20.0, ("depth.min (20 m)", "below depth.max (10 m)")),
+        ("depth.max", 0.05, ("depth.min (0.1 m)", "below depth.max (0.05 m)")),
     ],
 )
 def test_a_wrong_value_is_refused_with_what_is_allowed_and_changes_nothing(
@@ -149,7 +152,27 @@ def test_every_parameter_says_when_a_change_is_in_force(node: Running) -> None:
     answer = called(node, DescribeParameters, "describe_parameters", request)
     for descriptor, (_, _, limits) in zip(answer.descriptors, settings, strict=True):
         when = "from now on" if limits.dynamic else "from the next configure on"
-        assert f"a change is in force {when}" in descriptor.additional_constraints
+        told = "it is read at start" if limits.read_only else f"a change is in force {when}"
+        assert told in descriptor.additional_constraints
+        assert descriptor.read_only == limits.read_only
+
+
+def test_what_is_read_at_start_alone_cannot_be_set(node: Running) -> None:
+    result = put(node, "autostart", False)
+    assert not result.successful
+    assert "read-only parameter: autostart" in result.reason
+    assert node.rig.node.get_parameter("autostart").value
+
+
+def test_settings_that_belong_together_can_be_changed_before_the_first_configure(
+    make_rig: Callable[..., Rig],
+) -> None:
+    rig = make_rig({"depth.min": 20.0, "depth.max": 30.0})
+    changed = [Parameter("depth.min", value=22.0), Parameter("sync.slop", value=0.1)]
+    assert all(each.successful for each in rig.node.set_parameters(changed))
+    together = [Parameter("depth.max", value=5.0), Parameter("depth.min", value=1.0)]
+    assert rig.node.set_parameters_atomically(together).successful
+    assert rig.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
 
 
 def test_what_changes_while_the_node_is_inactive_is_in_force_when_it_is_active(

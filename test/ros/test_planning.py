@@ -405,6 +405,7 @@ def test_shapes_come_from_a_process_of_their_own(
     assert group.last(FIRST)["num_boxes"] == 1
     rig.node.trigger_deactivate()
     rig.node.trigger_activate()
+    rig.until(rig.is_connected, "connections")  # anew, and what is sent before is lost
     rig.send_frame(1)
     rig.reports(2)
 

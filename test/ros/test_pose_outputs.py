@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sam3d_ros.config import NodeConfig
+from sam3d_ros.config import NodeConfig, TfConfig
 from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.pose_outputs import PoseOutputs
 from sam3d_ros.ros.publishers import Outputs
@@ -165,6 +165,17 @@ def test_a_lost_object_has_no_transform_in_any_frame(make_box: Callable[..., Mes
     sent = Sent(make_box(0.1, 0.1, 0.1), output_frame="world")
     sent.outputs.send_followed(snapshot(1, 20, sent.known(MUG, 10, ObjectState.LOST)))
     assert not sent.transforms(MUG)
+
+
+@pytest.mark.parametrize(("publishes", "num_sent"), [(True, 2), (False, 0)])
+def test_transforms_are_sent_unless_that_is_switched_off(
+    make_box: Callable[..., Mesh], publishes: bool, num_sent: int
+) -> None:
+    sent = Sent(make_box(0.1, 0.1, 0.1), output_frame="world", tf=TfConfig(publish=publishes))
+    sent.outputs.send_frame(snapshot(1, 10, sent.known(MUG, 10)))
+    sent.outputs.send_followed(snapshot(2, 20, sent.known(MUG, 20)))
+    assert len(sent.messages["/tf"]) == num_sent
+    assert len(sent.messages["~/objects"]) == 2
 
 
 def test_labels_do_not_come_with_every_image(sent: Sent) -> None:

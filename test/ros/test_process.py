@@ -335,8 +335,14 @@ def test_a_bug_ends_the_process_with_its_traceback(
     assert "CrashError" in process.output
 
 
-def test_a_wrong_parameter_ends_the_process_with_a_sentence(start: Callable[..., Process]) -> None:
-    process = start(REAL, "--ros-args", "-p", "sync.slop:=7.0")
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [("sync.slop:=7.0", "sync.slop"), ("depth.min:=20.0", "must be below depth.max (10 m)")],
+)
+def test_a_wrong_parameter_ends_the_process_with_a_sentence(
+    start: Callable[..., Process], given: str, part: str
+) -> None:
+    process = start(REAL, "--ros-args", "-p", given)
     assert process.wait() == 1
-    assert "sync.slop" in process.output
+    assert part in process.output
     assert "Traceback" not in process.output

@@ -18,7 +18,7 @@
 import multiprocessing
 import threading
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ pytestmark = pytest.mark.ros
 MUG, BOX = 0, 1
 FRAMES = {MUG: "sam3d_object_1", BOX: "sam3d_object_2"}
 SETTINGS = {"mesh.origin": "model", "masks.min_pixels": 100}
+MANY = 20  # images; masks wait long before, also where this machine has much else to do
 NEAR_M, NEAR_DEG = 0.005, 4.0
 
 
@@ -254,6 +255,51 @@ def test_a_mask_of_another_object_is_rejected(make_rig: Callable[..., Rig]) -> N
     assert known.refinement == Object.REJECTED
 
 
+def test_masks_wait_while_all_they_show_is_known_and_followed(
+    make_rig: Callable[..., Rig],
+) -> None:
+    scene = Scene(make_rig, tracking__max_mask_rate=0.01)  # the next one in 100 s
+    scene.start()
+    session, number, num_sent = scene.rig.node.session, 0, 1
+    while number < MANY and not session.num_waiting:
+        scene.rig.reports(num_sent)  # nothing is in work that a mask would wait for
+        scene.follow(number + 1)  # just now, or masks would not wait
+        number, num_sent = number + 2, num_sent + 1
+        scene.send(number)
+        scene.pose(MUG, number)
+        scene.rig.settle(0.5)
+    assert session.num_waiting == 1
+    assert len(scene.rig.heard["/report"]) == num_sent - 1
+    assert_near(scene.follow(number + 1), scene.table.camera_from_object(MUG), "the mug")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"tracking__max_mask_rate": 0.0},
+        {"tracking__max_mask_rate": 4.0},  # after a quarter of a second
+        {"tracking__max_mask_rate": 0.01, "trigger__mode": "continuous"},
+    ],
+)
+def test_every_mask_is_looked_at_where_the_settings_leave_time(
+    make_rig: Callable[..., Rig], setting: dict[str, Any]
+) -> None:
+    scene = Scene(make_rig, **setting)
+    scene.start()
+    reports, number = scene.rig.heard["/report"], 1
+    scene.follow(number)
+    for num_sent in range(2, 5):
+        number += 1
+        scene.send(number)
+        last = number + 20 * MANY
+        while len(reports) < num_sent and number < last:  # followed just now at its end, too
+            number += 1
+            scene.send(number, masks=False)
+            scene.rig.settle(0.1)
+        assert len(reports) == num_sent
+        assert reports[-1].code == ReportCode.OK
+
+
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [
@@ -314,11 +360,21 @@ def test_diagnostics_warn_where_no_image_gets_its_turn(
     monkeypatch.setattr(Scene, "_make_follower", lambda self, config: Slow())
     scene = Scene(make_rig)
     scene.start()
-    for number in range(1, 6):
-        scene.send(number, masks=False)
-    status = scene.rig.diagnostics("tracking", lambda status: status.level == status.WARN)
+    numbers = count(1)
+
+    def is_slow(status: Any) -> bool:
+        return "no image was followed" in status.message
+
+    def has_warned() -> bool:
+        scene.send(next(numbers), masks=False)  # until enough of them are complete in one period
+        scene.rig.settle(0.2)
+        heard = [each for array in scene.rig.heard["/diagnostics"] for each in array.status]
+        return any(each.name.endswith(": tracking") and is_slow(each) for each in heard)
+
+    scene.rig.until(has_warned, "the warning")
+    status = scene.rig.diagnostics("tracking", is_slow)
     Slow.gate.set()
-    assert "no image was followed" in status.message
+    assert status.level == status.WARN
     assert "starting, or too slow" in status.message
 
 

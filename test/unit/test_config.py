@@ -19,6 +19,7 @@ import dataclasses
 import pytest
 
 from sam3d_ros.config import (
+    DepthConfig,
     MasksConfig,
     MeshConfig,
     NodeConfig,
@@ -66,6 +67,17 @@ def test_retuning_changes_the_leaves_that_are_named_and_no_others() -> None:
 def test_retuning_checks_what_it_changes() -> None:
     with pytest.raises(ConfigError, match=r"slop must be within \[0, 1\], got 7\.0"):
         retuned(NodeConfig(), {"sync.slop": 7.0})
+
+
+@pytest.mark.parametrize(("nearest_m", "farthest_m"), [(20.0, 10.0), (0.5, 0.5)])
+def test_a_range_of_depth_without_any_is_refused(nearest_m: float, farthest_m: float) -> None:
+    with pytest.raises(ConfigError, match=rf"depth\.min \({nearest_m:g} m\) must be below"):
+        DepthConfig(min=nearest_m, max=farthest_m)
+
+
+def test_a_range_of_depth_may_move_as_a_whole() -> None:
+    config = retuned(NodeConfig(), {"depth.min": 20.0, "depth.max": 30.0})
+    assert (config.depth.min, config.depth.max) == (20.0, 30.0)
 
 
 @pytest.mark.parametrize("formats", [(), ("glb", "fbx"), "glb", ["GLB"], 3])

@@ -26,7 +26,12 @@ from sam3d_ros.config import MasksConfig, NodeConfig
 from sam3d_ros.ros import input_topics
 from sam3d_ros.ros.compat import MissingPackageError
 from sam3d_ros.ros.framing import Input
-from sam3d_ros.ros.input_topics import inputs_off, message_types, topic_names
+from sam3d_ros.ros.input_topics import (
+    inputs_off,
+    message_types,
+    names_to_hear,
+    topic_names,
+)
 
 VISION = SimpleNamespace(
     Detection2DArray=type("Detection2DArray", (), {}), LabelInfo=type("L", (), {})
@@ -104,3 +109,58 @@ def test_transports_choose_topic_and_type() -> None:
     names, types = topic_names(config), message_types(config)
     assert (names[Input.IMAGE], names[Input.DEPTH]) == ("image/compressed", "depth/compressedDepth")
     assert types[Input.IMAGE] is types[Input.DEPTH] is CompressedImage
+
+
+class Remapped:
+    """A node in a namespace, which was told to use other topics."""
+
+    def __init__(self, **told: str) -> None:
+        self._told = {f"/sam3d/{name.replace('__', '/')}": topic for name, topic in told.items()}
+
+    def resolve_topic_name(self, topic: str, *, only_expand: bool = False) -> str:
+        full = topic if topic.startswith("/") else f"/sam3d/{topic}"
+        return full if only_expand else self._told.get(full, full)
+
+
+def infos_of(config: NodeConfig, **told: str) -> tuple[str, str]:
+    """Return the topics of the intrinsics of image and depth, as a remapped node hears them."""
+    node = Remapped(**told)
+    names = names_to_hear(node, config)
+    info, depth_info = names[Input.CAMERA_INFO], names[Input.DEPTH_INFO]
+    return node.resolve_topic_name(info), node.resolve_topic_name(depth_info)
+
+
+COLOR, DEPTH = "/cam/color/image_raw", "/cam/depth/image_raw"
+OWN = ("/sam3d/camera_info", "/sam3d/depth/camera_info")
+
+
+@pytest.mark.parametrize(
+    ("told", "infos"),
+    [
+        ({}, OWN),
+        ({"image": COLOR}, ("/cam/color/camera_info", OWN[1])),
+        ({"depth": DEPTH}, (OWN[0], "/cam/depth/camera_info")),
+        ({"image": "/image"}, ("/camera_info", OWN[1])),
+        ({"image": COLOR, "camera_info": "/calibrated"}, ("/calibrated", OWN[1])),
+        ({"depth": DEPTH, "depth__camera_info": "/other"}, (OWN[0], "/other")),
+    ],
+)
+def test_intrinsics_are_beside_a_remapped_image_unless_remapped_themselves(
+    told: dict[str, str], infos: tuple[str, str]
+) -> None:
+    assert infos_of(NodeConfig(), **told) == infos
+
+
+def test_intrinsics_are_beside_an_image_and_not_beside_its_transport() -> None:
+    config = NodeConfig(image_transport="compressed", depth_transport="compressedDepth")
+    told = {
+        "image__compressed": f"{COLOR}/compressed",
+        "depth__compressedDepth": f"{DEPTH}/compressedDepth",
+    }
+    assert infos_of(config, **told) == ("/cam/color/camera_info", "/cam/depth/camera_info")
+    assert infos_of(config, image__compressed="/photos/small")[0] == "/photos/camera_info"
+
+
+def test_what_is_heard_is_remapped_only_once() -> None:
+    names = names_to_hear(Remapped(image=COLOR), NodeConfig())
+    assert names[Input.IMAGE] == "image"

@@ -23,7 +23,7 @@ import pytest
 
 from sam3d_ros.config import CameraConfig, NodeConfig, TfConfig
 from sam3d_ros.errors import TransformError
-from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation
+from sam3d_ros.geometry.transforms import quat_wxyz_from_rotation, rotation_from_axis_angle
 from sam3d_ros.ros.assembler import Assembler
 from sam3d_ros.ros.cautions import Cautions
 from sam3d_ros.ros.compat.tf_buffer import TransformBuffer
@@ -94,6 +94,21 @@ def test_without_a_limit_or_a_past_no_camera_is_in_motion() -> None:
 
 def test_motion_needs_a_frame_that_stands_still() -> None:
     assert not poses_of(image(), moving(3.0), NodeConfig()).in_motion
+
+
+def test_up_is_where_the_z_axis_of_the_gravity_frame_points_to_in_the_image() -> None:
+    buffer = TransformBuffer()
+    down = np.pi / 6  # the camera looks so far below the horizon
+    tilt = rotation_from_axis_angle(np.array([0.0, 1.0, 0.0]), down)
+    pose = Similarity(tilt @ LINK_FROM_OPTICAL.rotation, np.array([1.0, 2.0, 3.0]))
+    buffer.add(stamped("base_link", "camera", 5.0, pose), static=True)
+    up = poses_of(image(), buffer, NodeConfig(gravity_frame="base_link")).up_camera
+    # y points down in an image, and what is ahead is below.
+    np.testing.assert_allclose(up, [0.0, -np.cos(down), -np.sin(down)], atol=1e-12)
+
+
+def test_without_a_gravity_frame_nothing_is_said_of_up() -> None:
+    assert poses_of(image(), TransformBuffer(), NodeConfig()).up_camera is None
 
 
 def test_the_optical_frame_beside_a_camera_is_at_its_place_and_has_the_most_alike_name() -> None:

@@ -40,6 +40,7 @@ from sam3d_ros.structures import CollisionShape, SceneSnapshot, ShapeOrder
 
 OBJECTS_TOPIC = "/collision_object"
 SCENE_TOPIC = "/monitored_planning_scene"
+PLANNER_DEPTH = 10  # of both
 APPLY_SERVICE = "/apply_planning_scene"
 # Says what else there is, by name, in the frame of the planner, given where cameras are.
 Others: TypeAlias = Callable[[Lookup], Mapping[str, tuple[Obstacle, Shaped]]]
@@ -105,13 +106,13 @@ class Planner:
         self._publisher = self._node.create_publisher(
             messages.moveit.CollisionObject,
             OBJECTS_TOPIC,
-            reliable(10),
+            reliable(PLANNER_DEPTH),
             event_callbacks=PublisherEventCallbacks(
                 matched=self._on_matched, use_default_callbacks=False
             ),
         )
         self._subscription = self._node.create_subscription(
-            messages.moveit.PlanningScene, SCENE_TOPIC, self._on_scene, reliable(10)
+            messages.moveit.PlanningScene, SCENE_TOPIC, self._on_scene, reliable(PLANNER_DEPTH)
         )
         self._client: Any = self._node.create_client(
             messages.services.ApplyPlanningScene, APPLY_SERVICE
