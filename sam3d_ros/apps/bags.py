@@ -209,6 +209,7 @@ def choose_topics(
     *,
     lidar: bool = False,
     masks_mode: str = "label_image",
+    optional: Container[str] = (),
 ) -> BagTopics:
     """Fill what ``given`` leaves open with the most likely topics, by type and name.
 
@@ -219,10 +220,11 @@ def choose_topics(
         given: What the user said; such a topic must be there.
         lidar: Take a point cloud and no depth image.
         masks_mode: What the masks are; see ``masks.mode``.
+        optional: What the caller can do without, of image, camera_info, masks and points.
 
     Raises:
         DatasetError: When a given topic is missing, or no colour image, camera_info, masks or (for
-            ``lidar``) point cloud is found; lists what there is.
+            ``lidar``) point cloud is found that is not ``optional``; lists what there is.
     """
     for role, topic in given.named().items():
         if topic not in available:
@@ -246,7 +248,7 @@ def choose_topics(
         points=given.points or _first(_clouds(available)),
     )
     for role in ("image", "camera_info", "masks", *(("points",) if lidar else ())):
-        if not getattr(chosen, role):
+        if not getattr(chosen, role) and role not in optional:
             option = role.replace("_", "-")
             raise DatasetError(
                 f"no topic looks like {role}; name it with --{option}; {_listing(available)}"
