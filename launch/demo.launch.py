@@ -67,10 +67,15 @@ def shown(*command: str) -> ExecuteProcess:
     return ExecuteProcess(cmd=list(command), output="screen")
 
 
+def node_name(namespace: str) -> str:
+    """Return the full name of the node in a namespace, which may be empty or begin with a slash."""
+    return f"/{namespace.strip('/')}/sam3d_node".replace("//", "/")
+
+
 def replay(given: dict[str, str], folder: str) -> list[LaunchDescriptionEntity]:
     """Publish the views, and say what the node makes of them."""
     namespace, hz = given["namespace"], given["hz"]
-    node, views = f"/{namespace}/sam3d_node", str(Path(folder, "input"))
+    node, views = node_name(namespace), str(Path(folder, "input"))
     options = ("--loop", "--hz", hz, "--namespace", namespace, "--wait", PATIENCE_S)
     return [
         shown(SAM3D, "replay", views, *options),

@@ -15,7 +15,7 @@
 """Play a recording to sam3d_node; ``ros2 launch sam3d_ros replay.launch.py --show-args``.
 
 The recording publishes ``/clock``, and the node takes its time from there. Arguments are those of
-``sam3d.launch.py``; without topics or a camera among them the recording's topics are found.
+``sam3d.launch.py``; topics of the recording that are not among them are found by type and name.
 """
 
 from pathlib import Path

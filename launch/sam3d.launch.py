@@ -36,6 +36,18 @@ CAMERAS = CONFIG / "cameras"
 BOOLEANS = ("true", "false")
 PATIENCE_S = "60"  # for the node to listen before a recording starts
 
+# What ``sam3d replay`` calls the node's inputs; it finds the compressed ones by itself.
+PLAYED = {
+    "image": "--image",
+    "camera_info": "--camera-info",
+    "masks": "--masks",
+    "detections": "--detections",
+    "label_info": "--label-info",
+    "depth": "--depth",
+    "depth/camera_info": "--depth-info",
+    "points": "--points",
+}
+
 # Up to Jazzy, Fast DDS reads its profiles from the second variable.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
@@ -140,7 +152,8 @@ ARGUMENTS = (
     argument(
         "bag",
         "",
-        "Bag or scene folder to play with its clock; without image_topic its topics are found. "
+        "Bag or scene folder to play with its clock; topics of a bag that are not given are found "
+        "by type and name, and its masks may be missing, for a segmenter that runs beside it. "
         "Of images that are there only compressed, say so with image_transport, depth_transport",
     ),
     argument(
@@ -171,6 +184,12 @@ ARGUMENTS = (
 def sibling(topic: str, name: str = "camera_info") -> str:
     """Return the topic ``name`` beside ``topic``, as image_transport does."""
     return "/".join([*topic.split("/")[:-1], name])
+
+
+def absolute(topic: str, namespace: str) -> str:
+    """Return the full name of a topic of the node."""
+    full = topic if topic.startswith("/") else f"/{namespace.strip('/')}/{topic}"
+    return full.replace("//", "/")
 
 
 def remappings(given: dict[str, str]) -> list[tuple[str, str]]:
@@ -278,8 +297,14 @@ def player(given: dict[str, str]) -> ExecuteProcess:
     options += ["--rate", given["rate"]]
     if given["loop"] == "true":
         options.append("--loop")
-    if not given["image_topic"]:
-        options.append("--node-topics")
+    options += ["--node-topics", "--keep-given"]  # the node listens to what is given
+    for name, topic in remappings(given):
+        if option := PLAYED.get(name):
+            options += [option, absolute(topic, given["namespace"])]
+    if given["masks_mode"]:
+        options += ["--masks-mode", given["masks_mode"]]
+    else:
+        options += ["--params", given["params_file"]]
     return ExecuteProcess(cmd=[str(sam3d), "replay", given["bag"], *options], output="screen")
 
 

@@ -19,7 +19,7 @@ ROS installation is needed.
 """
 
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -53,7 +53,10 @@ OTHER_WORDS = ("infra", "ir", "overlay", "debug", "disparity", "confidence", "an
 COLOR_WORDS = ("color", "colour", "rgb", "image")
 ALIGNED_WORDS = ("aligned", "registered")
 LIDAR_WORDS = ("lidar", "velodyne", "ouster", "livox")
-
+# OAK cameras call their depth stereo; below /stereo itself are the two images of other cameras.
+STEREO_DEPTH = re.compile(r"^/.+/stereo/image_(raw|rect)(/compressed)?$")
+# These tell streams apart, not cameras.
+STREAM_WORDS = frozenset((*COLOR_WORDS, *DEPTH_WORDS, "raw", "rect", "compressed"))
 
 INPUTS = {
     "image": Input.IMAGE,
@@ -206,38 +209,46 @@ def choose_topics(
     *,
     lidar: bool = False,
     masks_mode: str = "label_image",
+    optional: Container[str] = (),
 ) -> BagTopics:
     """Fill what ``given`` leaves open with the most likely topics, by type and name.
+
+    Of several cameras that one is taken whose image shares most of its name with depth and masks.
 
     Args:
         available: Type of each topic by name.
         given: What the user said; such a topic must be there.
         lidar: Take a point cloud and no depth image.
         masks_mode: What the masks are; see ``masks.mode``.
+        optional: What the caller can do without, of image, camera_info, masks and points.
 
     Raises:
         DatasetError: When a given topic is missing, or no colour image, camera_info, masks or (for
-            ``lidar``) point cloud is found; lists what there is.
+            ``lidar``) point cloud is found that is not ``optional``; lists what there is.
     """
     for role, topic in given.named().items():
         if topic not in available:
             raise DatasetError(f"no messages on {topic}, given as {role}; {_listing(available)}")
-    image = given.image or _first(_color_images(available))
-    depth = "" if lidar else given.depth or _first(_depth_images(available))
+    depths = [given.depth] if given.depth else _depth_images(available)
+    depths = [] if lidar else depths
+    masks = [given.masks] if given.masks else _masks(available, MASKS[masks_mode])
+    images = _color_images(available, depths, masks)
+    image = given.image or _first(images)
+    depth = _first(_of_camera(image, images, depths))
     camera_info = given.camera_info or _info_of(image, available)
     depth_info = _info_of(depth, available) if depth else ""
     chosen = replace(
         given,
         image=image,
         camera_info=camera_info,
-        masks=given.masks or _first(_masks(available, MASKS[masks_mode])),
+        masks=_first(_of_camera(image, images, masks)),
         depth=depth,
         # Depth beside the image's own camera_info is seen by the image's camera.
         depth_info=given.depth_info or ("" if depth_info == camera_info else depth_info),
         points=given.points or _first(_clouds(available)),
     )
     for role in ("image", "camera_info", "masks", *(("points",) if lidar else ())):
-        if not getattr(chosen, role):
+        if not getattr(chosen, role) and role not in optional:
             option = role.replace("_", "-")
             raise DatasetError(
                 f"no topic looks like {role}; name it with --{option}; {_listing(available)}"
@@ -251,22 +262,54 @@ def sibling_info(topic: str) -> str:
     return f"{base.rpartition('/')[0]}/camera_info"
 
 
-def _color_images(available: Mapping[str, str]) -> list[str]:
-    taken = MASK_WORDS + DEPTH_WORDS + OTHER_WORDS
+def _color_images(
+    available: Mapping[str, str], depths: Sequence[str], masks: Sequence[str]
+) -> list[str]:
+    taken = MASK_WORDS + OTHER_WORDS
+    names = _of_type(available, IMAGE, COMPRESSED)
+
+    def demerits(name: str) -> tuple[int, ...]:
+        near = _nearness(name, depths), _nearness(name, masks)
+        # Near one of them alone are pictures of a segmenter and grey images of a depth camera.
+        wordless = not _has(name, COLOR_WORDS[:3]), not _has(name, COLOR_WORDS)
+        return (-min(near), *wordless, -sum(near))
+
     return _ranked(
-        [name for name in _of_type(available, IMAGE, COMPRESSED) if not _has(name, taken)],
-        lambda name: (not _has(name, COLOR_WORDS[:3]), not _has(name, COLOR_WORDS)),
+        [name for name in names if not _has(name, taken) and not _tells_of_depth(name)],
+        demerits,
         available,
     )
 
 
 def _depth_images(available: Mapping[str, str]) -> list[str]:
-    names = _of_type(available, IMAGE, COMPRESSED)
+    names = [name for name in _of_type(available, IMAGE, COMPRESSED) if _tells_of_depth(name)]
     return _ranked(
-        [name for name in names if _has(name, DEPTH_WORDS) and not _has(name, MASK_WORDS)],
-        lambda name: (not _has(name, ALIGNED_WORDS),),
+        # What is ..._to_depth is a colour image, in the view of the depth camera.
+        [name for name in names if not _has(name, MASK_WORDS) and "_to_depth" not in name],
+        lambda name: (not _has(name, ALIGNED_WORDS) and "depth_to_" not in name,),
         available,
     )
+
+
+def _tells_of_depth(name: str) -> bool:
+    return _has(name, DEPTH_WORDS) or STEREO_DEPTH.match(name) is not None
+
+
+def _of_camera(image: str, images: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Put what is nearer to the images of other cameras behind what is not."""
+    return sorted(
+        names, key=lambda name: any(_nearness(name, [image]) < _nearness(name, [i]) for i in images)
+    )
+
+
+def _nearness(name: str, others: Sequence[str]) -> int:
+    """Return how many words that may tell cameras apart a name has in common with another."""
+    return max((len(_words(name) & _words(other)) for other in others), default=0)
+
+
+def _words(name: str) -> frozenset[str]:
+    # A digit stays with its word: camera2 has nothing in common with sam2.
+    return frozenset(re.findall(r"[a-z]+[0-9]*|[0-9]+", name.lower())) - STREAM_WORDS
 
 
 def _masks(available: Mapping[str, str], masks_type: str) -> list[str]:
@@ -286,7 +329,7 @@ def _clouds(available: Mapping[str, str]) -> list[str]:
 
 
 def _ranked(
-    names: list[str], demerits: Callable[[str], tuple[bool, ...]], available: Mapping[str, str]
+    names: list[str], demerits: Callable[[str], tuple[int, ...]], available: Mapping[str, str]
 ) -> list[str]:
     """Sort by demerits, then raw before compressed, then the shorter name."""
     return sorted(

@@ -16,15 +16,25 @@
 
 import argparse
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from sam3d_ros.apps.bags import COMPRESSED, Bag, BagTopics, RawMessage, choose_topics, is_bag
+from sam3d_ros.apps.bags import (
+    COMPRESSED,
+    INPUTS,
+    MASKS,
+    Bag,
+    BagTopics,
+    RawMessage,
+    choose_topics,
+    is_bag,
+)
 from sam3d_ros.apps.processes import use_fastdds_profile
+from sam3d_ros.apps.settings import masks_mode
 from sam3d_ros.apps.trials import ros_required
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 from sam3d_ros.ros.framing import Input
@@ -32,7 +42,17 @@ from sam3d_ros.ros.framing import Input
 if TYPE_CHECKING:
     from sam3d_ros.ros.recording import Recording
 
-TRANSPORTS = {Input.IMAGE: "/compressed", Input.DEPTH: "/compressedDepth"}
+TRANSPORTS = {"image": "/compressed", "depth": "/compressedDepth"}
+TOPIC_HELP = {
+    "image": "colour image",
+    "camera_info": "its intrinsics",
+    "masks": "label image, or detections where these are the masks",
+    "depth": "depth image",
+    "depth_info": "its intrinsics",
+    "points": "point cloud",
+    "detections": "classes of the masks, or the masks; none unless given",
+    "label_info": "names of classes; none unless given",
+}
 DESCRIPTION = """\
 Publish a recording as ROS topics.
 
@@ -40,8 +60,10 @@ A scene folder, or a folder of them one after the other, appears on the topics t
 subscribes: image, camera_info, depth, depth/camera_info, masks, points below --namespace, and the
 camera's pose on /tf. A bag appears on the topics on which it was recorded, or with --node-topics on
 those of the node, where a compressed one is renamed to image/compressed or depth/compressedDepth:
-start the node with image_transport:=compressed or depth_transport:=compressedDepth for it.
+start the node with image_transport:=compressed or depth_transport:=compressedDepth for it. Masks
+may be missing: a segmenter can make them of the image meanwhile.
 """
+OF_DETECTIONS = ("detections", "yolo")  # modes in which masks are where detections would be
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--node-topics", action="store_true", help="rename a bag's inputs to the node's topics"
     )
+    _add_topic_arguments(parser)
     parser.add_argument("--best-effort", action="store_true", help="QoS of a camera driver")
     parser.add_argument(
         "--wait", type=float, default=5.0, help="seconds to wait for a first subscriber"
@@ -72,6 +95,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--depth-file", help="depth image of a scene folder to publish")
     parser.add_argument("--lidar", action="store_true", help="publish LiDAR points, not depth")
+
+
+def _add_topic_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "inputs of a bag, for --node-topics (found by type and name unless given)"
+    )
+    for name, text in TOPIC_HELP.items():
+        group.add_argument(f"--{name.replace('_', '-')}", default="", metavar="TOPIC", help=text)
+    group.add_argument(
+        "--keep-given",
+        action="store_true",
+        help="rename none of those given, in the bag or not: the node listens to them",
+    )
+    group.add_argument("--masks-mode", choices=sorted(MASKS), help="what the masks are")
+    group.add_argument("--params", type=Path, help="parameter file of the node, for its masks.mode")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -106,16 +144,56 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def node_topics(bag: Bag, namespace: str) -> dict[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What was said of a bag's topics, and of those on which the node listens."""
+
+    namespace: str = "sam3d"
+    given: BagTopics = field(default_factory=BagTopics)
+    kept: bool = False  # the node listens to those that are given
+    masks_mode: str = "label_image"
+
+
+def wanted_of(arguments: argparse.Namespace) -> Wanted:
+    """Return what the options say of topics.
+
+    Raises:
+        ConfigError: When the parameter file cannot be read.
+    """
+    mode = arguments.masks_mode or (masks_mode(arguments.params) if arguments.params else "")
+    mode = mode or Wanted().masks_mode
+    given = BagTopics(**{name: getattr(arguments, name) for name in TOPIC_HELP})
+    if mode in OF_DETECTIONS:
+        # A node that was told of a topic for masks does not listen to it.
+        masks = given.detections or ("" if arguments.keep_given else given.masks)
+        given = replace(given, masks=masks, detections="")
+    return Wanted(
+        namespace=arguments.namespace, given=given, kept=arguments.keep_given, masks_mode=mode
+    )
+
+
+def node_topics(available: Mapping[str, str], wanted: Wanted) -> dict[str, str]:
     """Return the node's topic for each input topic of a bag, compressed ones where it expects them.
 
     Of two transports of one image ``choose_topics`` takes the raw one.
+
+    Raises:
+        DatasetError: When no image or camera_info is found, or a topic is not there that is given
+            and not ``kept``.
     """
-    chosen = choose_topics(bag.topics, BagTopics()).by_input()
+    kept = wanted.given.named() if wanted.kept else {}
+    given = wanted.given
+    if wanted.kept:
+        # What is not in the bag comes from elsewhere: masks of a segmenter that runs beside it.
+        given = BagTopics(**{role: _recorded(role, kept[role], available) for role in kept})
+    chosen = choose_topics(
+        available, given, masks_mode=wanted.masks_mode, optional={"masks", *kept}
+    )
     names = {}
-    for node_input, topic in chosen.items():
-        name = f"/{namespace}/{node_input.value}{_transport(node_input, bag.topics[topic])}"
-        names[topic] = name.replace("//", "/")
+    for role, topic in chosen.named().items():
+        if role not in kept:
+            name = _input_name(role, wanted.masks_mode) + _transport(role, available[topic])
+            names[topic] = f"/{wanted.namespace}/{name}".replace("//", "/")
     return names
 
 
@@ -133,7 +211,10 @@ def _from_bag(arguments: argparse.Namespace, stack: ExitStack) -> "Recording":
     from sam3d_ros.ros.recording import Recording  # noqa: PLC0415  # needs ROS
 
     bag = stack.enter_context(Bag(arguments.input))
-    names = node_topics(bag, arguments.namespace) if arguments.node_topics else {}
+    names = {}
+    if arguments.node_topics:
+        names = node_topics(bag.topics, wanted_of(arguments))
+        print(", ".join(f"{topic} as {name}" for topic, name in names.items()))
 
     def messages() -> Iterator[RawMessage]:
         for message in bag.raw_messages(bag.topics):
@@ -147,9 +228,20 @@ def _from_bag(arguments: argparse.Namespace, stack: ExitStack) -> "Recording":
     )
 
 
-def _transport(node_input: Input, type_name: str) -> str:
+def _recorded(role: str, topic: str, available: Mapping[str, str]) -> str:
+    """Return a topic or the compressed one of its image, whichever there is; empty is neither."""
+    names = topic, topic + TRANSPORTS.get(role, "")
+    return next((name for name in names if name in available), "")
+
+
+def _input_name(role: str, mode: str) -> str:
+    """Return the node's own name for an input."""
+    return (Input.DETECTIONS if role == "masks" and mode in OF_DETECTIONS else INPUTS[role]).value
+
+
+def _transport(role: str, type_name: str) -> str:
     """Return what the node adds to the name of a topic for its image_transport."""
-    return TRANSPORTS.get(node_input, "") if type_name == COMPRESSED else ""
+    return TRANSPORTS.get(role, "") if type_name == COMPRESSED else ""
 
 
 def _positive(text: str) -> float:

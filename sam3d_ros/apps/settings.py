@@ -14,7 +14,7 @@
 
 """Settings of the commands: a ROS parameter file, then what the command line says."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,6 +45,20 @@ def node_config(
     for name, value in (overrides or {}).items():
         config = changed(config, {name: value}, "command line")
     return config
+
+
+def masks_mode(params_file: Path) -> str:
+    """Return the ``masks.mode`` of a parameter file, which may be of other nodes, too.
+
+    Raises:
+        ConfigError: When the file cannot be read, or the mode is not known.
+    """
+    stated = {
+        name: value
+        for name, value in _read(params_file).items()
+        if name.partition(".")[0] == "masks"
+    }
+    return changed(NodeConfig(), stated, str(params_file)).masks.mode
 
 
 def changed(config: ConfigT, values: Mapping[str, Any], source: str) -> ConfigT:
@@ -115,14 +129,20 @@ def _read(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read the parameter file {path}: {error}") from error
-    if not isinstance(content, Mapping) or not all(
-        isinstance(node, Mapping) and isinstance(node.get(PARAMETERS), Mapping)
-        for node in content.values()
-    ):
-        raise ConfigError(f"{path}: expected a node name or /** with {PARAMETERS} below it")
     parameters: dict[str, Any] = {}
-    for node in content.values():
-        parameters.update(node[PARAMETERS])
+    for each in _sections(content, path):
+        parameters.update(each)
     return {
         name: value for name, value in parameters.items() if name.partition(".")[0] not in FOREIGN
     }
+
+
+def _sections(content: Any, path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the parameters of each node; nodes may be below namespaces, as ROS allows."""
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{path}: expected a node name or /** with {PARAMETERS} below it")
+    for below in content.values():
+        if isinstance(below, Mapping) and isinstance(below.get(PARAMETERS), Mapping):
+            yield below[PARAMETERS]
+        else:
+            yield from _sections(below, path)

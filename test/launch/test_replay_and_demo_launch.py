@@ -14,6 +14,7 @@
 
 """The launch files that need no robot; skips where launch_pytest is missing."""
 
+import runpy
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ launch_pytest = pytest.importorskip(
 )
 
 from launch import LaunchDescription
-from started import Started
+from started import FOLDER, Started
 
 DEMO = Started("demo.launch.py", views="1")
 
@@ -68,3 +69,21 @@ def test_the_demo_finds_objects_in_a_world_of_its_own(
     yield  # until the launch is shut down
 
     assert DEMO.return_codes == [0, 0, 0, 0]  # rendering, replay, what is said, node
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [
+        ("sam3d", "/sam3d/sam3d_node"),
+        ("/robot1", "/robot1/sam3d_node"),
+        ("robot1/arm/", "/robot1/arm/sam3d_node"),
+        ("", "/sam3d_node"),
+        ("/", "/sam3d_node"),
+    ],
+)
+def test_the_demo_listens_to_the_node_in_any_namespace(namespace: str, name: str) -> None:
+    demo = runpy.run_path(str(FOLDER / "demo.launch.py"))
+
+    _, watch = demo["replay"]({"namespace": namespace, "hz": "1"}, "/somewhere")
+
+    assert [each[0].text for each in watch.cmd][-1] == name

@@ -31,7 +31,6 @@ from sam3d_ros.apps.bags import (
     choose_topics,
     is_bag,
 )
-from sam3d_ros.apps.replay import node_topics
 from sam3d_ros.errors import DatasetError
 
 STORE = get_typestore(Stores.ROS2_HUMBLE)
@@ -195,30 +194,6 @@ def test_static_transforms_are_latched_even_where_the_bag_has_no_qos(
 
     with Bag(tmp_path / "bag") as bag:
         assert bag.latched == {"/tf_static"}
-
-
-def test_a_compressed_input_is_renamed_to_where_the_node_expects_its_transport(
-    tmp_path: Path,
-) -> None:
-    types = {
-        "/cam/color/image_raw/compressed": COMPRESSED,
-        "/cam/color/camera_info": INFO,
-        "/cam/depth/image_rect_raw/compressedDepth": COMPRESSED,
-        "/cam/depth/camera_info": INFO,
-        "/labels": IMAGE,
-    }
-    with Writer(tmp_path / "bag", version=9) as writer:
-        for topic, kind in types.items():
-            writer.write(writer.add_connection(topic, kind, typestore=STORE), 0, b"")
-
-    with Bag(tmp_path / "bag") as bag:
-        assert node_topics(bag, "/left") == {
-            "/cam/color/image_raw/compressed": "/left/image/compressed",
-            "/cam/color/camera_info": "/left/camera_info",
-            "/cam/depth/image_rect_raw/compressedDepth": "/left/depth/compressedDepth",
-            "/cam/depth/camera_info": "/left/depth/camera_info",
-            "/labels": "/left/masks",
-        }
 
 
 def test_a_file_that_is_no_bag_is_refused_by_name(tmp_path: Path) -> None:
