@@ -23,7 +23,8 @@
 ``depth.png``          is scaled, any other size is an error
 ``depth_native.png``   depth in a camera of its own: ``camera_depth.json`` with ``T_color_depth``
 ``lidar.npz``          ``points`` ``(N, 3)`` in metres in the LiDAR's frame
-``masks/NAME.png``     not 0 is the object; also ``mask_NAME.png`` beside the image
+``masks/NAME.png``     not 0 is the object, of transparency or else of any channel; several areas
+                       of other values are an error; also ``mask_NAME.png`` beside the image
 ``gt.json``            ``objects`` (``T_cam_obj`` takes mesh to camera) or ``people`` (meshes stand
                        in the camera frame); each with ``name`` and optional ``mask``, ``mesh``
 =====================  ============================================================================

@@ -21,7 +21,13 @@ import cv2
 import numpy as np
 
 from sam3d_ros.config import MasksConfig, SceneConfig
-from sam3d_ros.errors import CancelledError, DepthSparseError, MaskEmptyError, Sam3dError
+from sam3d_ros.errors import (
+    CancelledError,
+    DepthSparseError,
+    MaskEmptyError,
+    MaskFullError,
+    Sam3dError,
+)
 from sam3d_ros.geometry.cameras import Rectification, rectification_of, rectified
 from sam3d_ros.geometry.clouds import point_map_from_cloud
 from sam3d_ros.geometry.depth import (
@@ -192,6 +198,7 @@ def _points(
 def _candidate(
     instance: InstanceMask, rectification: Rectification, view: View, config: SceneConfig
 ) -> _Candidate:
+    _check_not_full(instance)
     silhouette = rectification.image(instance.mask, "nearest")
     num_pixels = int(silhouette.sum())
     if num_pixels < config.masks.min_pixels:
@@ -206,6 +213,16 @@ def _candidate(
     else:
         mask = object_pixels(view.points_camera, silhouette, config.masks.erode_px)
     return _Candidate(instance=instance, silhouette=silhouette, mask=mask, view=view)
+
+
+def _check_not_full(instance: InstanceMask) -> None:
+    """Refuse a mask without any outline; before rectification, which leaves corners empty."""
+    if instance.mask.all():
+        height, width = instance.mask.shape
+        raise MaskFullError(
+            f"mask {instance.instance_id} must leave out what is not its object, covers all of "
+            f"{width}x{height} pixels; check that 0 is the background of the mask"
+        )
 
 
 def _check_coverage(instance_id: int, silhouette: Bools, view: View, config: SceneConfig) -> None:

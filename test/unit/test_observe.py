@@ -86,6 +86,14 @@ def test_an_empty_mask_fails_alone(two: Scene) -> None:
     assert len(observed.observations) == 1
 
 
+def test_a_mask_of_the_whole_image_fails_alone(two: Scene) -> None:
+    frame = with_masks(two.frame, np.ones((480, 640), dtype=bool), two.frame.masks[1].mask)
+    observed = observe(frame, SceneConfig())
+    assert [failure.code for failure in observed.failures] == [ReportCode.BAD_INPUT]
+    assert "covers all of 640x480 pixels" in observed.failures[0].message
+    assert [seen.instance.instance_id for seen in observed.observations] == [2]
+
+
 def test_a_mask_without_depth_fails_alone(two: Scene) -> None:
     assert two.frame.depth is not None
     depth_m = np.where(two.frame.masks[0].mask, np.nan, two.frame.depth.depth_m)
