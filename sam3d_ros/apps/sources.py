@@ -45,7 +45,7 @@ def scene_source(folder: Path, depth_file: str | None, lidar: bool) -> Source:
     Raises:
         DatasetError: When it cannot be read.
     """
-    scene = load_scene(folder, depth_file, lidar)
+    scene = load_scene(folder, depth_file, lidar, shapes=False)
     return Source(name=scene.name, num_frames=1, items=[scene.frame])
 
 

@@ -240,6 +240,16 @@ def test_scenes_below_a_folder_go_to_folders_of_their_own(
     assert (tmp_path / "table" / "scene.json").is_file()
 
 
+def test_a_true_mesh_that_is_gone_hinders_nothing(scene_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    shutil.copytree(scene_folder, folder)
+    truth = json.loads((folder / "gt.json").read_text())
+    for entry in truth["objects"]:
+        (folder / entry["mesh"]).unlink()
+
+    assert main(["offline", str(folder), "-o", str(tmp_path / "out")]) == 0
+
+
 def test_nothing_of_ros_is_imported(scene_folder: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from sam3d_ros.apps.main import main; "
