@@ -49,6 +49,12 @@ def scene_source(folder: Path, depth_file: str | None, lidar: bool) -> Source:
     return Source(name=scene.name, num_frames=1, items=[scene.frame])
 
 
+def unread_source(folder: Path, error: Sam3dError) -> Source:
+    """Return what stands for a scene folder that cannot be read: one frame that is refused."""
+    refusal = Refusal(stamp_ns=0, frame_id="", code=error.code, message=str(error))
+    return Source(name=folder.resolve().name, num_frames=1, items=[refusal])
+
+
 def bag_source(name: str, bag: Bag, topics: BagTopics, config: NodeConfig) -> Source:
     """Assemble the frames of a bag as the node would, at the speed at which they are wanted."""
     return Source(name=name, num_frames=bag.count(topics.masks), items=_items(bag, topics, config))
