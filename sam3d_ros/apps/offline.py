@@ -244,6 +244,8 @@ def _reconstruct_all(
 
 def _reconstruct(source: Source, config: NodeConfig, models: _Models, output: Path) -> int:
     """Put one source through a pipeline of its own and write what came out."""
+    if source.note:
+        print(f"{source.name}: {source.note}")
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     pipeline = local_pipeline(config, models.backend, models.estimator, models.people)

@@ -40,7 +40,7 @@ from typing import Any, TypeGuard
 
 import numpy as np
 
-from sam3d_ros.errors import DatasetError
+from sam3d_ros.errors import DatasetError, DistortionError, IntrinsicsError
 from sam3d_ros.evaluation.files import (
     read_depth_m,
     read_json,
@@ -49,7 +49,8 @@ from sam3d_ros.evaluation.files import (
     read_points,
     read_rgb,
 )
-from sam3d_ros.geometry.cameras import resized
+from sam3d_ros.geometry.cameras import check_principal_point, resized
+from sam3d_ros.geometry.lenses import NUM_COEFFICIENTS
 from sam3d_ros.structures import (
     Bools,
     Bytes,
@@ -132,6 +133,8 @@ def load_scene(
 
     Raises:
         DatasetError: When a file is missing, damaged or contradicts another; names it.
+        IntrinsicsError: The camera has a principal point that no image has.
+        DistortionError: It has distortion of no model.
     """
     folder = Path(folder)
     description = read_json(folder / CAMERA_FILE)
@@ -161,16 +164,24 @@ def _camera(description: dict[str, Any], path: Path) -> Camera:
     if min(fx, fy, width, height) <= 0:
         raise DatasetError(f"{path}: fx, fy, width and height must be positive")
     distortion = _numbers(description, "distortion", path)
-    # Files of ideal cameras say so in prose, "none (pinhole, as delivered)".
-    model = str(description.get("distortion_model")) if distortion else "none"
-    matrix = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-    return Camera(
+    camera = Camera(
         width=int(width),
         height=int(height),
-        matrix_px=matrix,
-        distortion_model=model,
+        matrix_px=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]),
+        # Files of ideal cameras say so in prose, "none (pinhole, as delivered)".
+        distortion_model=str(description.get("distortion_model") or "") if distortion else "none",
         distortion=distortion,
     )
+    if camera.is_distorted and not camera.distortion_model:
+        raise DistortionError(
+            f"{path}: distortion needs distortion_model, which is missing; add the model that it "
+            f"was calibrated with, one of {', '.join(sorted(NUM_COEFFICIENTS.keys() - {'none'}))}"
+        )
+    try:
+        check_principal_point(camera)
+    except IntrinsicsError as error:
+        raise IntrinsicsError(f"{path}: {error}") from error
+    return camera
 
 
 def _number(description: dict[str, Any], key: str, path: Path) -> float:
@@ -255,9 +266,13 @@ def _depth(path: Path) -> DepthImage:
     native = path.stem.startswith(NATIVE_DEPTH)
     camera_path = path.with_name(NATIVE_CAMERA_FILE if native else CAMERA_FILE)
     description = read_json(camera_path)
-    depth_m = read_depth_m(
-        path, _number({"depth_scale": 0.001, **description}, "depth_scale", path)
-    )
+    metres_per_unit = _number({"depth_scale": 0.001, **description}, "depth_scale", camera_path)
+    if metres_per_unit <= 0:
+        raise DatasetError(
+            f"{camera_path}: expected a positive 'depth_scale' in metres per unit (0.001 for "
+            f"millimetres), got {metres_per_unit:g}"
+        )
+    depth_m = read_depth_m(path, metres_per_unit)
     color_from_depth = _rigid_pose(description, "T_color_depth", camera_path) if native else None
     if native and color_from_depth is None:
         raise DatasetError(f"{camera_path}: expected T_color_depth, the pose of the depth camera")

@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sam3d_ros.errors import DatasetError
+from sam3d_ros.errors import DatasetError, DistortionError, IntrinsicsError
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 
 SIZE = (8, 6)  # width, height
@@ -250,6 +250,30 @@ def test_a_camera_file_with_another_kind_of_value_is_refused(
     write_json(folder / "camera.json", described)
 
     with pytest.raises(DatasetError, match=rf"camera.json: {says}"):
+        load_scene(folder)
+
+
+@pytest.mark.parametrize("scale", [0, -0.001])
+def test_units_of_depth_must_be_positive(folder: Path, scale: float) -> None:
+    write_json(folder / "camera.json", {**CAMERA, "depth_scale": scale})
+
+    with pytest.raises(DatasetError, match=rf"camera.json: .*positive 'depth_scale'.* got {scale}"):
+        load_scene(folder)
+
+
+def test_a_principal_point_far_from_the_image_is_refused(folder: Path) -> None:
+    write_json(folder / "camera.json", {**CAMERA, "cx": 200.0})
+
+    with pytest.raises(IntrinsicsError, match=r"camera.json: cx and cy must be in the image"):
+        load_scene(folder)
+
+
+def test_distortion_without_a_model_is_refused_and_none_needs_none(folder: Path) -> None:
+    write_json(folder / "camera.json", {**CAMERA, "distortion": [0.0] * 5})
+    assert not load_scene(folder).frame.camera.is_distorted
+
+    write_json(folder / "camera.json", {**CAMERA, "distortion": [0.1, 0.0, 0.0, 0.0, 0.0]})
+    with pytest.raises(DistortionError, match=r"camera.json: .*distortion_model, which is missing"):
         load_scene(folder)
 
 

@@ -240,6 +240,23 @@ def test_scenes_below_a_folder_go_to_folders_of_their_own(
     assert (tmp_path / "table" / "scene.json").is_file()
 
 
+def test_a_folder_without_a_depth_file_says_which_ones_are_read(
+    scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "blind"
+    shutil.copytree(scene_folder, folder)
+    for path in folder.glob("depth*.png"):
+        path.unlink()
+    (folder / "depth.tiff").write_bytes(b"II")
+
+    assert main(["offline", str(folder), "-o", str(tmp_path / "out"), "--backend", "lift"]) == 1
+
+    said = capsys.readouterr().out
+    assert "none of depth_noisy.png, depth.png, depth_native.png and lidar.npz is in" in said
+    assert "but depth.tiff; --depth-file takes" in said
+    assert "not shiny" not in said
+
+
 @pytest.mark.parametrize("bad", ["a_first", "z_last"])
 def test_a_folder_that_cannot_be_read_does_not_end_the_others(
     bad: str, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
