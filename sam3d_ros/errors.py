@@ -110,6 +110,10 @@ class MaskEmptyError(Sam3dError, ValueError):
     code = ReportCode.MASK_EMPTY
 
 
+class MaskFullError(Sam3dError, ValueError):
+    """A mask covers all of an image, as that of no object does."""
+
+
 class DepthSparseError(Sam3dError, ValueError):
     """Too few pixels of a mask carry a depth."""
 

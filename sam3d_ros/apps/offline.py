@@ -15,8 +15,9 @@
 """``sam3d offline``: a scene folder or a bag in, meshes, poses and pictures out; drops nothing."""
 
 import argparse
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from sam3d_ros.apps.drawing import write_image
 from sam3d_ros.apps.pictures import Pictured, draw_overlay, pictured_objects
 from sam3d_ros.apps.settings import node_config
 from sam3d_ros.apps.sheets import contact_sheet
-from sam3d_ros.apps.sources import Item, Source, bag_source, scene_source
+from sam3d_ros.apps.sources import Item, Source, bag_source, scene_source, unread_source
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import ReportCode, Sam3dError
 from sam3d_ros.evaluation.datasets import scene_folders
@@ -57,7 +58,8 @@ rosbag2 (folder, .mcap or .db3). Writes a .glb and a .ply per object as it was l
 with every frame. With --splats backend sam3d adds NAME_splats.ply for viewers of 3D Gaussian
 Splatting. With --body-weights masks of class person (person.png, person_0.png) get bodies, each
 in the frame body_ID.
-No ROS installation is needed. Exit code 1: nothing could be reconstructed.
+No ROS installation is needed. Exit code 1: nothing could be reconstructed; of a folder of scenes:
+nothing in one of them, or one cannot be read (the others are done).
 """
 TOPIC_HELP = {
     "image": "colour image",
@@ -122,13 +124,10 @@ def run(arguments: argparse.Namespace) -> int:
             source = bag_source(arguments.input.stem, bag, topics, config)
             return _reconstruct(source, config, models, arguments.output)
     folders = scene_folders(arguments.input)
-    alone = folders == [arguments.input]
-    codes = []
-    for folder in folders:
-        source = scene_source(folder, arguments.depth_file, arguments.lidar)
-        output = arguments.output if alone else arguments.output / source.name
-        codes.append(_reconstruct(source, config, models, output))
-    return max(codes)
+    if folders == [arguments.input]:
+        source = scene_source(arguments.input, arguments.depth_file, arguments.lidar)
+        return _reconstruct(source, config, models, arguments.output)
+    return _reconstruct_all(folders, arguments, config, models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +230,32 @@ def _in_fixed_frame(
     return replace(config, output_frame=root.name)
 
 
+def _reconstruct_all(
+    folders: Sequence[Path], arguments: argparse.Namespace, config: NodeConfig, models: _Models
+) -> int:
+    """Reconstruct scene after scene; one that cannot be read is a failed frame, named at the end.
+
+    Those before and after it are done all the same.
+    """
+    codes, unread = [], []
+    for folder in folders:
+        try:
+            source = scene_source(folder, arguments.depth_file, arguments.lidar)
+        except Sam3dError as error:
+            unread.append(str(error))
+            source = unread_source(folder, error)
+        codes.append(_reconstruct(source, config, models, arguments.output / source.name))
+    if unread:
+        print(f"{len(unread)} of {len(folders)} scene folders cannot be read:", file=sys.stderr)
+    for why in unread:
+        print(f"  {why}", file=sys.stderr)
+    return max(codes)
+
+
 def _reconstruct(source: Source, config: NodeConfig, models: _Models, output: Path) -> int:
     """Put one source through a pipeline of its own and write what came out."""
+    if source.note:
+        print(f"{source.name}: {source.note}")
     started = time.perf_counter()
     output.mkdir(parents=True, exist_ok=True)
     pipeline = local_pipeline(config, models.backend, models.estimator, models.people)

@@ -201,7 +201,7 @@ def _from_scenes(arguments: argparse.Namespace) -> "Recording":
     from sam3d_ros.ros.recording import recording_from_frames  # noqa: PLC0415  # needs ROS
 
     frames = [
-        load_scene(folder, arguments.depth_file, arguments.lidar).frame
+        load_scene(folder, arguments.depth_file, arguments.lidar, shapes=False).frame
         for folder in scene_folders(arguments.input)
     ]
     return recording_from_frames(frames, arguments.hz, arguments.namespace)

@@ -22,7 +22,7 @@ from typing import TypeAlias
 from sam3d_ros.apps.bags import TF_TOPICS, Bag, BagTopics
 from sam3d_ros.config import NodeConfig
 from sam3d_ros.errors import Sam3dError
-from sam3d_ros.evaluation.datasets import load_scene
+from sam3d_ros.evaluation.datasets import DEPTH_FILES, LIDAR_FILE, load_scene
 from sam3d_ros.ros.assembler import Assembler, Outcome, Refusal, TimeJump
 from sam3d_ros.ros.framing import Bundle, Input, Instant, frame_from_bundle
 from sam3d_ros.structures import Frame
@@ -37,6 +37,7 @@ class Source:
     name: str
     num_frames: int
     items: Iterable[Item]
+    note: str = ""  # what a person should know of it
 
 
 def scene_source(folder: Path, depth_file: str | None, lidar: bool) -> Source:
@@ -45,8 +46,26 @@ def scene_source(folder: Path, depth_file: str | None, lidar: bool) -> Source:
     Raises:
         DatasetError: When it cannot be read.
     """
-    scene = load_scene(folder, depth_file, lidar)
-    return Source(name=scene.name, num_frames=1, items=[scene.frame])
+    scene = load_scene(folder, depth_file, lidar, shapes=False)
+    is_blind = scene.frame.depth is None and scene.frame.points is None
+    note = _without_depth(folder) if is_blind else ""
+    return Source(name=scene.name, num_frames=1, items=[scene.frame], note=note)
+
+
+def _without_depth(folder: Path) -> str:
+    """Say which depth files were looked for, and which there are that nobody asked for."""
+    others = ", ".join(sorted(path.name for path in folder.glob("*depth*.*") if path.is_file()))
+    return (
+        f"no depth: none of {', '.join(DEPTH_FILES)} and {LIDAR_FILE} is in {folder}"
+        + (f", but {others}" if others else "")
+        + "; --depth-file takes a depth image of another name"
+    )
+
+
+def unread_source(folder: Path, error: Sam3dError) -> Source:
+    """Return what stands for a scene folder that cannot be read: one frame that is refused."""
+    refusal = Refusal(stamp_ns=0, frame_id="", code=error.code, message=str(error))
+    return Source(name=folder.resolve().name, num_frames=1, items=[refusal])
 
 
 def bag_source(name: str, bag: Bag, topics: BagTopics, config: NodeConfig) -> Source:

@@ -23,7 +23,8 @@
 ``depth.png``          is scaled, any other size is an error
 ``depth_native.png``   depth in a camera of its own: ``camera_depth.json`` with ``T_color_depth``
 ``lidar.npz``          ``points`` ``(N, 3)`` in metres in the LiDAR's frame
-``masks/NAME.png``     not 0 is the object; also ``mask_NAME.png`` beside the image
+``masks/NAME.png``     not 0 is the object, of transparency or else of any channel; several areas
+                       of other values are an error; also ``mask_NAME.png`` beside the image
 ``gt.json``            ``objects`` (``T_cam_obj`` takes mesh to camera) or ``people`` (meshes stand
                        in the camera frame); each with ``name`` and optional ``mask``, ``mesh``
 =====================  ============================================================================
@@ -32,13 +33,14 @@ Instance ids count from 1 in the order of ``gt.json``, then masks that it does n
 Which way is up is not part of a scene folder, even where the author of one knows it.
 """
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from sam3d_ros.errors import DatasetError
+from sam3d_ros.errors import DatasetError, DistortionError, IntrinsicsError
 from sam3d_ros.evaluation.files import (
     read_depth_m,
     read_json,
@@ -47,7 +49,8 @@ from sam3d_ros.evaluation.files import (
     read_points,
     read_rgb,
 )
-from sam3d_ros.geometry.cameras import resized
+from sam3d_ros.geometry.cameras import check_principal_point, resized
+from sam3d_ros.geometry.lenses import NUM_COEFFICIENTS
 from sam3d_ros.structures import (
     Bools,
     Bytes,
@@ -69,6 +72,7 @@ RGB_FILES = ("rgb.png", "rgb.jpg")
 DEPTH_FILES = ("depth_noisy.png", "depth.png", "depth_native.png")
 NATIVE_DEPTH = "depth_native"  # files whose name starts so are in the camera of camera_depth.json
 ASPECT_TOLERANCE = 0.01
+SCALE_TOLERANCE = 1e-3  # of a pose as somebody has typed it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -115,7 +119,9 @@ def scene_folders(path: Path) -> list[Path]:
     return folders
 
 
-def load_scene(folder: Path, depth_file: str | None = None, lidar: bool = False) -> Scene:
+def load_scene(
+    folder: Path, depth_file: str | None = None, lidar: bool = False, *, shapes: bool = True
+) -> Scene:
     """Read one scene folder.
 
     Args:
@@ -123,18 +129,21 @@ def load_scene(folder: Path, depth_file: str | None = None, lidar: bool = False)
         depth_file: Name of the depth image; ``None`` takes the first that exists of
             ``DEPTH_FILES`` and, where there is none, the LiDAR points.
         lidar: Give the LiDAR points instead of any depth image.
+        shapes: Read true meshes and poses, too; else they are not known, and need not be there.
 
     Raises:
         DatasetError: When a file is missing, damaged or contradicts another; names it.
+        IntrinsicsError: The camera has a principal point that no image has.
+        DistortionError: It has distortion of no model.
     """
     folder = Path(folder)
     description = read_json(folder / CAMERA_FILE)
     camera = _camera(description, folder / CAMERA_FILE)
     rgb = _rgb(folder, camera)
-    truth = _truth(folder, camera)
+    truth = _truth(folder, camera, shapes=shapes)
     depth_path = None if lidar else _depth_path(folder, depth_file)
     has_points = depth_path is None and (lidar or (folder / LIDAR_FILE).is_file())
-    fixed_from_camera = _pose(description, "T_world_cam", folder / CAMERA_FILE)
+    fixed_from_camera = _rigid_pose(description, "T_world_cam", folder / CAMERA_FILE)
     frame = Frame(
         rgb=rgb,
         camera=camera,
@@ -154,24 +163,75 @@ def _camera(description: dict[str, Any], path: Path) -> Camera:
     )
     if min(fx, fy, width, height) <= 0:
         raise DatasetError(f"{path}: fx, fy, width and height must be positive")
-    distortion = tuple(float(value) for value in description.get("distortion") or ())
-    # Files of ideal cameras say so in prose, "none (pinhole, as delivered)".
-    model = str(description.get("distortion_model")) if distortion else "none"
-    matrix = np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
-    return Camera(
+    distortion = _numbers(description, "distortion", path)
+    camera = Camera(
         width=int(width),
         height=int(height),
-        matrix_px=matrix,
-        distortion_model=model,
+        matrix_px=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]),
+        # Files of ideal cameras say so in prose, "none (pinhole, as delivered)".
+        distortion_model=str(description.get("distortion_model") or "") if distortion else "none",
         distortion=distortion,
     )
+    if camera.is_distorted and not camera.distortion_model:
+        raise DistortionError(
+            f"{path}: distortion needs distortion_model, which is missing; add the model that it "
+            f"was calibrated with, one of {', '.join(sorted(NUM_COEFFICIENTS.keys() - {'none'}))}"
+        )
+    try:
+        check_principal_point(camera)
+    except IntrinsicsError as error:
+        raise IntrinsicsError(f"{path}: {error}") from error
+    return camera
 
 
 def _number(description: dict[str, Any], key: str, path: Path) -> float:
     value = description.get(key)
-    if not isinstance(value, int | float) or not np.isfinite(value):
+    if not _is_number(value):
         raise DatasetError(f"{path}: expected a number {key!r}, got {value!r}")
     return float(value)
+
+
+def _numbers(description: dict[str, Any], key: str, path: Path) -> tuple[float, ...]:
+    """Read a list of numbers; empty where it is absent or null."""
+    values = _list(description, key, path)
+    if not all(_is_number(value) for value in values):
+        raise DatasetError(f"{path}: expected a list of numbers {key!r}, got {values!r}")
+    return tuple(float(value) for value in values)
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    # Python takes true for 1; JSON has integers that are no float.
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and abs(value) <= sys.float_info.max
+
+
+def _list(description: dict[str, Any], key: str, path: Path) -> list[Any]:
+    """Read a list; empty where it is absent or null."""
+    value = description.get(key)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise DatasetError(f"{path}: expected a list {key!r}, got {value!r}")
+    return value
+
+
+def _name(description: dict[str, Any], key: str, path: Path) -> str | None:
+    """Read the name of a file; ``None`` where it is absent, null or empty."""
+    value = description.get(key)
+    if value is not None and not isinstance(value, str):
+        raise DatasetError(f"{path}: expected the name of a file {key!r}, got {value!r}")
+    return value or None
+
+
+def _rigid_pose(description: dict[str, Any], key: str, path: Path) -> Similarity | None:
+    """Read the 4x4 transform of a sensor, which scales nothing; ``None`` where it is absent."""
+    pose = _pose(description, key, path)
+    if pose is not None and abs(pose.scale - 1.0) > SCALE_TOLERANCE:
+        raise DatasetError(
+            f"{path}: {key} must be a rotation and a translation in metres, got scale "
+            f"{pose.scale:.4g}; divide what is scaled by it"
+        )
+    return pose
 
 
 def _pose(description: dict[str, Any], key: str, path: Path) -> Similarity | None:
@@ -206,10 +266,14 @@ def _depth(path: Path) -> DepthImage:
     native = path.stem.startswith(NATIVE_DEPTH)
     camera_path = path.with_name(NATIVE_CAMERA_FILE if native else CAMERA_FILE)
     description = read_json(camera_path)
-    depth_m = read_depth_m(
-        path, _number({"depth_scale": 0.001, **description}, "depth_scale", path)
-    )
-    color_from_depth = _pose(description, "T_color_depth", camera_path) if native else None
+    metres_per_unit = _number({"depth_scale": 0.001, **description}, "depth_scale", camera_path)
+    if metres_per_unit <= 0:
+        raise DatasetError(
+            f"{camera_path}: expected a positive 'depth_scale' in metres per unit (0.001 for "
+            f"millimetres), got {metres_per_unit:g}"
+        )
+    depth_m = read_depth_m(path, metres_per_unit)
+    color_from_depth = _rigid_pose(description, "T_color_depth", camera_path) if native else None
     if native and color_from_depth is None:
         raise DatasetError(f"{camera_path}: expected T_color_depth, the pose of the depth camera")
     return DepthImage(
@@ -234,45 +298,61 @@ def _camera_of_size(camera: Camera, depth_m: Floats, path: Path) -> Camera:
 
 
 def _points(folder: Path, description: dict[str, Any]) -> PointCloud:
-    camera_from_lidar = _pose(description, "T_cam_lidar", folder / CAMERA_FILE)
+    camera_from_lidar = _rigid_pose(description, "T_cam_lidar", folder / CAMERA_FILE)
     if camera_from_lidar is None:
         raise DatasetError(f"{folder / CAMERA_FILE}: expected T_cam_lidar for {LIDAR_FILE}")
     return PointCloud(points=read_points(folder / LIDAR_FILE), camera_from_sensor=camera_from_lidar)
 
 
-def _truth(folder: Path, camera: Camera) -> tuple[TruthObject, ...]:
-    """Read ``gt.json``; a folder without one has no truth."""
+def _truth(folder: Path, camera: Camera, *, shapes: bool) -> tuple[TruthObject, ...]:
+    """Read ``gt.json``; a folder without one has no truth, without ``shapes`` it has but masks."""
     path = folder / TRUTH_FILE
     if not path.is_file():
         return ()
     description = read_json(path)
     if (unit := description.get("length_unit", "m")) != "m":
         raise DatasetError(f"{path}: expected lengths in 'm', got {unit!r}")
-    objects = [(entry, False) for entry in description.get("objects", ())]
-    people = [(entry, True) for entry in description.get("people", ())]
-    return tuple(
-        _truth_object(entry, instance_id, camera, path, in_camera=in_camera)
-        for instance_id, (entry, in_camera) in enumerate(objects + people, start=1)
-    )
+    objects = [(entry, False) for entry in _list(description, "objects", path)]
+    people = [(entry, True) for entry in _list(description, "people", path)]
+    found = []
+    for instance_id, (entry, in_camera) in enumerate(objects + people, start=1):
+        item = _truth_object(entry, instance_id, camera, path)
+        found.append(_with_shape(item, entry, path, in_camera=in_camera) if shapes else item)
+    return tuple(found)
 
 
 def _truth_object(
-    entry: dict[str, Any], instance_id: int, camera: Camera, path: Path, *, in_camera: bool
+    entry: dict[str, Any], instance_id: int, camera: Camera, path: Path
 ) -> TruthObject:
-    """Read one entry of ``gt.json``; ``in_camera`` meshes need no pose."""
+    """Read name and mask of one entry of ``gt.json``."""
+    if not isinstance(entry, dict):
+        raise DatasetError(
+            f"{path}: expected a JSON object for object {instance_id}, got {entry!r}"
+        )
     name = entry.get("name")
     if not isinstance(name, str):
         raise DatasetError(f"{path}: expected a name for object {instance_id}, got {name!r}")
-    mask_path = path.parent / entry.get("mask", f"masks/{name}.png")
-    mesh_path = path.parent / entry["mesh"] if entry.get("mesh") else None
-    pose = Similarity.identity() if in_camera else _pose(entry, "T_cam_obj", path)
+    mask_path = path.parent / (_name(entry, "mask", path) or f"masks/{name}.png")
     return TruthObject(
         instance_id=instance_id,
         name=name,
         mask_path=mask_path,
         mask=read_mask(mask_path, camera),
+        mesh=None,
+        camera_from_object=None,
+    )
+
+
+def _with_shape(
+    item: TruthObject, entry: dict[str, Any], path: Path, *, in_camera: bool
+) -> TruthObject:
+    """Read mesh and pose of one entry of ``gt.json``; ``in_camera`` meshes need no pose."""
+    mesh_name = _name(entry, "mesh", path)
+    mesh_path = path.parent / mesh_name if mesh_name else None
+    return replace(
+        item,
         mesh=read_mesh(mesh_path) if mesh_path else None,
-        camera_from_object=pose,
+        camera_from_object=Similarity.identity() if in_camera else _pose(entry, "T_cam_obj", path),
         mesh_path=mesh_path,
     )
 

@@ -25,6 +25,7 @@ import trimesh
 from trimesh.visual import ColorVisuals, TextureVisuals
 
 from sam3d_ros.errors import DatasetError
+from sam3d_ros.evaluation.mask_files import mask_of
 from sam3d_ros.structures import Bools, Bytes, Camera, Floats, Mesh
 
 UNTEXTURED_RGB = (160, 160, 160)
@@ -48,9 +49,9 @@ def read_rgb(path: Path, camera: Camera) -> Bytes:
 
 
 def read_mask(path: Path, camera: Camera) -> Bools:
-    """Read a mask of the camera's size, ``(H, W)``; true where the image is not 0."""
-    mask: Bools = _sized(_decoded(path, cv2.IMREAD_GRAYSCALE), path, camera) > 0
-    return mask
+    """Read a mask of the camera's size, ``(H, W)``; true where the object is."""
+    # Unchanged: OpenCV's grey of 16 bit and of dark colours is 0, and transparency is gone.
+    return mask_of(_sized(_decoded(path, cv2.IMREAD_UNCHANGED), path, camera), path)
 
 
 def read_depth_m(path: Path, metres_per_unit: float) -> Floats:

@@ -31,6 +31,7 @@ from sam3d_ros.shapes import check_shape
 from sam3d_ros.structures import Bools, Camera, Floats, Ints
 
 Interpolation = Literal["linear", "nearest"]
+MAX_OFF_AXIS = 1.8  # focal lengths: of the middle of an image from the optical axis, 60 degrees
 OUTSIDE_PX = -10.0  # where cv2.remap is sent for what lies outside the image
 
 
@@ -64,6 +65,28 @@ def checked_matrix_px(camera: Camera) -> Floats:
             f"{matrix_px.tolist()}; check that the driver is calibrated and fills camera_info"
         )
     return matrix_px
+
+
+def check_principal_point(camera: Camera) -> None:
+    """Refuse a principal point that no image has, not even one that is cut out of a corner.
+
+    Far outside the image it is that of a crop, whose pixels still look no farther to the side than
+    those of a lens do.
+
+    Raises:
+        IntrinsicsError: It is more than a side of the image outside, and too far off for a crop.
+    """
+    matrix_px = checked_matrix_px(camera)
+    center_px, focal_px = matrix_px[:2, 2], matrix_px[[0, 1], [0, 1]]
+    size_px = np.array([camera.width, camera.height])
+    outside = (center_px < -size_px) | (center_px > 2 * size_px)
+    off_axis = np.abs((size_px - 1) / 2 - center_px) / focal_px
+    if (outside & (off_axis > MAX_OFF_AXIS)).any():
+        raise IntrinsicsError(
+            f"cx and cy must be in the image of {camera.width}x{camera.height}, or not far outside "
+            f"where it is a crop, got {center_px[0]:g} and {center_px[1]:g} with focal lengths of "
+            f"{focal_px[0]:g} and {focal_px[1]:g}; check the calibration"
+        )
 
 
 def resized(camera: Camera, width: int, height: int) -> Camera:

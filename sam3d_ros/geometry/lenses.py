@@ -31,7 +31,9 @@ from sam3d_ros.errors import DistortionError
 from sam3d_ros.structures import Camera, Floats
 
 NUM_COEFFICIENTS = {"none": 0, "plumb_bob": 5, "rational_polynomial": 8, "equidistant": 4}
+OTHER_NAMES = {"radtan": "plumb_bob", "equi": "equidistant", "fisheye": "equidistant"}
 MAX_ANGLE_RAD = np.radians(89.0)  # a plane image cannot hold directions further off the axis
+RECALIBRATE = "rectify the images first or recalibrate with one of these models"
 TABLE_SIZE = 2048  # linear interpolation in it is a start from which one Newton step is exact
 NEWTON_STEPS = 3  # from the solution without the tangential part, which is a small one
 SETTLED = 1e-6  # a last step as short leaves an error of its square
@@ -160,9 +162,10 @@ def _coefficients(camera: Camera) -> Floats:
     """Return the coefficients, filled up with zeros to the number of the model."""
     model, given = camera.distortion_model, camera.distortion
     if model not in NUM_COEFFICIENTS:
+        known = OTHER_NAMES.get(model)
         raise DistortionError(
             f"distortion_model must be one of {', '.join(NUM_COEFFICIENTS)}, got {model!r}; "
-            "rectify the images first or recalibrate with one of these models"
+            + (f"what you call {model} is named {known} here" if known else RECALIBRATE)
         )
     wanted = NUM_COEFFICIENTS[model]
     if any(given[wanted:]) or not np.isfinite(given).all():

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam3d_ros.errors import EncodingError, IntrinsicsError, ShapeError
-from sam3d_ros.geometry.cameras import binned, checked_matrix_px, cropped
+from sam3d_ros.geometry.cameras import binned, check_principal_point, checked_matrix_px, cropped
 from sam3d_ros.geometry.depth import MEASURABLE_M
 from sam3d_ros.geometry.lenses import lens_of
 from sam3d_ros.geometry.rigid import Rigid
@@ -208,6 +208,7 @@ def _camera(said: _Calibration) -> Camera:
             "camera.fov_fallback_deg to go on with a guess"
         )
     _check_plausible(checked_matrix_px(camera), camera, name)
+    check_principal_point(camera)
     lens_of(camera)
     if said.roi[2] and said.roi[3]:
         camera = cropped(camera, *said.roi)

@@ -79,6 +79,7 @@ def masks_from_labels(
 ) -> tuple[InstanceMask, ...]:
     """Split a label image ``(h, w)`` into one mask per id, of the size of the image.
 
+    What is below 0 is background like 0: -1 is what many providers call unknown.
     Labels of another size but the same aspect ratio are resized to the nearest and flagged.
 
     Raises:

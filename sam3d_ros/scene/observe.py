@@ -20,11 +20,19 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sam3d_ros.config import MasksConfig, SceneConfig
-from sam3d_ros.errors import CancelledError, DepthSparseError, MaskEmptyError, Sam3dError
+from sam3d_ros.config import DepthConfig, MasksConfig, SceneConfig
+from sam3d_ros.errors import (
+    CancelledError,
+    DepthSparseError,
+    DepthUnitError,
+    MaskEmptyError,
+    MaskFullError,
+    Sam3dError,
+)
 from sam3d_ros.geometry.cameras import Rectification, rectification_of, rectified
 from sam3d_ros.geometry.clouds import point_map_from_cloud
 from sam3d_ros.geometry.depth import (
+    IMPLAUSIBLE,
     clip_depth,
     is_registered,
     register_depth,
@@ -54,6 +62,7 @@ from sam3d_ros.structures import (
 # A reading speaks for the pixels around it: projected depth and LiDAR leave a grid of gaps.
 COVERAGE_RADIUS_PX = 4
 MIN_POINTS = 30  # fewer points give no extent
+PLAUSIBLE_MEDIAN_M = IMPLAUSIBLE / 1000.0, IMPLAUSIBLE  # of a scene; others are of another unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,6 +130,7 @@ def observe(
         for each in _observations(frame, candidates, support, config.masks)
         if each.instance.instance_id not in without
     )
+    errors = _explained(errors, frame, config.depth)
     return FrameObservations(observations=observations, errors=errors, support=support, view=view)
 
 
@@ -192,6 +202,7 @@ def _points(
 def _candidate(
     instance: InstanceMask, rectification: Rectification, view: View, config: SceneConfig
 ) -> _Candidate:
+    _check_not_full(instance)
     silhouette = rectification.image(instance.mask, "nearest")
     num_pixels = int(silhouette.sum())
     if num_pixels < config.masks.min_pixels:
@@ -208,6 +219,16 @@ def _candidate(
     return _Candidate(instance=instance, silhouette=silhouette, mask=mask, view=view)
 
 
+def _check_not_full(instance: InstanceMask) -> None:
+    """Refuse a mask without any outline; before rectification, which leaves corners empty."""
+    if instance.mask.all():
+        height, width = instance.mask.shape
+        raise MaskFullError(
+            f"mask {instance.instance_id} must leave out what is not its object, covers all of "
+            f"{width}x{height} pixels; check that 0 is the background of the mask"
+        )
+
+
 def _check_coverage(instance_id: int, silhouette: Bools, view: View, config: SceneConfig) -> None:
     window = window_of(silhouette, 1)
     inside = silhouette[window]
@@ -215,15 +236,46 @@ def _check_coverage(instance_id: int, silhouette: Bools, view: View, config: Sce
     num_points = int(known.sum())
     kernel = np.ones((2 * COVERAGE_RADIUS_PX + 1,) * 2, dtype=np.uint8)
     covered = cv2.dilate(known.astype(np.uint8), kernel)[inside].mean()
-    if num_points < MIN_POINTS or covered < config.depth.min_valid_fraction:
-        source = view.scale_source.name.lower()
+    if num_points >= MIN_POINTS and covered >= config.depth.min_valid_fraction:
+        return
+    if view.scale_source is ScaleSource.UNKNOWN:
         raise DepthSparseError(
-            f"mask {instance_id} must be covered by depth for "
-            f"{config.depth.min_valid_fraction:.0%} with at least {MIN_POINTS} readings, has "
-            f"{covered:.0%} with {num_points} (depth source: {source}); check that depth is "
-            "registered to the image, that the object is within range and not shiny or clear, or "
-            "let depth.on_missing estimate it"
+            f"mask {instance_id} needs depth, the frame came with neither a depth image nor points"
+            "; give either, or let depth.on_missing estimate it"
         )
+    source = view.scale_source.name.lower()
+    raise DepthSparseError(
+        f"mask {instance_id} must be covered by depth for "
+        f"{config.depth.min_valid_fraction:.0%} with at least {MIN_POINTS} readings, has "
+        f"{covered:.0%} with {num_points} (depth source: {source}); check that depth is "
+        "registered to the image, that the object is within range and not shiny or clear, or "
+        "let depth.on_missing estimate it"
+    )
+
+
+def _explained(
+    errors: Mapping[int, Sam3dError], frame: Frame, depth: DepthConfig
+) -> dict[int, Sam3dError]:
+    """Return the errors; where most readings of a frame are out of range, this is why."""
+    sparse = [key for key, error in errors.items() if isinstance(error, DepthSparseError)]
+    if not sparse or frame.depth is None:
+        return dict(errors)
+    known = frame.depth.depth_m[np.isfinite(frame.depth.depth_m)]
+    median_m = float(np.median(known)) if known.size else np.nan
+    if not (median_m < depth.min or median_m > depth.max):
+        return dict(errors)
+    least_m, most_m = PLAUSIBLE_MEDIAN_M
+    kind = DepthSparseError if least_m <= median_m <= most_m else DepthUnitError
+    return {**errors, **{key: kind(_out_of_range(key, median_m, depth)) for key in sparse}}
+
+
+def _out_of_range(instance_id: int, median_m: float, depth: DepthConfig) -> str:
+    return (
+        f"mask {instance_id} has too few readings of {depth.min:g} to {depth.max:g} m (depth.min, "
+        f"depth.max), the median of all that the frame has is {median_m:.4g} m; check the unit of "
+        "the depth image (depth_scale in camera.json, depth.unit of messages), or widen the range "
+        "if things are there"
+    )
 
 
 def _support(

@@ -24,6 +24,7 @@ from sam3d_ros.errors import DistortionError, IntrinsicsError, ShapeError
 from sam3d_ros.geometry.cameras import (
     binned,
     camera_from_fov,
+    check_principal_point,
     cropped,
     pixel_rays,
     project,
@@ -323,3 +324,35 @@ def test_an_ideal_camera_needs_no_rectification(vga: Camera) -> None:
 def test_an_image_of_another_size_is_refused(vga: Camera) -> None:
     with pytest.raises(ShapeError, match=r"image must have shape \(480, 640\)"):
         rectification_of(with_lens(vga, "webcam")).image(np.zeros((240, 320)))
+
+
+@pytest.mark.parametrize(
+    ("center_px", "focal_px"),
+    [
+        ((319.5, 239.5), 600.0),
+        ((-640.0, 960.0), 300.0),  # a wide lens, shifted by a side
+        ((-2560.0, -1200.0), 3000.0),  # a corner of an image with 12 times the pixels
+    ],
+)
+def test_a_principal_point_in_or_beside_the_image_or_of_a_crop_is_plausible(
+    center_px: tuple[float, float], focal_px: float
+) -> None:
+    matrix_px = np.array([[focal_px, 0, center_px[0]], [0, focal_px, center_px[1]], [0, 0, 1]])
+
+    check_principal_point(Camera(width=640, height=480, matrix_px=matrix_px))
+
+
+@pytest.mark.parametrize("center_px", [(2000.0, 240.0), (320.0, -1500.0)])
+def test_a_principal_point_that_no_crop_has_is_refused(center_px: tuple[float, float]) -> None:
+    matrix_px = np.array([[600.0, 0, center_px[0]], [0, 600.0, center_px[1]], [0, 0, 1]])
+
+    with pytest.raises(IntrinsicsError, match=r"must be in the image of 640x480.*got .*calibr"):
+        check_principal_point(Camera(width=640, height=480, matrix_px=matrix_px))
+
+
+@pytest.mark.parametrize(("name", "known"), [("radtan", "plumb_bob"), ("equi", "equidistant")])
+def test_a_model_under_another_name_says_ours(vga: Camera, name: str, known: str) -> None:
+    camera = replace(vga, distortion_model=name, distortion=(0.1, 0.0, 0.0, 0.0))
+
+    with pytest.raises(DistortionError, match=f"what you call {name} is named {known} here"):
+        rectification_of(camera)

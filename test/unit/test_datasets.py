@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sam3d_ros.errors import DatasetError
+from sam3d_ros.errors import DatasetError, DistortionError, IntrinsicsError
 from sam3d_ros.evaluation.datasets import load_scene, scene_folders
 
 SIZE = (8, 6)  # width, height
@@ -212,6 +212,106 @@ def test_a_pose_that_is_no_transform_is_refused(folder: Path, pose: Any) -> None
 
     with pytest.raises(DatasetError, match="T_world_cam must be a 4x4 transform"):
         load_scene(folder)
+
+
+@pytest.mark.parametrize("key", ["T_world_cam", "T_cam_lidar"])
+def test_the_pose_of_a_sensor_must_not_scale(folder: Path, key: str) -> None:
+    scaled = (1000.0 * np.eye(4)).tolist()
+    write_json(folder / "camera.json", {**CAMERA, key: scaled})
+    np.savez(folder / "lidar.npz", points=np.ones((4, 3), dtype=np.float32))
+
+    with pytest.raises(DatasetError, match=rf"camera.json: {key} must be .* got scale 1000"):
+        load_scene(folder, lidar=True)
+
+
+def test_the_pose_of_an_object_may_scale_its_mesh(folder: Path) -> None:
+    entry = {"name": "box", "mesh": "box.ply", "T_cam_obj": np.diag([2.0, 2.0, 2.0, 1.0]).tolist()}
+    write_json(folder / "gt.json", {"objects": [entry]})
+
+    (box,) = load_scene(folder).truth
+
+    assert box.camera_from_object is not None
+    assert box.camera_from_object.scale == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"fx": True}, "expected a number 'fx', got True"),
+        ({"distortion": {"k1": 0.1}}, "expected a list 'distortion', got {'k1': 0.1}"),
+        ({"distortion": 0.1}, "expected a list 'distortion', got 0.1"),
+        ({"distortion": ["a"]}, r"expected a list of numbers 'distortion', got \['a'\]"),
+    ],
+)
+def test_a_camera_file_with_another_kind_of_value_is_refused(
+    folder: Path, changed: dict[str, Any], says: str
+) -> None:
+    described = {**CAMERA, "distortion_model": "plumb_bob", **changed}
+    write_json(folder / "camera.json", described)
+
+    with pytest.raises(DatasetError, match=rf"camera.json: {says}"):
+        load_scene(folder)
+
+
+@pytest.mark.parametrize("scale", [0, -0.001])
+def test_units_of_depth_must_be_positive(folder: Path, scale: float) -> None:
+    write_json(folder / "camera.json", {**CAMERA, "depth_scale": scale})
+
+    with pytest.raises(DatasetError, match=rf"camera.json: .*positive 'depth_scale'.* got {scale}"):
+        load_scene(folder)
+
+
+def test_a_principal_point_far_from_the_image_is_refused(folder: Path) -> None:
+    write_json(folder / "camera.json", {**CAMERA, "cx": 200.0})
+
+    with pytest.raises(IntrinsicsError, match=r"camera.json: cx and cy must be in the image"):
+        load_scene(folder)
+
+
+def test_distortion_without_a_model_is_refused_and_none_needs_none(folder: Path) -> None:
+    write_json(folder / "camera.json", {**CAMERA, "distortion": [0.0] * 5})
+    assert not load_scene(folder).frame.camera.is_distorted
+
+    write_json(folder / "camera.json", {**CAMERA, "distortion": [0.1, 0.0, 0.0, 0.0, 0.0]})
+    with pytest.raises(DistortionError, match=r"camera.json: .*distortion_model, which is missing"):
+        load_scene(folder)
+
+
+@pytest.mark.parametrize(
+    ("truth", "says"),
+    [
+        ({"objects": {"a": 1}}, "expected a list 'objects', got {'a': 1}"),
+        ({"people": 3}, "expected a list 'people', got 3"),
+        ({"objects": ["box"]}, "expected a JSON object for object 1, got 'box'"),
+        ({"objects": [{"name": "box", "mask": 3}]}, "expected the name of a file 'mask', got 3"),
+        ({"objects": [{"name": "box", "mesh": 3}]}, "expected the name of a file 'mesh', got 3"),
+    ],
+)
+def test_a_truth_file_with_another_kind_of_value_is_refused(
+    folder: Path, truth: dict[str, Any], says: str
+) -> None:
+    write_json(folder / "gt.json", truth)
+
+    with pytest.raises(DatasetError, match=rf"gt.json: {says}"):
+        load_scene(folder)
+
+
+def test_what_is_null_in_a_truth_file_is_as_if_it_were_not_there(folder: Path) -> None:
+    write_json(folder / "gt.json", {"objects": None})
+    assert load_scene(folder).truth == ()
+
+    write_json(folder / "gt.json", {"objects": [{"name": "box", "mask": None}]})
+    (box,) = load_scene(folder).truth
+    assert box.mask_path.name == "box.png"
+
+
+def test_true_meshes_and_poses_can_be_left_unread(folder: Path) -> None:
+    (folder / "box.ply").unlink()
+
+    (box,) = load_scene(folder, shapes=False).truth
+
+    assert (box.name, box.mesh, box.camera_from_object) == ("box", None, None)
+    assert box.mask.any()
 
 
 def test_scene_folders_are_found_below_and_sorted(folder: Path) -> None:

@@ -284,6 +284,15 @@ def test_a_matrix_of_zeros_is_refused_with_the_way_out() -> None:
         camera_from_msg(info(k=[0.0] * 9))
 
 
+@pytest.mark.parametrize("moved", [2000.0, -1500.0])
+def test_a_principal_point_that_no_image_has_is_refused(moved: float) -> None:
+    given = np.array(info().k, dtype=np.float64)
+    given[2] = moved * given[0] / 600.0
+
+    with pytest.raises(IntrinsicsError, match="cx and cy must be in the image"):
+        camera_from_msg(info(k=given))
+
+
 def test_a_negative_focal_length_is_refused() -> None:
     with pytest.raises(IntrinsicsError, match="positive focal"):
         camera_from_msg(info(k=[-500.0, 0, 320, 0, 500, 240, 0, 0, 1]))

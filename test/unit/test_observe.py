@@ -86,6 +86,14 @@ def test_an_empty_mask_fails_alone(two: Scene) -> None:
     assert len(observed.observations) == 1
 
 
+def test_a_mask_of_the_whole_image_fails_alone(two: Scene) -> None:
+    frame = with_masks(two.frame, np.ones((480, 640), dtype=bool), two.frame.masks[1].mask)
+    observed = observe(frame, SceneConfig())
+    assert [failure.code for failure in observed.failures] == [ReportCode.BAD_INPUT]
+    assert "covers all of 640x480 pixels" in observed.failures[0].message
+    assert [seen.instance.instance_id for seen in observed.observations] == [2]
+
+
 def test_a_mask_without_depth_fails_alone(two: Scene) -> None:
     assert two.frame.depth is not None
     depth_m = np.where(two.frame.masks[0].mask, np.nan, two.frame.depth.depth_m)
@@ -97,7 +105,37 @@ def test_a_mask_without_depth_fails_alone(two: Scene) -> None:
 def test_a_frame_without_any_depth_gives_only_failures(two: Scene) -> None:
     observed = observe(replace(two.frame, depth=None), SceneConfig())
     assert {failure.code for failure in observed.failures} == {ReportCode.DEPTH_SPARSE}
+    assert "neither a depth image nor points" in observed.failures[0].message
     assert observed.support is None
+
+
+@pytest.mark.parametrize(
+    ("factor", "code", "median"),
+    [
+        (1000.0, ReportCode.DEPTH_UNIT, "900"),
+        (1e-3, ReportCode.DEPTH_UNIT, "0.0009"),
+        (20.0, ReportCode.DEPTH_SPARSE, "18"),
+    ],
+)
+def test_readings_out_of_range_are_named_with_the_range(
+    two: Scene, factor: float, code: ReportCode, median: str
+) -> None:
+    depth_m = np.full((480, 640), 0.9 * factor)
+    observed = observe(with_depth(two.frame, depth_m), SceneConfig())
+    assert [failure.code for failure in observed.failures] == [code, code]
+    for failure in observed.failures:
+        assert "too few readings of 0.1 to 10 m" in failure.message
+        assert f"the median of all that the frame has is {median} m" in failure.message
+
+
+def test_an_object_without_readings_in_a_frame_within_range_says_nothing_of_units(
+    two: Scene,
+) -> None:
+    assert two.frame.depth is not None
+    depth_m = np.where(two.frame.masks[0].mask, 30.0, two.frame.depth.depth_m)
+    (failure,) = observe(with_depth(two.frame, depth_m), SceneConfig()).failures
+    assert failure.code == ReportCode.DEPTH_SPARSE
+    assert "registered to the image" in failure.message
 
 
 def test_a_sparse_grid_of_readings_is_enough(two: Scene) -> None:

@@ -240,6 +240,52 @@ def test_scenes_below_a_folder_go_to_folders_of_their_own(
     assert (tmp_path / "table" / "scene.json").is_file()
 
 
+def test_a_folder_without_a_depth_file_says_which_ones_are_read(
+    scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "blind"
+    shutil.copytree(scene_folder, folder)
+    for path in folder.glob("depth*.png"):
+        path.unlink()
+    (folder / "depth.tiff").write_bytes(b"II")
+
+    assert main(["offline", str(folder), "-o", str(tmp_path / "out"), "--backend", "lift"]) == 1
+
+    said = capsys.readouterr().out
+    assert "none of depth_noisy.png, depth.png, depth_native.png and lidar.npz is in" in said
+    assert "but depth.tiff; --depth-file takes" in said
+    assert "not shiny" not in said
+
+
+@pytest.mark.parametrize("bad", ["a_first", "z_last"])
+def test_a_folder_that_cannot_be_read_does_not_end_the_others(
+    bad: str, scene_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenes, output = tmp_path / "scenes", tmp_path / "out"
+    shutil.copytree(scene_folder, scenes / "table")
+    (scenes / bad).mkdir()
+    (scenes / bad / "camera.json").write_text("{")
+
+    assert main(["offline", str(scenes), "-o", str(output)]) == 1
+
+    assert len(json.loads((output / "table" / "scene.json").read_text())["objects"]) == 2
+    (row,) = json.loads((output / bad / "scene.json").read_text())["frames"]
+    assert row["code"] == "BAD_INPUT"
+    *_, count, why = capsys.readouterr().err.splitlines()
+    assert count == "1 of 2 scene folders cannot be read:"
+    assert f"{bad}/camera.json: expected JSON" in why
+
+
+def test_a_true_mesh_that_is_gone_hinders_nothing(scene_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    shutil.copytree(scene_folder, folder)
+    truth = json.loads((folder / "gt.json").read_text())
+    for entry in truth["objects"]:
+        (folder / entry["mesh"]).unlink()
+
+    assert main(["offline", str(folder), "-o", str(tmp_path / "out")]) == 0
+
+
 def test_nothing_of_ros_is_imported(scene_folder: Path, tmp_path: Path) -> None:
     script = (
         "import sys; from sam3d_ros.apps.main import main; "

@@ -39,7 +39,7 @@ def recording_of(folder: Path, rate_hz: float, num_points: int) -> Recording:
     Raises:
         DatasetError: When there is no view.
     """
-    frames = [load_scene(each).frame for each in scene_folders(folder)]
+    frames = [load_scene(each, shapes=False).frame for each in scene_folders(folder)]
     frames[0] = _with_points(frames[0], num_points)
     return recording_from_frames(frames, rate_hz, "sam3d")
 
