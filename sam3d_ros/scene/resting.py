@@ -29,7 +29,7 @@ SAME_RAD, OTHER_RAD = 0.05, 0.26
 # slanted surfaces, of the camera's calibrated place. More of them do not make that any less.
 BIAS_M, BIAS_RAD = 0.004, 0.03
 # What nobody has looked at from there since may have been touched.
-TOUCHED_M_PER_S, TOUCHED_RAD_PER_S = 5e-4, 4e-3
+TOUCHED_M_PER_S, TOUCHED_RAD_PER_S = 1e-4, 8e-4
 # From where on something was moved: by measurements from the same viewpoint, which tell finely,
 # and from another; or by so many standard deviations, where that is more.
 PUSHED_M, PUSHED_RAD = 0.006, 0.05
