@@ -205,13 +205,19 @@ def _pulls(view: Placed, judge: Placed, judge_from_view: Similarity, reach: floa
 
 
 def _supports(view: Placed, other: Placed, view_from_camera: Similarity) -> list[_Pulls]:
-    """Return what pulls the support of a view towards that of another one, which is the same."""
+    """Return what pulls the support of a view towards that of another one, which is the same.
+
+    Unless it is farther off than poses ever are: one view shows what carries the object, the other
+    one only what carries that.
+    """
     if view.support is None or other.support is None:
         return []
     heights_m = view.support.height_m(view.points)
     below = view.points - heights_m[:, None] * view.support.normal_camera
     other_from_view = other.view_from_camera @ view_from_camera.inverse()
     points = other_from_view.apply(below)
+    if abs(np.median(other.support.height_m(points))) > MAX_SHIFT_M:
+        return []
     weight = (NOISE_M / SUPPORT_NOISE_M) ** 2 * view.support.confidence * other.support.confidence
     to_camera = other.camera_from_view
     normals = np.broadcast_to(other.support.normal_camera, points.shape)

@@ -19,7 +19,7 @@ Candidates come from triples of nearby background points (RANSAC with a fixed se
 and faces up. The winner is refined by reweighted least squares.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -46,6 +46,9 @@ MAX_UNDERNEATH = 0.35  # share of near voters that may lie under a support (past
 MIN_CONFIDENCE = 0.25  # share of near voters on the plane
 # A wall behind objects looks like a table seen from above, but it does not surround them.
 MIN_CONFIDENCE_FROM_TOP = 0.70
+# Of a camera that may be rolled or upside down, any plane may be level: then only one that is
+# everywhere around the objects is a support. Tables reach 0.99, the walls of a shelf 0.5.
+MIN_CONFIDENCE_ROLLED = 0.95
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +59,7 @@ class _Evidence:
     near: Bools  # (N,) around an object
     objects: Floats  # (M, 3)
     up_camera: Floats | None
+    rolled: bool = False  # whether up may be anywhere in the image
 
 
 def fit_support_plane(
@@ -67,7 +71,8 @@ def fit_support_plane(
         points_camera: ``(H, W, 3)``, metres, NaN where unknown.
         object_masks: ``(H, W)``, the pixels of all objects.
         up_camera: Unit vector against gravity, where it is known; planes that are not level are
-            then left out. Otherwise the camera is taken to be upright or to look down.
+            then left out. Otherwise the camera is taken to be upright or to look down, and to be
+            rolled only where that shows no support.
 
     Returns:
         The plane, its normal towards the camera's side; None when no plane is sure enough.
@@ -77,12 +82,20 @@ def fit_support_plane(
     evidence = _evidence(points_camera, object_masks, up_camera)
     if evidence is None:
         return None
+    plane = _best(evidence)
+    if plane is None and up_camera is None:
+        plane = _best(replace(evidence, rolled=True))
+    return plane
+
+
+def _best(evidence: _Evidence) -> SupportPlane | None:
     rng = np.random.default_rng(0)
     candidates = _plausible(_candidates(evidence, rng), evidence)
     for candidate in candidates[np.argsort(-_scores(candidates, evidence), kind="stable")[:3]]:
         refined = _refined(candidate, evidence)
         confidence = _confidence(refined, evidence)
-        if confidence >= _needed_confidence(refined) and len(_plausible(refined[None], evidence)):
+        needed = MIN_CONFIDENCE_ROLLED if evidence.rolled else _needed_confidence(refined)
+        if confidence >= needed and len(_plausible(refined[None], evidence)):
             return SupportPlane(
                 normal_camera=refined[:3], offset_m=float(refined[3]), confidence=confidence
             )
@@ -128,20 +141,25 @@ def _candidates(evidence: _Evidence, rng: np.random.Generator) -> Floats:
 
 def _plausible(planes: Floats, evidence: _Evidence) -> Floats:
     """Keep the planes that may carry these objects: orientation and contact."""
-    planes = planes[_orientation(planes, evidence.up_camera) > 0]
+    planes = planes[_orientation(planes, evidence) > 0]
     if not len(planes):
         return planes
     centre = np.median(evidence.objects, axis=0)
     lowest_m = np.percentile(_heights_m(planes, evidence.objects), 5, axis=1)
     cosine = -planes[:, :3] @ (centre / np.linalg.norm(centre))
-    above_m = np.where(cosine > STEEP_COSINE, ABOVE_FROM_TOP_M, ABOVE_M)
-    return planes[(lowest_m > BELOW_M) & (lowest_m < above_m) & (cosine > MIN_TILT_COSINE)]
+    steep = cosine > STEEP_COSINE
+    above_m = np.where(steep, ABOVE_FROM_TOP_M, ABOVE_M)
+    # A camera that looks down at a wall sees it as one that is upside down sees a table.
+    seen = (cosine > MIN_TILT_COSINE) & ~(steep & evidence.rolled)
+    return planes[(lowest_m > BELOW_M) & (lowest_m < above_m) & seen]
 
 
-def _orientation(planes: Floats, up_camera: Floats | None) -> Floats:
+def _orientation(planes: Floats, evidence: _Evidence) -> Floats:
     """Return how much a plane faces up, ``(K,)`` in [0, 1]; 0 rules it out."""
-    if up_camera is not None:
-        cosine = planes[:, :3] @ up_camera
+    if evidence.rolled:
+        return np.ones(len(planes))
+    if evidence.up_camera is not None:
+        cosine = planes[:, :3] @ evidence.up_camera
         return np.where(cosine > MAX_UP_ANGLE_COSINE, cosine, 0.0)
     # Without gravity an upright camera is assumed (up is -y in the image). A plane that faces it
     # squarely is a wall, or a table seen from right above: allowed, but a level one is preferred.
@@ -160,7 +178,7 @@ def _scores(planes: Floats, evidence: _Evidence) -> Floats:
     np.square(ratio, out=ratio)
     weights = np.where(evidence.near, 1.0, FAR_WEIGHT)
     votes: Floats = np.subtract(1.0, ratio, out=ratio) @ weights
-    return _orientation(planes, evidence.up_camera) * votes
+    return _orientation(planes, evidence) * votes
 
 
 def _refined(plane: Floats, evidence: _Evidence) -> Floats:

@@ -16,6 +16,7 @@
 
 import cv2
 import numpy as np
+from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -27,7 +28,9 @@ MIN_LINK_M = 0.015  # parts of one object closer than this are one part
 LINK_PER_SIZE = 0.10  # ... or than this share of its size: big objects are scanned coarsely
 MIN_PART = 0.02  # smaller parts (share of points) are noise
 RIM_SIGMAS = 3.0  # a rim point farther from the rest than this mixes two surfaces
-SUPPORT_SIGMAS = 2.0  # points this close to the support belong to it
+SUPPORT_SIGMAS = 2.0  # points this close to the support may belong to it
+LEAK_SIGMAS = 1.0  # ... and do where the middle one is lower: the top of a thin plate is not
+MAX_FOOT_SHARE = 0.1  # the foot of a tall object looks like a leak, and is not missed
 MAX_SUPPORT_SHARE = 0.5  # an object that would lose more is flat itself and keeps them
 
 
@@ -65,19 +68,33 @@ def without_support(
         return mask
     window = window_of(silhouette, 1)
     points, inside, rest = points_camera[window], silhouette[window], mask.copy()
-    low = inside & (support.height_m(points) < SUPPORT_SIGMAS * depth_noise_m(points[..., 2]))
-    leaks = mask[window] & _touching(low, ~inside)
+    height_sigmas = support.height_m(points) / depth_noise_m(points[..., 2])
+    low = inside & (height_sigmas < SUPPORT_SIGMAS)
+    patches = np.where(mask[window], _touching(low, ~inside), 0)
+    leaks = patches > 0
+    if leaks.sum() > MAX_FOOT_SHARE * mask.sum():
+        leaks = _on_support(patches, height_sigmas)
     rest[window] &= ~leaks
     return mask if leaks.sum() > MAX_SUPPORT_SHARE * mask.sum() else rest
 
 
-def _touching(pixels: Bools, others: Bools) -> Bools:
-    """Keep the connected patches of pixels that touch one of the others."""
+def _touching(pixels: Bools, others: Bools) -> Ints:
+    """Number the connected patches of pixels that touch one of the others, 0 elsewhere."""
     _, labels = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=4)
     beside = cv2.dilate(others.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
     touching = np.unique(labels[pixels & beside])
-    kept: Bools = pixels & np.isin(labels, touching)
-    return kept
+    patches: Ints = np.where(pixels & np.isin(labels, touching), labels, 0)
+    return patches
+
+
+def _on_support(patches: Ints, height_sigmas: Floats) -> Bools:
+    """Keep the numbered patches whose middle height is that of the support.
+
+    Half of the top of a thin plate is lower than ``SUPPORT_SIGMAS`` too, but not that low.
+    """
+    numbers = np.unique(patches[patches > 0])
+    heights = np.asarray(ndimage.median(height_sigmas, patches, numbers))
+    return np.isin(patches, numbers[heights < LEAK_SIGMAS])
 
 
 def border_fraction(silhouette: Bools) -> float:

@@ -46,6 +46,7 @@ from sam3d_ros.scene.masks import (
     object_pixels,
     without_support,
 )
+from sam3d_ros.scene.stacks import carried
 from sam3d_ros.structures import (
     Bools,
     Floats,
@@ -318,12 +319,14 @@ def _observation(
     view = candidate.view
     if view.scale_source is ScaleSource.MONOCULAR:
         support = None  # it was measured, the object was not: they need not touch
+    points, silhouette = view.points_camera, candidate.silhouette
+    support = carried(support, points, candidate.mask, silhouette, others)
     return Observation(
         instance=candidate.instance,
         rgb=view.rgb,
-        mask=without_support(candidate.mask, candidate.silhouette, view.points_camera, support),
-        silhouette=candidate.silhouette,
-        points_camera=view.points_camera,
+        mask=without_support(candidate.mask, silhouette, points, support),
+        silhouette=silhouette,
+        points_camera=points,
         camera=view.camera,
         others=others,
         support=support,

@@ -161,6 +161,13 @@ def test_the_low_bottom_of_a_bowl_is_not_taken_for_the_table() -> None:
     assert seen.mask[v, u]
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_a_thin_plate_is_not_taken_for_the_table(noise: float) -> None:
+    seen = only(scene([box(0.11, 0.16, 0.0057)], VIEW, noise=noise).frame)
+    assert seen.support is not None
+    assert seen.mask.sum() > 0.9 * seen.silhouette.sum()
+
+
 def test_what_is_seen_through_a_mask_is_not_the_object(two: Scene) -> None:
     assert two.frame.depth is not None
     true = two.frame.masks[0].mask

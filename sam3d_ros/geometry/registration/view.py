@@ -193,7 +193,8 @@ def _hidden(seen: Seen, crop: tuple[slice, slice], known: Bools, noise: float) -
         nearer |= seen.others[crop] & ~(depth_m > own_m + gap_m)
     if seen.support is not None:
         tolerance_m = ON_SUPPORT_SIGMAS * noise * depth_noise_m(depth_m)
-        nearer &= ~(np.abs(seen.support.height_m(seen.points_camera[crop])) < tolerance_m)
+        # Nor does what lies below the support, such as the table under a stack, hide anything.
+        nearer &= ~(seen.support.height_m(seen.points_camera[crop]) < tolerance_m)
     # Depth is missing in the shadow at the edge of what is nearer, and noise leaves gaps.
     kernel = np.ones((3, 3), dtype=np.uint8)
     closed = cv2.morphologyEx(nearer.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
