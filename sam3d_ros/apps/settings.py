@@ -74,18 +74,21 @@ def changed(config: ConfigT, values: Mapping[str, Any], source: str) -> ConfigT:
     """
     known = {each.name for each in fields(config)}  # type: ignore[arg-type]  # a dataclass
     updates: dict[str, Any] = {}
+    below: dict[str, dict[str, Any]] = {}  # sections: all at once, one is checked beside another
     for dotted, value in values.items():
         name, _, rest = dotted.partition(".")
         if name not in known:
             raise ConfigError(
                 f"{source}: unknown setting {dotted!r}, expected one of {', '.join(sorted(known))}"
             )
-        present = updates.get(name, getattr(config, name))
+        present = getattr(config, name)
         inner = {rest: value} if rest else value
         if is_dataclass(present) and isinstance(inner, Mapping):
-            updates[name] = changed(present, inner, source)
+            below.setdefault(name, {}).update(inner)
         else:
             updates[name] = _as_type_of(present, value, f"{source}: {name}")
+    for name, each in below.items():
+        updates[name] = changed(getattr(config, name), each, source)
     return replace(config, **updates)  # type: ignore[type-var]  # a dataclass
 
 
@@ -131,10 +134,21 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"cannot read the parameter file {path}: {error}") from error
     parameters: dict[str, Any] = {}
     for each in _sections(content, path):
-        parameters.update(each)
+        parameters.update(_dotted(each))
     return {
         name: value for name, value in parameters.items() if name.partition(".")[0] not in FOREIGN
     }
+
+
+def _dotted(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters by their whole names, as ROS sees them: sections are not replaced."""
+    parameters: dict[str, Any] = {}
+    for name, value in stated.items():
+        if isinstance(value, Mapping):
+            parameters.update({f"{name}.{rest}": each for rest, each in _dotted(value).items()})
+        else:
+            parameters[name] = value
+    return parameters
 
 
 def _sections(content: Any, path: Path) -> Iterator[Mapping[str, Any]]:

@@ -74,7 +74,7 @@ class Cautions:
                 info.value,
                 f"the last message of {self._topics[info]} is {age_s:.1f} s older than the last of "
                 f"{self._topics[image]}; it is taken for what the camera still is, unless "
-                "sync.mode is exact",
+                "sync.mode is exact or its frame_id is another",
             )
 
     def _frame(self, assembler: Assembler) -> Iterator[tuple[str, str]]:

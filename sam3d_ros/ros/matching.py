@@ -159,8 +159,12 @@ class Matcher:
         frames = {frame_name(each.message.header.frame_id) for each in (image, last)}
         is_same_camera = len(frames - {""}) <= 1
         is_rare = image.stamp_ns - last.stamp_ns > RARE_NS
-        if found.decided and self.caches[topic].num_received == 1:
-            is_rare |= self.caches[Input.IMAGE].num_after(last.stamp_ns) >= ONCE_IMAGES
+        if self.caches[topic].num_received == 1:
+            # Its time may be one to which no image has come: time went back, or it has its own.
+            newest_ns = self.caches[Input.IMAGE].last_ns or image.stamp_ns
+            is_rare |= last.stamp_ns - newest_ns > RARE_NS
+            num_since = self.caches[Input.IMAGE].num_after(last.stamp_ns)
+            is_rare |= found.decided and num_since >= ONCE_IMAGES
         return Search(last, decided=True) if is_same_camera and is_rare else found
 
     def _search(self, topic: Input, stamp_ns: int, slop_ns: int, *, final: bool) -> Search:

@@ -203,7 +203,7 @@ class Sam3dNode(LifecycleNode):
         super().destroy_node()
 
     def _make_parts(self) -> None:
-        """Make what ``_release`` releases, whichever part of it was the last."""
+        """Make what ``_release`` releases, up to the part that could not be made."""
         planner = make_planner(self, self._config, self.crash)
         self._outputs = Outputs(self, self._config, planner)
         self._pipeline = self._make_pipeline(self._config)

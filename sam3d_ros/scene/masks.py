@@ -93,7 +93,8 @@ def _on_support(patches: Ints, height_sigmas: Floats) -> Bools:
     Half of the top of a thin plate is lower than ``SUPPORT_SIGMAS`` too, but not that low.
     """
     numbers = np.unique(patches[patches > 0])
-    heights = np.asarray(ndimage.median(height_sigmas, patches, numbers))
+    low = patches > 0  # the median sorts all that it gets
+    heights = np.asarray(ndimage.median(height_sigmas[low], patches[low], numbers))
     return np.isin(patches, numbers[heights < LEAK_SIGMAS])
 
 

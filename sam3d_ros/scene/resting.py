@@ -133,7 +133,7 @@ class RestingPlace:
             self._begin(seen)
         else:
             self._doubt_by(seen)
-            if is_guess:
+            if is_guess or self._knows_side_of(seen):  # which says best that it was moved just now
                 return measured.pose
         return self._mean(stamp_ns).pose if self.is_mean else measured.pose
 
@@ -163,10 +163,13 @@ class RestingPlace:
         doubt = self._doubt
         if doubt is None or _difference(doubt.estimate, seen.estimate, OTHER_RAD) > 1.0:
             return False
-        is_known_side = self._viewpoints[self._nearest(seen)].angle_to(seen) <= SAME_RAD
         is_other_side = doubt.angle_to(seen) > SAME_RAD
         is_later = seen.stamp_ns - doubt.stamp_ns >= CONFIRMED_S * NS_PER_S
-        return is_known_side or is_other_side or is_later
+        return self._knows_side_of(seen) or is_other_side or is_later
+
+    def _knows_side_of(self, seen: _Viewpoint) -> bool:
+        """Tell whether it was seen from there before."""
+        return self._viewpoints[self._nearest(seen)].angle_to(seen) <= SAME_RAD
 
     def _doubt_by(self, seen: _Viewpoint) -> None:
         """Remember what says that it is elsewhere, unless that was said already."""

@@ -273,6 +273,15 @@ def test_the_first_images_wait_for_camera_info_that_was_sent_once_and_are_kept()
     assert not feed.refusals
 
 
+def test_camera_info_that_was_sent_once_holds_also_after_time_went_back() -> None:
+    feed = Feed()
+    for exposure in (100, 0, 1):  # 0 is 10 s before 100
+        for each in EXPOSURE:
+            if exposure == 100 or each not in (Input.CAMERA_INFO, Input.DEPTH_INFO):
+                feed.add(each, exposure)
+    assert feed.stamps == [100, 0, 1]
+
+
 def test_camera_info_that_lags_or_is_another_cameras_does_not_hold() -> None:
     feed = Feed()
     for each in EXPOSURE:

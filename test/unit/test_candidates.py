@@ -110,7 +110,7 @@ def test_without_depth_no_image_waits() -> None:
 
 
 def test_what_is_missing_is_named() -> None:
-    feed = Feed()
+    feed = Feed(sync=SyncConfig(mode="exact"))
     feed.expose(0)
     for number in range(1, 20):
         feed.expose(number, Input.CAMERA_INFO)

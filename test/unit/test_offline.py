@@ -348,6 +348,19 @@ def test_settings_are_read_nested_and_dotted_and_the_command_line_wins(tmp_path:
     )
 
 
+def test_both_ends_of_a_range_may_move_however_a_file_is_written(tmp_path: Path) -> None:
+    for text in (
+        "/**: {ros__parameters: {depth.min: 12.0, depth.max: 20.0}}",
+        "/**: {ros__parameters: {depth: {min: 12.0, max: 20.0}}}",
+        "/**: {ros__parameters: {depth: {max: 20.0}}}\n"
+        "sam3d_node: {ros__parameters: {depth: {min: 12.0}}}",
+    ):
+        path = tmp_path / "sam3d.yaml"
+        path.write_text(text)
+        depth = node_config(path).depth
+        assert (depth.min, depth.max) == (12.0, 20.0)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

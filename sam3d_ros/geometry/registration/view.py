@@ -193,8 +193,11 @@ def _hidden(seen: Seen, crop: tuple[slice, slice], known: Bools, noise: float) -
         nearer |= seen.others[crop] & ~(depth_m > own_m + gap_m)
     if seen.support is not None:
         tolerance_m = ON_SUPPORT_SIGMAS * noise * depth_noise_m(depth_m)
-        # Nor does what lies below the support, such as the table under a stack, hide anything.
-        nearer &= ~(seen.support.height_m(seen.points_camera[crop]) < tolerance_m)
+        height_m = seen.support.height_m(seen.points_camera[crop])
+        # Nor does what lies below the support, such as the table under a stack, hide anything;
+        # unless the camera itself is below the top of the stack.
+        camera_height_m = float(seen.support.height_m(np.zeros(3)))
+        nearer &= ~((height_m if camera_height_m > 0.0 else np.abs(height_m)) < tolerance_m)
     # Depth is missing in the shadow at the edge of what is nearer, and noise leaves gaps.
     kernel = np.ones((3, 3), dtype=np.uint8)
     closed = cv2.morphologyEx(nearer.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
