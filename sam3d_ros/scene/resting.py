@@ -133,7 +133,7 @@ class RestingPlace:
             self._begin(seen)
         else:
             self._doubt_by(seen)
-            if is_guess or self._knows_side_of(seen):  # which says best that it was moved just now
+            if is_guess or self._was_pushed(seen):
                 return measured.pose
         return self._mean(stamp_ns).pose if self.is_mean else measured.pose
 
@@ -170,6 +170,13 @@ class RestingPlace:
     def _knows_side_of(self, seen: _Viewpoint) -> bool:
         """Tell whether it was seen from there before."""
         return self._viewpoints[self._nearest(seen)].angle_to(seen) <= SAME_RAD
+
+    def _was_pushed(self, seen: _Viewpoint) -> bool:
+        """Tell whether it was seen from there before, elsewhere: that is no fault of viewpoints."""
+        nearest = self._viewpoints[self._nearest(seen)]
+        angle_rad = nearest.angle_to(seen)
+        is_elsewhere = _difference(nearest.estimate, seen.estimate, angle_rad) > 1.0
+        return angle_rad <= SAME_RAD and is_elsewhere
 
     def _doubt_by(self, seen: _Viewpoint) -> None:
         """Remember what says that it is elsewhere, unless that was said already."""

@@ -31,9 +31,9 @@ from rig import Rig
 from sam3d_ros.apps.processes import ros_environment
 from sam3d_ros.structures import Mesh
 
-# Several runs on one machine must not meet.
-for name, value in ros_environment().items():
-    os.environ.setdefault(name, value)
+# Several runs on one machine must not meet, nor a run the robot of whoever's shell names a domain;
+# and the processes that tests start live in this environment, whatever the shell says.
+os.environ.update(ros_environment())
 gc.freeze()  # what is imported stays: collecting after each rig looks at what tests made alone
 
 
