@@ -25,6 +25,7 @@ from typing import Any
 from tqdm import tqdm
 
 from sam3d_ros.apps.bag_frames import moving_root
+from sam3d_ros.apps.bag_options import add_topic_arguments, given_topics
 from sam3d_ros.apps.bags import Bag, BagTopics, choose_topics, is_bag
 from sam3d_ros.apps.drawing import write_image
 from sam3d_ros.apps.pictures import Pictured, draw_overlay, pictured_objects
@@ -61,16 +62,6 @@ in the frame body_ID.
 No ROS installation is needed. Exit code 1: nothing could be reconstructed; of a folder of scenes:
 nothing in one of them, or one cannot be read (the others are done).
 """
-TOPIC_HELP = {
-    "image": "colour image",
-    "camera_info": "its intrinsics",
-    "masks": "label image; detections where masks.mode of --params says so",
-    "depth": "depth image",
-    "depth_info": "its intrinsics",
-    "points": "point cloud",
-    "detections": "classes of the masks (vision_msgs/Detection2DArray); none unless given",
-    "label_info": "names of classes or values (vision_msgs/LabelInfo); none unless given",
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,8 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "in it while masks come; '' for none)",
     )
     group = parser.add_argument_group("topics of a bag (found by type and name unless given)")
-    for name, text in TOPIC_HELP.items():
-        group.add_argument(f"--{name.replace('_', '-')}", default="", metavar="TOPIC", help=text)
+    add_topic_arguments(group)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -202,7 +192,7 @@ def _config(arguments: argparse.Namespace) -> NodeConfig:
 
 def _topics(bag: Bag, arguments: argparse.Namespace, masks_mode: str) -> BagTopics:
     """Choose the topics and say which."""
-    given = BagTopics(**{name: getattr(arguments, name) for name in TOPIC_HELP})
+    given = given_topics(arguments)
     topics = choose_topics(bag.topics, given, lidar=arguments.lidar, masks_mode=masks_mode)
     for role, topic in topics.named().items():
         print(f"{role.replace('_', '-'):12} {topic}  ({bag.count(topic)} messages)")

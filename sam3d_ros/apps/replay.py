@@ -23,6 +23,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from sam3d_ros.apps.bag_options import add_topic_arguments, given_topics
 from sam3d_ros.apps.bags import (
     COMPRESSED,
     INPUTS,
@@ -43,16 +44,6 @@ if TYPE_CHECKING:
     from sam3d_ros.ros.recording import Recording
 
 TRANSPORTS = {"image": "/compressed", "depth": "/compressedDepth"}
-TOPIC_HELP = {
-    "image": "colour image",
-    "camera_info": "its intrinsics",
-    "masks": "label image, or detections where these are the masks",
-    "depth": "depth image",
-    "depth_info": "its intrinsics",
-    "points": "point cloud",
-    "detections": "classes of the masks, or the masks; none unless given",
-    "label_info": "names of classes; none unless given",
-}
 DESCRIPTION = """\
 Publish a recording as ROS topics.
 
@@ -101,8 +92,7 @@ def _add_topic_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "inputs of a bag, for --node-topics (found by type and name unless given)"
     )
-    for name, text in TOPIC_HELP.items():
-        group.add_argument(f"--{name.replace('_', '-')}", default="", metavar="TOPIC", help=text)
+    add_topic_arguments(group)
     group.add_argument(
         "--keep-given",
         action="store_true",
@@ -162,7 +152,7 @@ def wanted_of(arguments: argparse.Namespace) -> Wanted:
     """
     mode = arguments.masks_mode or (masks_mode(arguments.params) if arguments.params else "")
     mode = mode or Wanted().masks_mode
-    given = BagTopics(**{name: getattr(arguments, name) for name in TOPIC_HELP})
+    given = given_topics(arguments)
     if mode in OF_DETECTIONS:
         # A node that was told of a topic for masks does not listen to it.
         masks = given.detections or ("" if arguments.keep_given else given.masks)

@@ -82,15 +82,15 @@ def fit_support_plane(
     evidence = _evidence(points_camera, object_masks, up_camera)
     if evidence is None:
         return None
-    plane = _best(evidence)
+    candidates = _candidates(evidence, np.random.default_rng(0))
+    plane = _best(candidates, evidence)
     if plane is None and up_camera is None:
-        plane = _best(replace(evidence, rolled=True))
+        plane = _best(candidates, replace(evidence, rolled=True))
     return plane
 
 
-def _best(evidence: _Evidence) -> SupportPlane | None:
-    rng = np.random.default_rng(0)
-    candidates = _plausible(_candidates(evidence, rng), evidence)
+def _best(candidates: Floats, evidence: _Evidence) -> SupportPlane | None:
+    candidates = _plausible(candidates, evidence)
     for candidate in candidates[np.argsort(-_scores(candidates, evidence), kind="stable")[:3]]:
         refined = _refined(candidate, evidence)
         confidence = _confidence(refined, evidence)

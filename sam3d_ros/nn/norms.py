@@ -50,7 +50,9 @@ class HeadRmsNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``(..., H, D)``."""
-        return _scaled_to_rms(x) * self.gamma
+        if hasattr(F, "rms_norm"):  # from torch 2.4 on; Ubuntu 24.04 has 2.1
+            return F.rms_norm(x, x.shape[-1:], eps=RMS_EPS) * self.gamma
+        return rms_scaled(x) * self.gamma
 
 
 def rms_scaled(x: Tensor) -> Tensor:
@@ -58,12 +60,6 @@ def rms_scaled(x: Tensor) -> Tensor:
     wide = x.float()
     scaled = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + RMS_EPS)
     return scaled.to(x.dtype)
-
-
-def _scaled_to_rms(x: Tensor) -> Tensor:
-    if hasattr(F, "rms_norm"):  # from torch 2.4 on; Ubuntu 24.04 has 2.1
-        return F.rms_norm(x, x.shape[-1:], eps=RMS_EPS)
-    return rms_scaled(x)
 
 
 def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor, eps: float = 1e-6) -> Tensor:

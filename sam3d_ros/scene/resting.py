@@ -143,8 +143,7 @@ class RestingPlace:
 
     def _off_by(self, seen: _Viewpoint) -> float:
         """Return how far this is from where it was, 1 as far as faults of viewpoints may be."""
-        nearest = self._viewpoints[self._nearest(seen)]
-        angle_rad = nearest.angle_to(seen)
+        nearest, angle_rad = self._nearest(seen)
         mean = self._mean(seen.stamp_ns)
         return max(
             _difference(nearest.estimate, seen.estimate, angle_rad),
@@ -169,12 +168,12 @@ class RestingPlace:
 
     def _knows_side_of(self, seen: _Viewpoint) -> bool:
         """Tell whether it was seen from there before."""
-        return self._viewpoints[self._nearest(seen)].angle_to(seen) <= SAME_RAD
+        _, angle_rad = self._nearest(seen)
+        return angle_rad <= SAME_RAD
 
     def _was_pushed(self, seen: _Viewpoint) -> bool:
         """Tell whether it was seen from there before, elsewhere: that is no fault of viewpoints."""
-        nearest = self._viewpoints[self._nearest(seen)]
-        angle_rad = nearest.angle_to(seen)
+        nearest, angle_rad = self._nearest(seen)
         is_elsewhere = _difference(nearest.estimate, seen.estimate, angle_rad) > 1.0
         return angle_rad <= SAME_RAD and is_elsewhere
 
@@ -185,20 +184,20 @@ class RestingPlace:
             self._doubt = seen
 
     def _join(self, seen: _Viewpoint) -> None:
-        place = self._nearest(seen)
-        nearest = self._viewpoints[place]
-        if nearest.angle_to(seen) > SAME_RAD:
+        nearest, angle_rad = self._nearest(seen)
+        if angle_rad > SAME_RAD:
             self._viewpoints = [*self._viewpoints, seen][-MAX_VIEWPOINTS:]
             return
         # The first that is good, not the mean: what is pushed slowly would take that along.
         is_surer = seen.estimate.sigma_m < SURER * nearest.estimate.sigma_m
         stays = replace(nearest, stamp_ns=max(seen.stamp_ns, nearest.stamp_ns))
-        self._viewpoints[place] = seen if is_surer else stays
+        self._viewpoints[self._viewpoints.index(nearest)] = seen if is_surer else stays
 
-    def _nearest(self, seen: _Viewpoint) -> int:
-        """Return which viewpoint is nearest."""
-        sides = np.stack([each.towards_camera for each in self._viewpoints])
-        return int(np.argmax(sides @ seen.towards_camera))
+    def _nearest(self, seen: _Viewpoint) -> tuple[_Viewpoint, float]:
+        """Return the viewpoint that is nearest, and the angle to it in radians."""
+        angles_rad = [each.angle_to(seen) for each in self._viewpoints]
+        nearest = int(np.argmin(angles_rad))
+        return self._viewpoints[nearest], angles_rad[nearest]
 
     def _mean(self, stamp_ns: int) -> Estimate:
         """Return the mean of all viewpoints; each weighs as it is certain at that time."""

@@ -105,13 +105,14 @@ class Whereabouts:
             is_guess: It may be another thing, or turned otherwise.
         """
         is_fixed = moment.fixed_from_camera is not None
-        if is_fixed != self.is_fixed:
+        is_other_frame = is_fixed != self.is_fixed
+        if is_other_frame:
             self.is_fixed, self._resting = is_fixed, RestingPlace()
-            pose = self._rested(camera_from_object, covariance, moment, is_guess=is_guess)
-            self._path.restart(moment.stamp_ns, pose)
-            return
         was_mean, before_it = self._resting.is_mean, self._measured
         pose = self._rested(camera_from_object, covariance, moment, is_guess=is_guess)
+        if is_other_frame:
+            self._path.restart(moment.stamp_ns, pose)
+            return
         if was_mean and not self._resting.is_mean and before_it[0] < moment.stamp_ns:
             # It moves: how fast, measurements say, not the step from the mean to one of them.
             self._path.restart(*before_it)

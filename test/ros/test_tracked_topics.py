@@ -17,7 +17,7 @@
 
 import multiprocessing
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count, pairwise
 from typing import Any
 
@@ -95,6 +95,18 @@ class Scene:
         """Return the newest word on an object."""
         newest = self.rig.heard["/objects"][-1].objects
         return next((each for each in newest if each.id == FRAMES[index]), None)
+
+    def warning(self, numbers: Iterator[int], is_it: Callable[[Any], bool]) -> Any:
+        """Publish exposures without masks until diagnostics warn of the tracking in this way."""
+
+        def has_warned() -> bool:
+            self.send(next(numbers), masks=False)  # one may be left out, or lost
+            self.rig.settle(0.2)
+            heard = [each for array in self.rig.heard["/diagnostics"] for each in array.status]
+            return any(each.name.endswith(": tracking") and is_it(each) for each in heard)
+
+        self.rig.until(has_warned, "the warning")
+        return self.rig.diagnostics("tracking", is_it)
 
     def last_seen_ns(self, index: int) -> int:
         return stamp_ns_from_msg(self.object(index).header.stamp)
@@ -360,19 +372,7 @@ def test_diagnostics_warn_where_no_image_gets_its_turn(
     monkeypatch.setattr(Scene, "_make_follower", lambda self, config: Slow())
     scene = Scene(make_rig)
     scene.start()
-    numbers = count(1)
-
-    def is_slow(status: Any) -> bool:
-        return "no image was followed" in status.message
-
-    def has_warned() -> bool:
-        scene.send(next(numbers), masks=False)  # until enough of them are complete in one period
-        scene.rig.settle(0.2)
-        heard = [each for array in scene.rig.heard["/diagnostics"] for each in array.status]
-        return any(each.name.endswith(": tracking") and is_slow(each) for each in heard)
-
-    scene.rig.until(has_warned, "the warning")
-    status = scene.rig.diagnostics("tracking", is_slow)
+    status = scene.warning(count(1), lambda status: "no image was followed" in status.message)
     Slow.gate.set()
     assert status.level == status.WARN
     assert "starting, or too slow" in status.message
@@ -389,15 +389,7 @@ def test_a_killed_follower_is_named_and_comes_back(
     child.kill()
     child.join()  # or it may still answer
     numbers = count(2)
-
-    def has_warned() -> bool:
-        scene.send(next(numbers), masks=False)  # an image may be left out, or lost
-        scene.rig.settle(0.2)
-        heard = [each for array in scene.rig.heard["/diagnostics"] for each in array.status]
-        return any(each.name.endswith(": tracking") and each.level == each.WARN for each in heard)
-
-    scene.rig.until(has_warned, "the warning")
-    status = scene.rig.diagnostics("tracking", lambda status: status.level == status.WARN)
+    status = scene.warning(numbers, lambda status: status.level == status.WARN)
     assert "a signal ended the tracking process" in status.message
     last = next(numbers)
     scene.table.put(MUG, moved(last))
