@@ -32,6 +32,10 @@ NEIGHBOURS = np.array([(a, b) for a in (0, -1, 1) for b in (0, -1, 1)], dtype=np
 # and height; twice or half as deep counts as much as this share of wrong points.
 EXPECTED_DEPTH = 0.8
 DEPTH_PRIOR = 0.05
+# Beside other hypotheses only what is odd counts, and more: right answers for captures are up to
+# half an octave off, a ramp taken for one side of a roof is a whole one.
+USUAL_OCTAVES = 0.5
+ODD_PRIOR = 0.1
 # Moving everything behind an occluder or out of the image contradicts nothing and explains nothing.
 UNJUDGED = 0.2
 
@@ -106,11 +110,13 @@ class Reflections:
         return Reflection(linear=self.linear[index], shift=self.shift[index])
 
     def misfits(self, judge: Judge) -> tuple[Floats, Floats]:
-        """Return how much the view contradicts each, and the same with the depth prior."""
+        """Return what speaks against each, ``(K,)``: among themselves, and beside others."""
         moved, normals = self._turned(judge.points), self._turned(judge.normals)
         moved[..., :2] += self.shift[:, None]
         misfit = judge.misfit(moved, normals, UNJUDGED).mean(axis=1)
-        return misfit, misfit + DEPTH_PRIOR * _surprise(judge, moved)
+        octaves = _surprise(judge, moved)
+        odd = np.maximum(octaves - USUAL_OCTAVES, 0.0)
+        return misfit + DEPTH_PRIOR * octaves, misfit + ODD_PRIOR * odd
 
     def _turned(self, vectors: Floats) -> Floats:
         turned = np.empty((len(self.linear), *vectors.shape))
@@ -127,11 +133,12 @@ def best_half_turn(judge: Judge) -> tuple[Reflection, float]:
     start = np.array([low[0], (low[1] + high[1]) / 2])
     trials = half_turns(start + step * np.stack((columns.ravel(), rows.ravel()), axis=1))
     for _ in range(NUM_REFINEMENTS):
-        best = int(np.argmin(trials.misfits(judge)[1]))
+        best = int(np.argmin(trials.misfits(judge)[0]))
         step /= 2
         trials = half_turns(trials.shift[best] / 2 + step * NEIGHBOURS)
-    best = int(np.argmin(trials.misfits(judge)[1]))
-    return trials.one(best), float(trials.misfits(judge)[0][best])
+    among_themselves, beside_others = trials.misfits(judge)
+    best = int(np.argmin(among_themselves))
+    return trials.one(best), float(beside_others[best])
 
 
 def best_mirror(judge: Judge) -> tuple[Reflection, float]:
@@ -144,13 +151,14 @@ def best_mirror(judge: Judge) -> tuple[Reflection, float]:
     turn, shift = np.pi / NUM_MIRRORS, float(np.ptp(footprint, axis=0).max()) / NUM_OFFSETS
     for _ in range(NUM_REFINEMENTS):
         trials = mirrors(angles, offsets)
-        best = int(np.argmin(trials.misfits(judge)[1]))
+        best = int(np.argmin(trials.misfits(judge)[0]))
         turn, shift = turn / 2, shift / 2
         angles = angles[best] + turn * NEIGHBOURS[:, 0]
         offsets = offsets[best] + shift * NEIGHBOURS[:, 1]
     trials = mirrors(angles, offsets)
-    best = int(np.argmin(trials.misfits(judge)[1]))
-    return trials.one(best), float(trials.misfits(judge)[0][best])
+    among_themselves, beside_others = trials.misfits(judge)
+    best = int(np.argmin(among_themselves))
+    return trials.one(best), float(beside_others[best])
 
 
 def reflected(name: str, reflection: Reflection, workspace: Workspace) -> Reflected:
@@ -161,7 +169,7 @@ def reflected(name: str, reflection: Reflection, workspace: Workspace) -> Reflec
 
 
 def _surprise(judge: Judge, moved: Floats) -> Floats:
-    """Return how unlike an object the depth and width of seen and moved points are, ``(K,)``."""
+    """Return how unlike things depth and width of seen and moved points are, octaves ``(K,)``."""
     low = np.minimum(moved[..., :2].min(axis=1), judge.points[:, :2].min(axis=0))
     high = np.maximum(moved[..., :2].max(axis=1), judge.points[:, :2].max(axis=0))
     extent = judge.workspace.high - judge.workspace.low

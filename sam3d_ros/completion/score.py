@@ -14,9 +14,10 @@
 
 """Which hypothesis closes the unseen side.
 
-Each hypothesis has a misfit, the mean contradiction of the view in [0, 1], and a price for how
-little it must be contradicted to be believed. The smallest sum wins; the carved hull claims
-nothing and is what remains when every symmetry is contradicted.
+Each hypothesis has a misfit, the mean contradiction of the view in [0, 1], of half turns and
+mirrors with what speaks against their depth, and a price for how little it must be contradicted to
+be believed. The smallest sum wins; the carved hull claims nothing and is what remains when every
+symmetry is contradicted.
 
 ======================= ===== ===================================================================
 revolution, standing    0.00  a whole ring per point can contradict it: believed at once

@@ -85,7 +85,7 @@ def _family_object(family: str, seed: int, batch: TrainingBatch, index: int) -> 
         instance_id=observation.instance.instance_id,
         name=name,
         mask_path=Path(),  # of no file
-        mask=observation.silhouette,
+        mask=observation.instance.mask,
         mesh=surface_of(shape_of(family, seed)),
         camera_from_object=camera_from_object(batch, index),
     )

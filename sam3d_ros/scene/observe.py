@@ -44,6 +44,7 @@ from sam3d_ros.scene.estimated import Estimate, View, estimated_view
 from sam3d_ros.scene.masks import (
     border_fraction,
     object_pixels,
+    without_margin,
     without_support,
 )
 from sam3d_ros.scene.stacks import carried
@@ -321,10 +322,13 @@ def _observation(
         support = None  # it was measured, the object was not: they need not touch
     points, silhouette = view.points_camera, candidate.silhouette
     support = carried(support, points, candidate.mask, silhouette, others)
+    mask = without_support(candidate.mask, silhouette, points, support)
+    if view.scale_source is ScaleSource.DEPTH:  # of points in between, rings know too little
+        silhouette = without_margin(silhouette, mask, points)
     return Observation(
         instance=candidate.instance,
         rgb=view.rgb,
-        mask=without_support(candidate.mask, silhouette, points, support),
+        mask=mask,
         silhouette=silhouette,
         points_camera=points,
         camera=view.camera,

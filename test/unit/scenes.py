@@ -61,6 +61,13 @@ def can(radius: float, height: float) -> Mesh:
     return placed(mesh_from(solid), 0.0, (0.0, 0.0, height / 2))
 
 
+def ramp(length: float, width: float, height: float) -> Mesh:
+    """Return a wedge that stands on z = 0 and rises along x."""
+    x, y = length / 2, width / 2
+    corners = [(-x, -y, 0), (-x, y, 0), (x, -y, 0), (x, y, 0), (x, -y, height), (x, y, height)]
+    return mesh_from(trimesh.convex.convex_hull(np.array(corners)))
+
+
 def bowl() -> Mesh:
     """Return half a hollow ball of 8 cm radius with a 6 mm wall, its foot on z = 0."""
 

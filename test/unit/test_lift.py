@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scenes import Scene, bowl, box, camera_from_world, can, drill, mug, placed, scene
+from scenes import Scene, bowl, box, camera_from_world, can, drill, mug, placed, ramp, scene
 
 from sam3d_ros.completion.hypotheses import hull_around
 from sam3d_ros.completion.lift import WITHOUT_SUPPORT, LiftBackend
@@ -80,6 +80,11 @@ def test_a_known_solid_comes_out_recognisable(name: str) -> None:
     assert sizes[0] == pytest.approx(sizes[1], rel=0.06)
     assert reconstruction.quality.silhouette_iou > 0.85
     assert reconstruction.provenance.notes == ()
+
+
+def test_a_ramp_seen_from_its_slope_is_no_gable_roof() -> None:
+    made = scene([placed(ramp(0.1, 0.06, 0.06), np.pi, (0, 0, 0))], VIEW, noise=0.5)
+    assert volume_iou(in_camera(lifted(observed(made))), made.truth_camera[0]) > 0.85
 
 
 @pytest.mark.parametrize(("name", "is_known"), [("box", True), ("can", True), ("drill", False)])

@@ -20,7 +20,7 @@ import torch
 
 from sam3d_ros.geometry.depth import unproject
 from sam3d_ros.geometry.meshes import isosurface
-from sam3d_ros.scene.masks import object_pixels, without_support
+from sam3d_ros.scene.masks import object_pixels, without_margin, without_support
 from sam3d_ros.structures import (
     Camera,
     Floats,
@@ -44,7 +44,7 @@ def observation_of(batch: TrainingBatch, index: int) -> Observation:
     """Return what one sample shows, prepared as ``scene.observe`` prepares captures."""
     view = batch.view
     depth_m = view.depth_m[index].cpu().numpy()
-    silhouette = view.mask[index].cpu().numpy()
+    given = view.mask[index].cpu().numpy()
     camera = Camera(
         width=depth_m.shape[1],
         height=depth_m.shape[0],
@@ -52,17 +52,16 @@ def observation_of(batch: TrainingBatch, index: int) -> Observation:
     )
     points_camera = unproject(depth_m, camera)
     support = _support(view.plane[index].double().cpu().numpy())
-    mask = object_pixels(points_camera, silhouette, ERODE_PX)
+    mask = object_pixels(points_camera, given, ERODE_PX)
+    mask = without_support(mask, given, points_camera, support)
     return Observation(
-        instance=InstanceMask(
-            instance_id=index + 1, mask=silhouette, class_id=batch.families[index]
-        ),
+        instance=InstanceMask(instance_id=index + 1, mask=given, class_id=batch.families[index]),
         rgb=batch.rgb[index].permute(1, 2, 0).cpu().numpy(),
-        mask=without_support(mask, silhouette, points_camera, support),
-        silhouette=silhouette,
+        mask=mask,
+        silhouette=without_margin(given, mask, points_camera),
         points_camera=points_camera,
         camera=camera,
-        others=np.zeros_like(silhouette),
+        others=np.zeros_like(given),
         support=support,
         up_camera=_known_up(view.up[index].double().cpu().numpy()),
         scale_source=ScaleSource.DEPTH,
