@@ -87,6 +87,19 @@ def test_a_ramp_seen_from_its_slope_is_no_gable_roof() -> None:
     assert volume_iou(in_camera(lifted(observed(made))), made.truth_camera[0]) > 0.85
 
 
+@pytest.mark.parametrize("height", [0.004, 0.008])
+def test_a_flat_box_is_no_disc(height: float) -> None:
+    view = camera_from_world(np.radians(40), 1.0, azimuth_rad=0.3)
+    made = scene([placed(box(0.12, 0.09, height), 0.2, (0, 0, 0))], view, noise=1.0)
+    reconstruction = lifted(observed(made))
+    assert "revolution" not in reconstruction.provenance.hypothesis
+    sizes = [
+        np.ptp(each.vertices, axis=0)[0]
+        for each in (in_camera(reconstruction), made.truth_camera[0])
+    ]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.08)
+
+
 @pytest.mark.parametrize(("name", "is_known"), [("box", True), ("can", True), ("drill", False)])
 def test_only_regular_shapes_tell_what_the_unseen_side_is(name: str, is_known: bool) -> None:
     made = scene([SOLIDS[name][0]()], VIEW, noise=0.5)
