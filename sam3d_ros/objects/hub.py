@@ -22,13 +22,17 @@ from sam3d_ros.errors import WeightsError, WeightsMissingError
 from sam3d_ros.objects.files import (
     ARCHITECTURE_FILE,
     DEPTH_MODEL_FILE,
+    FEW_SPLATS_FILE,
     NEEDED,
     SPLATS_FILE,
     SUBFOLDER,
 )
 
 REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-FILES = (*NEEDED["full"], SPLATS_FILE, DEPTH_MODEL_FILE, ARCHITECTURE_FILE)
+FILES = (
+    *NEEDED["full"],
+    *(SPLATS_FILE, FEW_SPLATS_FILE, DEPTH_MODEL_FILE, ARCHITECTURE_FILE),
+)
 WANTED = (*FILES, *(f"{SUBFOLDER}/{name}" for name in FILES))
 HUB = "https://huggingface.co"
 

@@ -14,6 +14,7 @@
 
 """What a goal of ``~/reconstruct`` says of how meshes are made and written; how far it is."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ from sam3d_ros.action import Reconstruct
 from sam3d_ros.msg import Object
 
 from sam3d_ros.errors import ReportCode
-from sam3d_ros.ros.compat import optional_module
 
 MakeRig = Callable[..., Rig]
 MakeGoal = Callable[..., Goal]
@@ -91,20 +91,25 @@ def test_files_have_the_colours_that_the_goal_asks_for(
     assert colors == {"vertex_color": "vertex", "none": None, "": "vertex"}
 
 
-def test_textures_are_baked_or_refused_before_anything_is_made(
-    make_rig: MakeRig, make_goal: MakeGoal, tmp_path: Path
-) -> None:
+def test_textures_are_baked(make_rig: MakeRig, make_goal: MakeGoal, tmp_path: Path) -> None:
     rig = make_rig({"trigger.mode": "on_demand", "output_directory": str(tmp_path)})
     with_frame(rig)
     result = make_goal(rig, formats=["glb"], texture="baked").result()
-    if optional_module("xatlas") is None:
-        assert not result.success
-        assert "xatlas" in result.message
-        assert not rig.backend.num_started
-    else:
-        mesh = trimesh.load(result.files[0], force="mesh")
-        assert mesh.visual.kind == "texture"
-        assert np.ptp(mesh.visual.uv) > 0
+    mesh = trimesh.load(result.files[0], force="mesh")
+    assert mesh.visual.kind == "texture"
+    assert np.ptp(mesh.visual.uv) > 0
+
+
+def test_textures_that_cannot_be_baked_are_refused_before_anything_is_made(
+    make_rig: MakeRig, make_goal: MakeGoal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "xatlas", None)
+    rig = make_rig({"trigger.mode": "on_demand", "output_directory": str(tmp_path)})
+    with_frame(rig)
+    result = make_goal(rig, formats=["glb"], texture="baked").result()
+    assert not result.success
+    assert "xatlas" in result.message
+    assert not rig.backend.num_started
 
 
 def test_feedback_is_spread_over_the_objects(make_rig: MakeRig, make_goal: MakeGoal) -> None:

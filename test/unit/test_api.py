@@ -159,7 +159,6 @@ def test_other_formats_are_refused(
 def test_a_textured_file_shows_the_mesh_where_it_is(
     reconstructor: interface.Reconstructor, view: Frame, tmp_path: Path
 ) -> None:
-    pytest.importorskip("xatlas", reason="textures need xatlas, an optional package")
     made = reconstructor(view.rgb, view.masks[0].mask, *arguments(view))
     made.save_textured(tmp_path / "mug.glb")
     read = trimesh.load(tmp_path / "mug.glb", force="mesh")

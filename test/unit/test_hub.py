@@ -16,6 +16,8 @@
 """Weights by the name of a repository: offline unless told otherwise, and what to do if not."""
 
 import sys
+from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,24 @@ def test_a_name_of_the_hub_is_offline_unless_told_otherwise(
     Reconstructor.from_pretrained("owner/name", QUICK, splats=False)
     Reconstructor.from_pretrained("owner/name", QUICK, splats=False, allow_download=True)
     assert calls == [("owner/name", True), ("owner/name", False)]
+
+
+@pytest.mark.parametrize("splats_per_voxel", [4, 32])
+def test_what_is_fetched_is_all_that_splats_need(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, splats_per_voxel: int
+) -> None:
+    def snapshot_download(repository: str, *, allow_patterns: list[str], **_: Any) -> str:
+        for path in folder.rglob("*"):
+            name = str(path.relative_to(folder))
+            if any(fnmatch(name, pattern) for pattern in allow_patterns):
+                (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / name).symlink_to(path)
+        return str(tmp_path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub(snapshot_download=snapshot_download))
+    objects = replace(QUICK.objects, splats_per_voxel=splats_per_voxel)
+    config = replace(QUICK, objects=objects)
+    Reconstructor.from_pretrained("owner/name", config, splats=True, allow_download=True)
 
 
 @pytest.mark.parametrize(

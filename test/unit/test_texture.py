@@ -241,7 +241,6 @@ def test_without_xatlas_the_error_says_what_to_install(monkeypatch: pytest.Monke
 
 
 def test_a_texture_shows_the_colours_of_the_vertices() -> None:
-    pytest.importorskip("xatlas", reason="textures need xatlas, an optional package")
     mesh = ball()
     result = textured(mesh, TextureConfig(resolution=256))
     shown = looked_up(result.texture, result.uv)
@@ -250,7 +249,6 @@ def test_a_texture_shows_the_colours_of_the_vertices() -> None:
 
 
 def test_a_chart_has_the_triangles_of_the_mesh_in_order() -> None:
-    pytest.importorskip("xatlas", reason="textures need xatlas, an optional package")
     mesh = ball()
     chart = unwrapped(mesh, TextureConfig(resolution=256))
     np.testing.assert_array_equal(chart.source[chart.triangles], mesh.triangles)
@@ -259,7 +257,6 @@ def test_a_chart_has_the_triangles_of_the_mesh_in_order() -> None:
 
 
 def test_a_texture_takes_its_colours_from_points_where_given() -> None:
-    pytest.importorskip("xatlas", reason="textures need xatlas, an optional package")
     mesh = ball()
     ends = ColoredPoints(np.array([[0.0, 0.0, -9.0], [0.0, 0.0, 9.0]]), np.eye(3)[:2])
     result = textured(mesh, TextureConfig(resolution=128), ends)
