@@ -32,8 +32,9 @@ NEIGHBOURS = np.array([(a, b) for a in (0, -1, 1) for b in (0, -1, 1)], dtype=np
 # and height; twice or half as deep counts as much as this share of wrong points.
 EXPECTED_DEPTH = 0.8
 DEPTH_PRIOR = 0.05
-# Beside other hypotheses only what is odd counts, and more: right answers for captures are up to
-# half an octave off, a ramp taken for one side of a roof is a whole one.
+# Beside other hypotheses only what is odd counts, and more: depth and width of right answers for
+# captures are up to half an octave off together, a ramp taken for one side of a roof a whole one.
+# Seen squarely from its slope a ramp looks like a gable roof: then the shallower one is meant.
 USUAL_OCTAVES = 0.5
 ODD_PRIOR = 0.1
 # Moving everything behind an occluder or out of the image contradicts nothing and explains nothing.

@@ -75,11 +75,7 @@ class Scored:
     prior: float  # as ``structures.Provenance`` has it
     workspace: Workspace  # whose frame it is in
     build: Callable[[], Hypothesis]
-
-    @property
-    def is_round(self) -> bool:
-        """Whether it is a revolution."""
-        return self.prior == REVOLVED_PRIOR
+    is_round: bool = False  # a revolution
 
     def left_out(self) -> float:
         """Return the share of the seen area that lies outside of the solid."""
@@ -120,6 +116,7 @@ def _standing(judge: Judge) -> Scored:
     return Scored(
         score=misfit,
         prior=REVOLVED_PRIOR,
+        is_round=True,
         workspace=judge.workspace,
         build=cache(lambda: revolved("revolution, standing", axis, judge.workspace)),
     )
@@ -132,6 +129,7 @@ def _level(judge: Judge) -> Iterator[Scored]:
     yield Scored(
         score=LYING_WEIGHT * misfit + LYING_PRICE,
         prior=REVOLVED_PRIOR,
+        is_round=True,
         workspace=workspace,
         build=cache(lambda: revolved("revolution, lying", axis, workspace)),
     )

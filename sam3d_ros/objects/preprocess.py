@@ -18,7 +18,8 @@ Cropping, padding and resizing are those that the released models were trained w
 included. ``reference_inputs`` comes to the same core from what the reference takes.
 
 Of an observation's two masks the models get ``silhouette``: they were trained on instance masks as
-segmentation gives them, outline and all. ``mask`` leaves out pixels without a trusted point, which
+segmentation gives them, outline and all; what all of an outline shows around the object has been
+taken off (``scene.margins``). ``mask`` leaves out pixels without a trusted point, which
 would read as holes in the object; medians bear the few points at the outline that are not its own.
 """
 

@@ -32,11 +32,7 @@ SUPPORT_SIGMAS = 2.0  # points this close to the support may belong to it
 LEAK_SIGMAS = 1.0  # ... and do where the middle one is lower: the top of a thin plate is not
 MAX_FOOT_SHARE = 0.1  # the foot of a tall object looks like a leak, and is not missed
 MAX_SUPPORT_SHARE = 0.5  # an object that would lose more is flat itself and keeps them
-# Of the known pixels so far inside an outline, that show something else: beyond that the mask is
-# too wide. Depth that bleeds, is noisy, or three pixels beside the image leaves 0.7 at most in the
-# first ring; of a mask three pixels too wide the first two have 0.95 and more.
-MARGIN_SHARE = 0.75
-MIN_RING_PX = 20  # fewer known pixels decide nothing
+DENSE = 0.5  # share of known pixels; of fewer, those between say nothing of what hangs together
 
 
 def object_pixels(points_camera: Floats, silhouette: Bools, erode_px: int) -> Bools:
@@ -75,8 +71,10 @@ def without_support(
     window = window_of(silhouette, 1)
     points, inside, rest = points_camera[window], silhouette[window], mask.copy()
     height_sigmas = support.height_m(points) / depth_noise_m(points[..., 2])
-    low = inside & ~(height_sigmas >= SUPPORT_SIGMAS)  # or unknown
-    patches = np.where(mask[window], _touching(low, ~inside), 0)
+    low = inside & (height_sigmas < SUPPORT_SIGMAS)
+    unknown = inside & ~np.isfinite(height_sigmas)
+    joined = low | unknown if unknown.sum() < (1 - DENSE) * inside.sum() else low
+    patches = np.where(mask[window] & _touching(joined, ~inside), _numbered(low), 0)
     leaks = patches > 0
     if leaks.sum() > MAX_FOOT_SHARE * mask.sum():
         leaks = _on_support(patches, height_sigmas)
@@ -84,13 +82,18 @@ def without_support(
     return mask if leaks.sum() > MAX_SUPPORT_SHARE * mask.sum() else rest
 
 
-def _touching(pixels: Bools, others: Bools) -> Ints:
-    """Number the connected patches of pixels that touch one of the others, 0 elsewhere."""
+def _numbered(pixels: Bools) -> Ints:
+    """Number the connected patches of pixels from 1 on, 0 elsewhere."""
     _, labels = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=4)
+    return np.asarray(labels)
+
+
+def _touching(pixels: Bools, others: Bools) -> Bools:
+    """Tell which pixels are of a connected patch that touches one of the others."""
+    labels = _numbered(pixels)
     beside = cv2.dilate(others.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
-    touching = np.unique(labels[pixels & beside])
-    patches: Ints = np.where(pixels & np.isin(labels, touching), labels, 0)
-    return patches
+    touching: Bools = pixels & np.isin(labels, np.unique(labels[pixels & beside]))
+    return touching
 
 
 def _on_support(patches: Ints, height_sigmas: Floats) -> Bools:
@@ -102,33 +105,6 @@ def _on_support(patches: Ints, height_sigmas: Floats) -> Bools:
     low = patches > 0  # the median sorts all that it gets
     heights = np.asarray(ndimage.median(height_sigmas[low], patches[low], numbers))
     return np.isin(patches, numbers[heights < LEAK_SIGMAS])
-
-
-def without_margin(silhouette: Bools, mask: Bools, points_camera: Floats) -> Bools:
-    """Take off a silhouette what surrounds the object in it: masks that are too wide.
-
-    Ring after ring from the outline inwards, as long as almost all that is known in it is not of
-    the object. A mask that is right loses nothing, nor one that leaks at one side only, nor one
-    beside a depth image that is shifted: what is free space there is decided elsewhere.
-
-    Args:
-        silhouette: ``(H, W)``, the mask as it was given.
-        mask: ``(H, W)``, the pixels of it whose point belongs to the object.
-        points_camera: ``(H, W, 3)``, NaN where unknown.
-    """
-    window = window_of(silhouette, 1)
-    inside, own = silhouette[window], mask[window]
-    known = inside & np.isfinite(points_camera[window]).all(axis=-1)
-    depth_px = np.rint(cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_C, 3)).astype(int)
-    num_known = np.bincount(depth_px[known])
-    num_other = np.bincount(depth_px[known & ~own], minlength=len(num_known))
-    is_margin = num_other > MARGIN_SHARE * np.maximum(num_known, MIN_RING_PX)
-    width_px = int(np.argmin(np.append(is_margin[1:], False)))
-    if not width_px:
-        return silhouette
-    rest = silhouette.copy()
-    rest[window] &= own | (depth_px > width_px)
-    return rest
 
 
 def border_fraction(silhouette: Bools) -> float:

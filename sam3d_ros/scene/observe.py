@@ -41,10 +41,10 @@ from sam3d_ros.geometry.depth import (
 )
 from sam3d_ros.geometry.planes import fit_support_plane
 from sam3d_ros.scene.estimated import Estimate, View, estimated_view
+from sam3d_ros.scene.margins import NARROWED, without_margin
 from sam3d_ros.scene.masks import (
     border_fraction,
     object_pixels,
-    without_margin,
     without_support,
 )
 from sam3d_ros.scene.stacks import carried
@@ -304,10 +304,14 @@ def _observations(
         return ()
     count = np.sum([candidate.silhouette for candidate in candidates], axis=0)
     place = {instance.instance_id: place for place, instance in enumerate(frame.masks)}
-    return tuple(
+    observations = [
         _observation(frame, candidate, count > candidate.silhouette, support, masks)
         for candidate in sorted(candidates, key=lambda each: place[each.instance.instance_id])
-    )
+    ]
+    if not any(NARROWED in each.notes for each in observations):
+        return tuple(observations)
+    count = np.sum([each.silhouette for each in observations], axis=0)
+    return tuple(replace(each, others=count > each.silhouette) for each in observations)
 
 
 def _observation(
@@ -323,8 +327,10 @@ def _observation(
     points, silhouette = view.points_camera, candidate.silhouette
     support = carried(support, points, candidate.mask, silhouette, others)
     mask = without_support(candidate.mask, silhouette, points, support)
+    notes = view.notes
     if view.scale_source is ScaleSource.DEPTH:  # of points in between, rings know too little
-        silhouette = without_margin(silhouette, mask, points)
+        silhouette = without_margin(silhouette, mask, points, support)
+        notes = notes if silhouette is candidate.silhouette else (*notes, NARROWED)
     return Observation(
         instance=candidate.instance,
         rgb=view.rgb,
@@ -336,19 +342,19 @@ def _observation(
         support=support,
         up_camera=frame.up_camera,
         scale_source=view.scale_source,
-        notes=view.notes,
-        flags=_flags(frame, candidate, masks),
+        notes=notes,
+        flags=_flags(frame, candidate.instance, silhouette, masks),
     )
 
 
-def _flags(frame: Frame, candidate: _Candidate, masks: MasksConfig) -> int:
+def _flags(frame: Frame, instance: InstanceMask, silhouette: Bools, masks: MasksConfig) -> int:
     flags = 0
-    if border_fraction(candidate.silhouette) > masks.max_border_fraction:
+    if border_fraction(silhouette) > masks.max_border_fraction:
         flags |= ObjectFlag.TRUNCATED
     if frame.uncalibrated:
         flags |= ObjectFlag.UNCALIBRATED
     if frame.in_motion:
         flags |= ObjectFlag.MOTION
-    if candidate.instance.resized:
+    if instance.resized:
         flags |= ObjectFlag.RESIZED
     return int(flags)

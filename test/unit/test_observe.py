@@ -166,27 +166,6 @@ def test_table_seen_between_unknown_pixels_is_not_the_object(two: Scene) -> None
     assert (seen.mask & true).sum() > 0.85 * true.sum()
 
 
-@pytest.mark.parametrize("width_px", [2, 3, 6, 12])
-@pytest.mark.parametrize("noise", [0.0, 1.0])
-def test_a_mask_that_is_too_wide_all_around_is_narrowed(width_px: int, noise: float) -> None:
-    made = scene([placed(can(0.04, 0.1), 0.0, (0.0, 0.2, 0.0))], VIEW, noise=noise)
-    true = made.frame.masks[0].mask
-    seen = only(with_masks(made.frame, grown(true, width_px)))
-    assert (seen.silhouette & ~true).sum() < 0.06 * true.sum()
-    assert (seen.silhouette & true).sum() > 0.97 * true.sum()
-
-
-def test_a_mask_of_too_many_pixels_at_one_side_stays_as_it_is(two: Scene) -> None:
-    shifted = np.roll(two.frame.masks[0].mask, 3, axis=1)
-    np.testing.assert_array_equal(only(with_masks(two.frame, shifted)).silhouette, shifted)
-
-
-def test_a_mask_of_what_is_no_thicker_than_the_noise_stays_as_it_is() -> None:
-    made = scene([box(0.11, 0.16, 0.001)], VIEW, noise=1.0)
-    seen = only(made.frame)
-    np.testing.assert_array_equal(seen.silhouette, made.frame.masks[0].mask)
-
-
 def test_the_low_bottom_of_a_bowl_is_not_taken_for_the_table() -> None:
     view = camera_from_world(np.radians(60), 0.7)
     seen = only(scene([bowl()], view).frame)

@@ -155,6 +155,13 @@ def test_one_image_that_is_wrong_is_forgotten_with_the_next() -> None:
     assert off_m(found, before) < 1e-6
 
 
+def test_the_fault_of_one_viewpoint_is_shown_by_none() -> None:
+    place = rested(3)
+    place.at(10, pose(0.0115, 0.0, 0.0), degrees=60.0)  # a side of which the mesh is wrong
+    wandered = pose(0.0154, 0.0, 0.0)  # as it was seen from there before, and far from the mean
+    assert off_m(place.at(11, wandered, degrees=60.0), wandered) > 0.008
+
+
 def test_what_is_pushed_slowly_is_never_left_far_behind() -> None:
     place = rested(4)
     for step in range(1, 60):

@@ -20,7 +20,8 @@ import torch
 
 from sam3d_ros.geometry.depth import unproject
 from sam3d_ros.geometry.meshes import isosurface
-from sam3d_ros.scene.masks import object_pixels, without_margin, without_support
+from sam3d_ros.scene.margins import without_margin
+from sam3d_ros.scene.masks import object_pixels, without_support
 from sam3d_ros.structures import (
     Camera,
     Floats,
@@ -58,7 +59,7 @@ def observation_of(batch: TrainingBatch, index: int) -> Observation:
         instance=InstanceMask(instance_id=index + 1, mask=given, class_id=batch.families[index]),
         rgb=batch.rgb[index].permute(1, 2, 0).cpu().numpy(),
         mask=mask,
-        silhouette=without_margin(given, mask, points_camera),
+        silhouette=without_margin(given, mask, points_camera, support),
         points_camera=points_camera,
         camera=camera,
         others=np.zeros_like(given),
