@@ -23,7 +23,7 @@ import numpy as np
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import MaskEmptyError, Sam3dError, WeightsError
-from sam3d_ros.geometry.cameras import rectification_of
+from sam3d_ros.geometry.cameras import Rectification, rectification_of
 from sam3d_ros.protocols import BodyBackend, BodyOutcome, Cancelled, Step, never, tell
 from sam3d_ros.scene.estimated import View
 from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, Sight, aligned, contacts
@@ -42,6 +42,7 @@ from sam3d_ros.structures import (
     ObjectFailure,
     PeopleView,
     PersonPrompt,
+    window_of,
 )
 
 NOTHING = np.zeros(NUM_KEYPOINTS, dtype=bool)
@@ -121,8 +122,7 @@ class PeopleReconstructor:
         started = time.perf_counter()
         rectification = rectification_of(frame.camera)
         people = [
-            replace(mask, mask=rectification.image(mask.mask, "nearest"))
-            for mask in people_in(frame.masks, self._config.body)
+            _rectified(mask, rectification) for mask in people_in(frame.masks, self._config.body)
         ]
         asked = {mask.instance_id for mask in wanted}
         chosen, num_left_out = self._chosen(
@@ -185,7 +185,30 @@ class PeopleReconstructor:
 
 
 def _prompt(mask: InstanceMask) -> PersonPrompt:
-    return PersonPrompt(instance_id=mask.instance_id, mask=mask.mask, score=mask.score)
+    """Ask about a person by box and outline; a filled box is no outline that a model should see."""
+    return PersonPrompt(
+        instance_id=mask.instance_id,
+        box_px=mask.box_px,
+        mask=None if mask.is_box else mask.mask,
+        score=mask.score,
+    )
+
+
+def _rectified(mask: InstanceMask, rectification: Rectification) -> InstanceMask:
+    """Return a mask, and the box around it, in the rectified image."""
+    seen = rectification.image(mask.mask, "nearest")
+    if mask.box_px is None or rectification.source_px is None:
+        return replace(mask, mask=seen)
+    # Edges of a box are bent by the lens: what the box covers says where they come to lie.
+    x1, y1, x2, y2 = np.rint(mask.box_px).astype(int)
+    covered = np.zeros_like(mask.mask)
+    covered[y1:y2, x1:x2] = True
+    covered = rectification.image(covered, "nearest")
+    if not covered.any():
+        return replace(mask, mask=seen, box_px=None)
+    rows, columns = window_of(covered)
+    box_px = np.array([columns.start, rows.start, columns.stop, rows.stop], dtype=np.float64)
+    return replace(mask, mask=seen, box_px=box_px)
 
 
 def _failure(mask: InstanceMask, error: Sam3dError) -> ObjectFailure:
