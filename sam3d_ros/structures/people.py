@@ -39,7 +39,7 @@ class PersonPrompt:
 
     instance_id: int
     box_px: Floats | None = None  # (4,) x1 y1 x2 y2
-    mask: Bools | None = None  # (H, W)
+    mask: Bools | None = None  # (H, W), not zero on the person
     keypoints_px: Floats | None = None  # (N, 3): x, y, which of the 70 keypoints that is
     score: float = float("nan")
 
