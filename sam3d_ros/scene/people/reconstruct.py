@@ -26,7 +26,7 @@ from sam3d_ros.errors import MaskEmptyError, Sam3dError, WeightsError
 from sam3d_ros.geometry.cameras import Rectification, rectification_of
 from sam3d_ros.protocols import BodyBackend, BodyOutcome, Cancelled, Step, never, tell
 from sam3d_ros.scene.estimated import View
-from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, Sight, aligned, contacts
+from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, aligned, contacts, sight_of
 from sam3d_ros.scene.people.surfaces import Thinner
 from sam3d_ros.scene.people.who import people_in
 from sam3d_ros.scene.reconstructor import SeenPeople, SeenPerson
@@ -36,7 +36,6 @@ from sam3d_ros.structures import (
     BackendInUse,
     BodyReconstruction,
     Bools,
-    DepthFit,
     Frame,
     InstanceMask,
     ObjectFailure,
@@ -168,20 +167,12 @@ class PeopleReconstructor:
         self, body: BodyReconstruction, mask: InstanceMask, view: View, elsewhere: Bools
     ) -> SeenPerson:
         body = replace(body, instance_id=mask.instance_id, score=mask.score)
-        sight = Sight(
-            points_camera=view.points_camera,
-            camera=view.camera,
-            mask=_without_rim(mask.mask, self._config.masks.erode_px),
-            elsewhere=elsewhere,
-            source=view.scale_source,
-            min_valid_fraction=self._config.depth.min_valid_fraction,
-        )
-        fit = DepthFit()
+        sight = sight_of(mask.mask, view, elsewhere, self._config)
         if self._config.body.align:
-            body, fit = aligned(body, sight, self._thinner)
+            body = aligned(body, sight, self._thinner)
         # What a body touches is known only where the body was measured.
-        touching = contacts(body, sight) if fit.is_measured else NOTHING
-        return SeenPerson(body=body, fit=fit, contacts=touching)
+        touching = contacts(body, sight) if body.fit.is_measured else NOTHING
+        return SeenPerson(body=body, contacts=touching)
 
 
 def _prompt(mask: InstanceMask) -> PersonPrompt:
@@ -213,13 +204,6 @@ def _rectified(mask: InstanceMask, rectification: Rectification) -> InstanceMask
 
 def _failure(mask: InstanceMask, error: Sam3dError) -> ObjectFailure:
     return ObjectFailure(instance_id=mask.instance_id, code=error.code, message=str(error))
-
-
-def _without_rim(mask: Bools, erode_px: int) -> Bools:
-    """Return a mask without its rim, where depth mixes two surfaces; all of it if it is all rim."""
-    kernel = np.ones((2 * erode_px + 1,) * 2, dtype=np.uint8)
-    inner = cv2.erode(mask.astype(np.uint8), kernel) > 0
-    return inner if inner.any() else mask
 
 
 def _elsewhere(people: Sequence[InstanceMask], view: View) -> Bools:
