@@ -88,8 +88,7 @@ class BodyReconstructor:
                 without masks either, somebody fills the image.
             masks: Of each person ``(H, W)``, not zero on them.
             keypoints: Of each person ``(K, 3)`` x, y in pixels and which of MHR70, or None.
-            intrinsics: Camera matrix ``(3, 3)`` in pixels, without distortion; else a guess.
-                Needed with depth.
+            intrinsics: Matrix ``(3, 3)`` in pixels, undistorted, else a guess; needed with depth.
             depth: ``(H, W)`` in metres (floats) or millimetres (integers), 0 or NaN where unknown.
                 Bodies are moved to it along the ray through their hips; ``fit`` says by how much
                 and how far the surface is off afterwards, ``scale_source`` whether it was possible.
