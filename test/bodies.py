@@ -37,6 +37,7 @@ from sam3d_ros.structures import (
     Frame,
     InstanceMask,
     PeopleView,
+    PersonPrompt,
 )
 from sam3d_ros.structures.mhr import JOINT_NAMES, KEYPOINT_NAMES
 
@@ -161,6 +162,16 @@ class _Surface:
     triangles: Floats
 
 
+def _seen(prompt: PersonPrompt) -> tuple[Floats, float]:
+    """Return the middle ``(2,)`` and the height of somebody in the image, pixels."""
+    if prompt.mask is None:
+        assert prompt.box_px is not None
+        x1, y1, x2, y2 = prompt.box_px
+        return np.array([x1 + x2 - 1, y1 + y2 - 1]) / 2, y2 - y1
+    rows, columns = np.nonzero(prompt.mask)
+    return np.array([columns.mean(), rows.mean()]), rows.max() - rows.min() + 1
+
+
 @dataclass
 class StandInBodies:
     """A body model that takes everybody for 1.75 m tall and upright, times ``factor``."""
@@ -181,11 +192,10 @@ class StandInBodies:
             if prompt.instance_id in self.failing:
                 outcomes.append(ReconstructionError(f"mask {prompt.instance_id} shows a ghost"))
                 continue
-            assert prompt.mask is not None
-            rows, columns = np.nonzero(prompt.mask)
+            center_px, high_px = _seen(prompt)
             focal_px, middle_px = view.camera.matrix_px[0, 0], view.camera.matrix_px[:2, 2]
-            depth_m = self.factor * focal_px * 1.7 / (rows.max() - rows.min() + 1)
-            center = np.array([columns.mean(), rows.mean()]) - middle_px
+            depth_m = self.factor * focal_px * 1.7 / high_px
+            center = center_px - middle_px
             middle_m = np.append(center * depth_m / focal_px, depth_m)
             hips = middle_m + np.array([0.0, FEET_M - 0.85, 0.0])
             outcomes.append(person(hips, view.camera, backend=self.name))

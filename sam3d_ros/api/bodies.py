@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sam3d_ros.api.images import Image, camera_of, mask_from, rgb_from
+from sam3d_ros.api.measuring import measured_bodies, measured_frame
 from sam3d_ros.body.crop import default_camera
 from sam3d_ros.body.files import FILES
 from sam3d_ros.body.official import OfficialBody
@@ -41,8 +42,9 @@ T = TypeVar("T")
 class BodyReconstructor:
     """An image and who is in it in, posed bodies out; keeps nothing from one call to the next."""
 
-    def __init__(self, pipeline: BodyPipeline) -> None:
+    def __init__(self, pipeline: BodyPipeline, config: SceneConfig) -> None:
         self._pipeline = pipeline
+        self._config = config
 
     @classmethod
     def from_pretrained(
@@ -56,7 +58,8 @@ class BodyReconstructor:
 
         Args:
             source: Folder of weights, or the name of a repository on the Hugging Face hub.
-            config: Device, precision, memory and ``body``; the rest as for the node.
+            config: Device, precision, memory, ``body``, ``depth`` and ``masks``; the rest as for
+                the node.
             allow_download: Whether a repository may be fetched; else it must be in the cache.
 
         Raises:
@@ -66,7 +69,7 @@ class BodyReconstructor:
         folder = weights_folder(source, allow_download=allow_download, wanted=FILES)
         config = config or SceneConfig()
         weights = replace(config.weights, body=str(folder))
-        return cls(BodyPipeline.load(replace(config, weights=weights)))
+        return cls(BodyPipeline.load(replace(config, weights=weights)), config)
 
     def __call__(
         self,
@@ -75,6 +78,7 @@ class BodyReconstructor:
         masks: Sequence[Image] | None = None,
         keypoints: Sequence[ArrayLike | None] | None = None,
         intrinsics: NDArray[Any] | None = None,
+        depth: Image | None = None,
     ) -> list[BodyOutcome]:
         """Reconstruct people of an image.
 
@@ -84,7 +88,10 @@ class BodyReconstructor:
                 without masks either, somebody fills the image.
             masks: Of each person ``(H, W)``, not zero on them.
             keypoints: Of each person ``(K, 3)`` x, y in pixels and which of MHR70, or None.
-            intrinsics: Camera matrix ``(3, 3)`` in pixels, without distortion; else a guess.
+            intrinsics: Matrix ``(3, 3)`` in pixels, undistorted, else a guess; needed with depth.
+            depth: ``(H, W)`` in metres (floats) or millimetres (integers), 0 or NaN where unknown.
+                Bodies are moved to it along the ray through their hips; ``fit`` says by how much
+                and how far the surface is off afterwards, ``scale_source`` whether it was possible.
 
         Returns:
             For each person a body, or the error that says why there is none.
@@ -93,6 +100,8 @@ class BodyReconstructor:
             Sam3dError: The image cannot be used at all, or there are not as many of each.
         """
         view = _view(image, boxes, masks, keypoints, intrinsics)
+        if depth is not None:
+            return self._measured(view, depth, is_calibrated=intrinsics is not None)
         outcomes = self._pipeline.reconstruct(view)
         if intrinsics is not None:
             return outcomes
@@ -102,6 +111,16 @@ class BodyReconstructor:
             else each
             for each in outcomes
         ]
+
+    def _measured(
+        self, view: PeopleView, depth: Image, *, is_calibrated: bool
+    ) -> list[BodyOutcome]:
+        if not is_calibrated:
+            raise ConfigError(
+                "depth needs intrinsics, the camera matrix (3, 3) in pixels; got none"
+            )
+        frame = measured_frame(view, depth)  # refuses depth that does not fit before the model runs
+        return measured_bodies(self._pipeline.reconstruct(view), view, frame, self._config)
 
     def official(
         self,

@@ -80,15 +80,17 @@ def asked_person(person: PersonPrompt, camera: Camera) -> AskedPerson:
         SelectionError: The box shows nothing of the image, or keypoints are not in its crop.
     """
     box_px = person.box_px
-    if person.mask is not None:
-        _check_mask(person.mask)
-        box_px = box_of_mask(person.mask) if box_px is None else box_px
+    # Masks of files and of OpenCV are 0 and 255: the mask encoder takes 0 and 1.
+    mask = None if person.mask is None else np.asarray(person.mask) != 0
+    if mask is not None:
+        _check_mask(mask)
+        box_px = box_of_mask(mask) if box_px is None else box_px
     if box_px is None:
         box_px = np.array([0.0, 0.0, camera.width, camera.height])
     check_box(box_px, camera)
     return AskedPerson(
         box_px=np.asarray(box_px, dtype=np.float64),
-        mask=person.mask,
+        mask=mask,
         prompts=_prompts(person.keypoints_px, box_px),
     )
 
@@ -138,6 +140,10 @@ def cut_bodies(rgb: Bytes, people: Sequence[AskedPerson], size: int) -> tuple[Sq
 
 def cut_hands(rgb: Bytes, boxes_px: Floats, size: int) -> Squares:
     """Return the squares of left hands in the mirrored image, then those of right hands.
+
+    A quirk of the release that answers like its own need (body_spec 11.3): squares of the mirrored
+    image go with the camera matrix of the image as it is. Its principal point is not mirrored, so
+    that rays of left hands are aside by twice that point's distance from the middle of the image.
 
     Args:
         rgb: ``(H, W, 3)``.

@@ -140,7 +140,7 @@ def masks_from_boxes(
     """
     _check_number(detections)
     return tuple(
-        _described(_instance(number, _drawn(_corners(each, HALF_PX), size)), each, names)
+        _described(_boxed(number, each, size), each, names)
         for number, each in zip(_numbers(detections), detections, strict=True)
     )
 
@@ -253,6 +253,17 @@ def _filled(polygon: tuple[Floats, Size], number: int, size: Size) -> InstanceMa
 
 def _instance(number: int, mask: Bools) -> InstanceMask:
     return InstanceMask(instance_id=number, mask=mask)
+
+
+def _boxed(number: int, detection: DetectionMsg, size: Size) -> InstanceMask:
+    """Return a filled box; what is outside the image or no box has neither a pixel nor a box."""
+    instance = _instance(number, _drawn(_corners(detection, HALF_PX), size))
+    if not instance.mask.any():
+        return instance
+    # Corners are where middles of pixels have integers, boxes where their edges have.
+    edges = np.clip(_corners(detection) + HALF_PX, 0.0, np.array(size, dtype=np.float64))
+    box_px = np.concatenate((edges.min(axis=0), edges.max(axis=0)))
+    return replace(instance, box_px=box_px, is_box=True)
 
 
 def _corners(detection: DetectionMsg, margin_px: float = 0.0) -> Floats:

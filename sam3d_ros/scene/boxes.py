@@ -40,7 +40,8 @@ MIDDLE = 0.25  # standard deviation of where in its box an object is, of the box
 def with_objects_in_boxes(frame: Frame, config: SceneConfig) -> Frame:
     """Return a frame whose masks are boxes with masks of what is in them.
 
-    Without depth the boxes stay as they are; a box in which nothing stands becomes empty.
+    Without depth, in all of the image or in a box, boxes stay as they are; a box in which nothing
+    stands becomes empty.
     """
     depth_m = _depth_m(frame, config)
     if depth_m is None or not frame.masks:
@@ -93,7 +94,12 @@ def _surfaces(depth_m: Floats, candidates: Bools, frame: Frame) -> Bools:
 def _masks(
     boxes: Sequence[InstanceMask], surfaces: Bools, known: Bools
 ) -> tuple[InstanceMask, ...]:
-    return tuple(replace(box, mask=_object(box.mask, surfaces, known)) for box in boxes)
+    return tuple(
+        replace(box, mask=_object(box.mask, surfaces, known), is_box=False)
+        if known[box.mask].any()
+        else box  # nothing was measured in it, which does not say that nothing is there
+        for box in boxes
+    )
 
 
 def _object(box: Bools, surfaces: Bools, known: Bools) -> Bools:

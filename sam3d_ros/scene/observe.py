@@ -136,6 +136,15 @@ def observe(
     return FrameObservations(observations=observations, errors=errors, support=support, view=view)
 
 
+def measured_view(frame: Frame, config: SceneConfig) -> View:
+    """Return a frame in its rectified camera, with the points that were measured.
+
+    Raises:
+        Sam3dError: When intrinsics, distortion or the depth camera make all of the frame unusable.
+    """
+    return _view(frame, rectification_of(frame.camera), config)
+
+
 def _candidates(
     masks: Iterable[InstanceMask], rectification: Rectification, view: View, config: SceneConfig
 ) -> tuple[list[_Candidate], dict[int, Sam3dError]]:

@@ -28,7 +28,6 @@ from sam3d_ros.structures import (
     BackendInUse,
     BodyReconstruction,
     Bools,
-    DepthFit,
     Frame,
     Mesh,
     ObjectFailure,
@@ -105,7 +104,6 @@ class SeenPerson:
     """One person of the frame: the body where it was measured."""
 
     body: BodyReconstruction
-    fit: DepthFit
     contacts: Bools  # (70,) keypoints that touch something that is nobody
 
 

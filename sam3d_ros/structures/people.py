@@ -39,7 +39,7 @@ class PersonPrompt:
 
     instance_id: int
     box_px: Floats | None = None  # (4,) x1 y1 x2 y2
-    mask: Bools | None = None  # (H, W)
+    mask: Bools | None = None  # (H, W), not zero on the person
     keypoints_px: Floats | None = None  # (N, 3): x, y, which of the 70 keypoints that is
     score: float = float("nan")
 
@@ -93,6 +93,23 @@ class BodyParameters:
             check_shape(getattr(self, name), f"{size}", name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepthFit:
+    """How a body agrees with the depth under its mask, and by how much it was moved for that.
+
+    NaN where nothing was measured.
+    """
+
+    correction_m: float = float("nan")  # along z, of the middle between the hips
+    residual_m: float = float("nan")  # median |surface - measured| afterwards
+    inlier_fraction: float = float("nan")  # of the readings near the surface afterwards
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the body stands where depth was measured."""
+        return isfinite(self.residual_m)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class BodyReconstruction:
     """One person, posed in the optical frame of the camera (x right, y down, z forward), metres."""
@@ -109,6 +126,7 @@ class BodyReconstruction:
     score: float = float("nan")
     backend: str = ""
     scale_source: ScaleSource = ScaleSource.MONOCULAR
+    fit: DepthFit = field(default_factory=DepthFit)  # nothing is measured where it came without
     notes: tuple[str, ...] = ()
     stage_s: Mapping[str, float] = field(default_factory=dict)
 
@@ -128,30 +146,12 @@ class BodyReconstruction:
         return hips
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DepthFit:
-    """How a body agrees with the depth under its mask, and by how much it was moved for that.
-
-    NaN where nothing was measured.
-    """
-
-    correction_m: float = float("nan")  # along z, of the middle between the hips
-    residual_m: float = float("nan")  # median |surface - measured| afterwards
-    inlier_fraction: float = float("nan")  # of the readings near the surface afterwards
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether the body stands where depth was measured."""
-        return isfinite(self.residual_m)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScenePerson:
     """One person over time, as posed in the image at ``last_seen_ns``."""
 
     person_id: int
     body: BodyReconstruction  # aligned and smoothed
-    fit: DepthFit
     contacts: Bools  # (70,) keypoints measured to touch something that is not a person
     first_seen_ns: int
     last_seen_ns: int
@@ -159,6 +159,11 @@ class ScenePerson:
 
     def __post_init__(self) -> None:
         check_shape(self.contacts, f"{NUM_KEYPOINTS}", "contacts")
+
+    @property
+    def fit(self) -> DepthFit:
+        """How the body agrees with the depth that was measured when it was last seen."""
+        return self.body.fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -111,6 +111,8 @@ class InstanceMask:
     class_id: str = "object"
     score: float = float("nan")
     resized: bool = False
+    box_px: Floats | None = None  # (4,) x1 y1 x2 y2 of a detector, edges of its pixels
+    is_box: bool = False  # the mask is that box, filled: nobody has seen an outline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

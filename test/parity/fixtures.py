@@ -168,11 +168,26 @@ def load_manifest(checkpoint: str, prefix: str = "") -> dict[str, tuple[int, ...
 
     Checkpoints of SAM 3D Body are called ``body/NAME``. A length that nobody has seen is a string.
     """
-    folder, name = BODY * checkpoint.startswith(BODY), checkpoint.removeprefix(BODY)
-    content = json.loads(fixture_file(f"{folder}official_manifest_{name}.json").read_text())
-    if folder:
+    content = _manifest(checkpoint)
+    if checkpoint.startswith(BODY):
         content = {key: tensor["shape"] for key, tensor in content["tensors"].items()}
     return {key: tuple(shape) for key, shape in _below(prefix, content).items()}
+
+
+def load_manifest_dtypes(checkpoint: str) -> dict[str, str]:
+    """Return what kind of numbers tensors of SAM 3D Body hold, by name, such as ``float32``.
+
+    An integer of which nobody has seen the size is ``int32 (any integer)``.
+    """
+    return {key: tensor["dtype"] for key, tensor in _manifest(checkpoint)["tensors"].items()}
+
+
+def _manifest(checkpoint: str) -> dict[str, Any]:
+    folder, name = BODY * checkpoint.startswith(BODY), checkpoint.removeprefix(BODY)
+    content: dict[str, Any] = json.loads(
+        fixture_file(f"{folder}official_manifest_{name}.json").read_text()
+    )
+    return content
 
 
 def _tensors(name: str) -> dict[str, Tensor]:

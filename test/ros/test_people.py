@@ -47,7 +47,6 @@ from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 from sam3d_ros.structures import (
     NUM_KEYPOINTS,
-    DepthFit,
     Mesh,
     PeopleSnapshot,
     ScenePerson,
@@ -369,7 +368,6 @@ def people_at(*places: tuple[int, tuple[float, float, float]]) -> PeopleSnapshot
         ScenePerson(
             person_id=number,
             body=person(place),
-            fit=DepthFit(),
             contacts=np.zeros(NUM_KEYPOINTS, dtype=bool),
             first_seen_ns=0,
             last_seen_ns=7,

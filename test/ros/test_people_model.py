@@ -14,7 +14,7 @@
 
 """The node with SAM 3D Body in its process, by untrained weights at toy sizes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from sam3d_ros.ros.decode import stamp_ns_from_msg
 from sam3d_ros.ros.node import pipeline_in_own_process
 from sam3d_ros.ros.qos import reliable
 from sam3d_ros.scene.pipeline import ScenePipeline
-from sam3d_ros.structures import Camera, Mesh
+from sam3d_ros.structures import BodyReconstruction, Camera, Mesh
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -38,6 +38,7 @@ SMALL = Camera(
     height=120,
     matrix_px=np.array([[150.0, 0.0, 79.5], [0.0, 150.0, 59.5], [0.0, 0.0, 1.0]]),
 )
+FAR = person((0.0, -0.2, 5.5), SMALL)  # smaller in the image than both of the others
 PEOPLE = (person((-0.6, 0.1, 3.0), SMALL), person((0.7, 0.1, 4.0), SMALL))
 
 
@@ -72,12 +73,19 @@ def rig(tmp_path: Path) -> Iterator[ModelRig]:
     rig.close()
 
 
-def send_people(rig: Rig, number: int) -> None:
-    """Publish one exposure of two people before a wall."""
-    frame = frame_of(PEOPLE, SMALL)
+def send_people(
+    rig: Rig,
+    number: int,
+    people: Sequence[BodyReconstruction] = PEOPLE,
+    speck: int | None = None,
+) -> None:
+    """Publish one exposure of people before a wall, and of two pixels that are called somebody."""
+    frame = frame_of(people, SMALL)
     labels = np.zeros((SMALL.height, SMALL.width), dtype=np.uint8)
     for mask in frame.masks:
         labels[mask.mask] = mask.instance_id
+    if speck is not None:
+        labels[2, 80:82] = speck
     assert frame.depth is not None
     depth_mm = np.rint(1000 * frame.depth.depth_m).astype(np.uint16)
     rig.send_frame(
@@ -113,3 +121,29 @@ def test_the_model_poses_people_where_depth_has_them_and_they_keep_their_ids(
             assert np.isfinite(np.array(body.joint_rotations)).all()
     status = rig.diagnostics("people", lambda each: len(each.values) > 3)
     assert {pair.key: pair.value for pair in status.values}["backend"] == "sam3d_body"
+
+
+def test_a_speck_fails_with_a_code_and_who_is_too_many_is_counted_while_others_finish(
+    rig: ModelRig,
+) -> None:
+    bodies = rig.listen("/sam3d_node/bodies", BodyArray, reliable(10))
+    rig.start()
+    send_people(rig, 0, speck=7)
+    with_speck = rig.reports(1)[0]
+    send_people(rig, 10, (*PEOPLE, FAR))
+    with_three = rig.reports(2)[1]
+
+    for report in (with_speck, with_three):
+        assert report.code == ReportCode.OK, report.message
+        assert list(report.object_ids) == ["body_1", "body_2"]
+    assert "mask 7: MASK_EMPTY" in with_speck.message
+    assert "has 2; check the mask provider" in with_speck.message
+    assert "left out" not in with_speck.message
+    assert "1 people beyond body.max_people left out" in with_three.message
+    assert "MASK_EMPTY" not in with_three.message
+    rig.until(lambda: len(bodies) == 2, "bodies")
+    assert [len(array.bodies) for array in bodies] == [2, 2]
+    left_out = "left out beyond body.max_people"
+    rig.diagnostics(
+        "people", lambda each: {pair.key: pair.value for pair in each.values}.get(left_out) == "1"
+    )

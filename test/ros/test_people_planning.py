@@ -15,6 +15,7 @@
 """People as collision objects of their own, with stand-ins for moveit_msgs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,7 @@ def people_at(*places: tuple[float, float, float], measured: bool = True) -> Peo
         people=tuple(
             ScenePerson(
                 person_id=number + 1,
-                body=person(place),
-                fit=fit if measured else DepthFit(),
+                body=replace(person(place), fit=fit if measured else DepthFit()),
                 contacts=np.zeros(NUM_KEYPOINTS, dtype=bool),
                 first_seen_ns=0,
                 last_seen_ns=7,

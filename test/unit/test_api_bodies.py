@@ -18,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bodies import VGA, StandInBodies, frame_of, person
 
 from sam3d_ros import BodyReconstructor
 from sam3d_ros import api as interface
 from sam3d_ros.body.random_weights import write_random_body
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import ConfigError, SelectionError, ShapeError, WeightsMissingError
-from sam3d_ros.structures import BodyReconstruction
+from sam3d_ros.structures import BodyReconstruction, ScaleSource
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
 INTRINSICS = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
@@ -65,6 +66,56 @@ def test_without_intrinsics_the_distance_is_said_to_be_a_guess(
     assert not any("guess" in note for note in known.notes)
     ratio = guessed.origin_camera[2] / known.origin_camera[2]
     assert ratio == pytest.approx(np.hypot(640, 480) / 500, rel=0.05)
+
+
+@pytest.mark.parametrize("by", ["boxes", "masks"])
+def test_depth_says_where_bodies_stand_and_fit_by_how_much_they_were_moved(by: str) -> None:
+    truths = (person((-0.6, 0.1, 3.0)), person((0.7, 0.1, 4.0)))
+    frame, model = frame_of(truths), StandInBodies(factor=1.2)
+    marks = {
+        "boxes": {"boxes": [truth.box_px for truth in truths]},
+        "masks": {"masks": [255 * mask.mask.astype(np.uint8) for mask in frame.masks]},
+    }[by]
+    assert frame.depth is not None
+    depth_mm = np.rint(1000 * frame.depth.depth_m).astype(np.uint16)
+    people = BodyReconstructor(model, SceneConfig())  # type: ignore[arg-type]
+
+    bodies = people(frame.rgb, **marks, intrinsics=VGA.matrix_px, depth=depth_mm)
+    guessed = people(frame.rgb, **marks, intrinsics=VGA.matrix_px)
+
+    for body, guess, truth in zip(bodies, guessed, truths, strict=True):
+        assert isinstance(body, BodyReconstruction)
+        assert body.scale_source is ScaleSource.DEPTH
+        assert body.origin_camera[2] == pytest.approx(truth.origin_camera[2], abs=0.05)
+        moved_m = body.origin_camera[2] - guess.origin_camera[2]
+        assert body.fit.correction_m == pytest.approx(moved_m, abs=1e-4)
+        assert abs(moved_m) > 0.3
+        assert body.fit.residual_m < 0.05
+        assert not guess.fit.is_measured
+        assert guess.scale_source is ScaleSource.MONOCULAR
+    prompts = [each for view in model.asked for each in view.people]
+    assert all((each.mask is None) == (by == "boxes") for each in prompts)
+
+
+def test_depth_that_says_nothing_leaves_bodies_where_they_were(
+    people: interface.BodyReconstructor,
+) -> None:
+    depth = np.zeros(IMAGE.shape[:2], dtype=np.float32)
+    outside = (900, 0, 950, 100)
+    body, refused = people(IMAGE, [BOXES[0], outside], intrinsics=INTRINSICS, depth=depth)
+    assert isinstance(refused, SelectionError)
+    assert body.scale_source is ScaleSource.MONOCULAR
+    assert not body.fit.is_measured
+    assert "too little depth" in body.notes[-1]
+
+
+def test_depth_without_intrinsics_or_of_another_size_is_refused(
+    people: interface.BodyReconstructor,
+) -> None:
+    with pytest.raises(ConfigError, match="depth needs intrinsics"):
+        people(IMAGE, depth=np.ones(IMAGE.shape[:2]))
+    with pytest.raises(ShapeError, match="depth_m"):
+        people(IMAGE, intrinsics=INTRINSICS, depth=np.ones((10, 10)))
 
 
 def test_keypoints_are_given_in_pixels_of_the_image(people: interface.BodyReconstructor) -> None:

@@ -104,6 +104,24 @@ def test_a_box_in_which_nothing_stands_becomes_empty_and_keeps_its_name() -> Non
     assert not found[1].mask.any()
 
 
+def test_what_depth_outlines_is_no_box_any_more_and_a_box_without_readings_stays_one() -> None:
+    frame = scene([THINGS["box"]], VIEW).frame
+    assert frame.depth is not None
+    (thing,) = boxed(frame).masks
+    rows, columns = np.nonzero(thing.mask)
+    box_px = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    thing = replace(thing, box_px=box_px, is_box=True)
+    measured = replace(frame, masks=(thing,))
+    blind = replace(frame.depth, depth_m=np.where(thing.mask, np.nan, frame.depth.depth_m))
+
+    (outlined,) = with_objects_in_boxes(measured, SceneConfig()).masks
+    (still,) = with_objects_in_boxes(replace(measured, depth=blind), SceneConfig()).masks
+
+    assert not outlined.is_box
+    np.testing.assert_array_equal(outlined.box_px, box_px)
+    assert still is thing
+
+
 def test_without_depth_boxes_stay_boxes() -> None:
     frame = boxed(replace(scene([THINGS["box"]], VIEW).frame, depth=None))
     assert with_objects_in_boxes(frame, SceneConfig()) is frame

@@ -23,9 +23,11 @@ from releases import line_of
 from sam3d_ros.apps.main import main
 from sam3d_ros.body.files import CONFIG_FILE, FILES, MODEL_FILE, RIG_FILE, check_body_present
 from sam3d_ros.body.random_weights import write_random_body
+from sam3d_ros.body.rig_tensors import BLEND, EXPRESSION, SKELETON, TRANSFORM
 from sam3d_ros.errors import ReportCode, WeightsMissingError
 
 Captured = pytest.CaptureFixture[str]
+BASE_SHAPE, PREROTATIONS = BLEND + "base_shape", SKELETON + "joint_prerotations"
 DOWNLOAD = "hf download facebook/sam-3d-body-dinov3 --local-dir"
 
 
@@ -75,6 +77,31 @@ def test_what_does_not_fit_is_said(release: Path, capsys: Captured) -> None:
 
     assert "NOT usable" in (line := line_of(capsys.readouterr().out, MODEL_FILE))
     assert "1 missing: prompt_to_token.bias" in line
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({BASE_SHAPE: torch.zeros(97, 3)}, "must have shape (S, 97, 3), got (45, 98, 3)"),
+        ({PREROTATIONS: torch.zeros(126, 4)}, "must have shape (127, 4), got (126, 4)"),
+        ({TRANSFORM: torch.zeros(889, 203)}, "has 203 parameters, expected 204"),
+        ({EXPRESSION: torch.zeros(71, 98, 3)}, "has 45 + 71 blend shapes, expected 45 of the"),
+    ],
+    ids=["vertices", "joints", "parameters", "expressions"],
+)
+def test_a_rig_with_wrong_counts_is_said_and_the_other_files_are_still_looked_at(
+    release: Path, capsys: Captured, changed: dict[str, torch.Tensor], text: str
+) -> None:
+    torch.save(torch.load(release / RIG_FILE) | changed, release / RIG_FILE)
+
+    assert checked(release) == 1
+
+    shown = capsys.readouterr().out
+    line = line_of(shown, RIG_FILE)
+    assert "NOT usable" in line
+    assert text in line
+    assert "describes a model" in line_of(shown, CONFIG_FILE)
+    assert f"NOT ready, needs {RIG_FILE}" in line_of(shown, "sam3d body")
 
 
 def test_settings_of_another_model_are_said(release: Path, capsys: Captured) -> None:

@@ -146,6 +146,22 @@ def test_a_box_covers_its_pixels() -> None:
     assert (mask.class_id, mask.score, mask.instance_id) == ("mug", 0.9, 1)
 
 
+def test_a_box_stays_known_as_one_as_far_as_it_is_in_the_image() -> None:
+    inside, cut = boxed(
+        vision_detection((10.0, 15.0, 6.0, 4.5)), vision_detection((38.0, 28.0, 10.0, 10.0))
+    )
+    np.testing.assert_allclose(inside.box_px, [7, 12.75, 13, 17.25])
+    np.testing.assert_allclose(cut.box_px, [33, 23, 40, 30])
+    assert inside.is_box
+    assert cut.is_box
+
+
+def test_outlines_are_no_boxes() -> None:
+    (outlined,) = drawn(yolo_detection([(5, 5), (15, 5), (15, 25), (5, 25)]))
+    assert outlined.box_px is None
+    assert not outlined.is_box
+
+
 def test_a_turned_box_is_turned_as_its_message_says() -> None:
     (mask,) = boxed(vision_detection((20.0, 15.0, 20.0, 4.0), theta=np.pi / 2))
     rows, columns = np.nonzero(mask.mask)
@@ -164,7 +180,9 @@ def test_ids_of_a_tracker_are_those_of_the_masks() -> None:
     "box", [(10.0, 10.0, 0.0, 5.0), (np.nan, 10.0, 5.0, 5.0), (1e30, 1e30, 5.0, 5.0)]
 )
 def test_a_box_that_is_none_becomes_an_empty_mask(box: Any) -> None:
-    assert not boxed(vision_detection(box))[0].mask.any()
+    (mask,) = boxed(vision_detection(box))
+    assert not mask.mask.any()
+    assert mask.box_px is None
 
 
 def test_a_box_beyond_the_image_is_cut() -> None:

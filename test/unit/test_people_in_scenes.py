@@ -14,15 +14,20 @@
 
 """People and objects in one frame, through the pipeline, with a stand-in for the body model."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from bodies import StandInBodies, frame_of, person
+from bodies import VGA, StandInBodies, frame_of, person
+from provided import array, vision_detection
 
 from sam3d_ros.config import BodyConfig, SceneConfig
 from sam3d_ros.errors import CancelledError, ReportCode
+from sam3d_ros.geometry.cameras import rectification_of
 from sam3d_ros.protocols import OneByOne
+from sam3d_ros.ros.instances import Provided, instances_from
+from sam3d_ros.scene.boxes import with_objects_in_boxes
 from sam3d_ros.scene.following import Follower
 from sam3d_ros.scene.people.backends import wired_people
 from sam3d_ros.scene.people.frames import body_from_links, camera_from_body
@@ -32,6 +37,7 @@ from sam3d_ros.scene.pipeline import ScenePipeline
 from sam3d_ros.scene.reconstruct import FrameReconstructor
 from sam3d_ros.scene.verdict import verdict_of
 from sam3d_ros.structures import (
+    BodyReconstruction,
     Frame,
     InstanceMask,
     Mesh,
@@ -150,6 +156,60 @@ def test_without_depth_people_are_there_and_their_distance_is_called_a_guess(mes
     assert not snapshot.failures
     assert all(each.body.scale_source is ScaleSource.MONOCULAR for each in people)
     assert not any(each.fit.is_measured or each.contacts.any() for each in people)
+
+
+def boxes_of(people: Sequence[BodyReconstruction], size: tuple[int, int]) -> list[InstanceMask]:
+    """Return what a detector without segmentation says of people: boxes alone."""
+    detections = []
+    for each in people:
+        x1, y1, x2, y2 = each.box_px
+        box = ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1)
+        detections.append(vision_detection(box, "person"))
+    return list(instances_from(Provided(masks=array(*detections)), size, "detections"))
+
+
+def test_who_is_known_by_a_box_alone_is_asked_about_by_the_box_and_no_mask(mesh: Mesh) -> None:
+    bodies, frame = StandInBodies(), replace(frame_of(TWO), depth=None)
+    outlined = replace(frame.masks[1], instance_id=7)
+    boxed = boxes_of(TWO[:1], (640, 480))[0]
+
+    snapshot = Scene(mesh, bodies).pipeline.process(replace(frame, masks=(boxed, outlined)))
+
+    assert not snapshot.failures
+    (by_box, by_mask) = bodies.asked[0].people
+    assert by_box.mask is None
+    np.testing.assert_allclose(by_box.box_px, TWO[0].box_px, atol=1e-3)
+    assert by_mask.box_px is None
+    np.testing.assert_array_equal(by_mask.mask, outlined.mask)
+
+
+def test_with_depth_a_box_is_asked_about_with_what_stands_in_it(mesh: Mesh) -> None:
+    bodies, config, frame = StandInBodies(), SceneConfig(), frame_of(TWO)
+    boxed = replace(frame, masks=tuple(boxes_of(TWO, (640, 480))))
+
+    snapshot = Scene(mesh, bodies).pipeline.process(with_objects_in_boxes(boxed, config))
+
+    assert not snapshot.failures
+    for prompt, truth, mask in zip(bodies.asked[0].people, TWO, frame.masks, strict=True):
+        np.testing.assert_allclose(prompt.box_px, truth.box_px, atol=1e-3)
+        assert prompt.mask is not None
+        assert (prompt.mask & mask.mask).sum() > 0.9 * (prompt.mask | mask.mask).sum()
+    assert all(each.fit.is_measured for each in people_of(snapshot).people)
+
+
+def test_a_box_lies_around_the_same_part_of_a_rectified_image(mesh: Mesh) -> None:
+    bodies, frame = StandInBodies(), replace(frame_of(TWO), depth=None)
+    bent = replace(VGA, distortion_model="plumb_bob", distortion=(-0.25, 0.05, 0.0, 0.0, 0.0))
+    boxed = replace(frame, camera=bent, masks=tuple(boxes_of(TWO, (640, 480))))
+
+    Scene(mesh, bodies).pipeline.process(boxed)
+
+    for prompt, mask in zip(bodies.asked[0].people, boxed.masks, strict=True):
+        assert prompt.mask is None
+        rows, columns = np.nonzero(rectification_of(bent).image(mask.mask, "nearest"))
+        expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(prompt.box_px, expected, atol=1.0)
+        assert np.abs(prompt.box_px - mask.box_px).max() > 2
 
 
 def test_all_people_are_asked_about_at_once(mesh: Mesh) -> None:

@@ -30,7 +30,6 @@ from sam3d_ros.structures import (
     NUM_KEYPOINTS,
     BodyReconstruction,
     Bools,
-    DepthFit,
     Floats,
     Frame,
     PeopleSnapshot,
@@ -59,7 +58,6 @@ def seen(*places: tuple[float, float, float], numbers: tuple[int, ...] = ()) -> 
         people=tuple(
             SeenPerson(
                 body=replace(person(place), instance_id=number),
-                fit=DepthFit(),
                 contacts=NOBODY,
             )
             for place, number in zip(places, numbers or range(1, 9), strict=False)

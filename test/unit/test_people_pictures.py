@@ -16,6 +16,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,13 +44,13 @@ from sam3d_ros.structures import (
 )
 
 SOMEBODY = person((0.0, 0.1, 3.0))
+FIT = DepthFit(correction_m=0.2, residual_m=0.01, inlier_fraction=1.0)
 
 
 def seen(fit: DepthFit | None = None) -> ScenePerson:
     return ScenePerson(
         person_id=3,
-        body=SOMEBODY,
-        fit=fit or DepthFit(correction_m=0.2, residual_m=0.01, inlier_fraction=1.0),
+        body=replace(SOMEBODY, fit=fit or FIT),
         contacts=np.eye(1, NUM_KEYPOINTS, 15, dtype=bool)[0],
         first_seen_ns=0,
         last_seen_ns=0,

@@ -23,6 +23,7 @@ import torch
 
 from sam3d_ros.body import passes as passes_module
 from sam3d_ros.body.architecture import BackboneKind
+from sam3d_ros.body.asked import asked_person, cut_bodies
 from sam3d_ros.body.pipeline import BodyReconstructor
 from sam3d_ros.body.random_weights import (
     TINY_RIG,
@@ -198,6 +199,15 @@ def test_a_mask_alone_is_its_box_and_changes_what_is_seen(backend):
     np.testing.assert_allclose(by_mask.box_px, box)
     assert_same(by_mask, by_both)
     assert np.abs(by_mask.vertices_camera - by_box.vertices_camera).max() > 1e-6
+
+
+def test_a_mask_of_0_and_255_is_the_same_mask(backend):
+    mask = mask_of(person(0).box_px)
+    prompts = [person(0, mask=each) for each in (mask, 255 * mask.astype(np.uint8))]
+    squares = [cut_bodies(RGB, [asked_person(each, CAMERA)], 64)[1] for each in prompts]
+    np.testing.assert_array_equal(*squares)
+    assert squares[0].max() == 1
+    assert_same(*(body_of(backend.reconstruct(view_of(each))[0]) for each in prompts), atol=0)
 
 
 def test_who_is_not_marked_fills_the_image(backend):

@@ -49,7 +49,8 @@ def test_a_body_is_moved_along_the_ray_of_its_hips_to_where_it_was_measured(
     truth = person((0.4, 0.1, 3.0))
     ray = truth.origin_camera / truth.origin_camera[2]
 
-    placed, fit = aligned(moved(truth, shift_m * ray, VGA), sight_of(frame_of([truth])))
+    placed = aligned(moved(truth, shift_m * ray, VGA), sight_of(frame_of([truth])))
+    fit = placed.fit
 
     assert fit.correction_m == pytest.approx(-shift_m, abs=0.01)
     np.testing.assert_allclose(placed.vertices_camera, truth.vertices_camera, atol=0.01)
@@ -64,9 +65,10 @@ def test_the_residual_says_that_somebody_else_was_measured() -> None:
     truth = person((0.0, 0.1, 3.0))
     thin = person((0.0, 0.1, 3.0), size=0.8)
 
-    placed, fit = aligned(thin, sight_of(frame_of([truth])))
+    placed = aligned(thin, sight_of(frame_of([truth])))
+    fit = placed.fit
 
-    right = aligned(truth, sight_of(frame_of([truth])))[1]
+    right = aligned(truth, sight_of(frame_of([truth]))).fit
     assert right.inlier_fraction >= fit.inlier_fraction
     assert placed.origin_camera[2] == pytest.approx(3.0 - 0.03, abs=0.01)  # fronts meet
 
@@ -84,7 +86,8 @@ def test_without_measured_depth_a_body_stays_where_the_model_has_it(
 ) -> None:
     truth = person((0.4, 0.1, 3.0))
 
-    placed, fit = aligned(truth, replace(sight_of(frame_of([truth])), **changed))  # type: ignore[arg-type]
+    placed = aligned(truth, replace(sight_of(frame_of([truth])), **changed))  # type: ignore[arg-type]
+    fit = placed.fit
 
     np.testing.assert_array_equal(placed.vertices_camera, truth.vertices_camera)
     assert placed.scale_source is ScaleSource.MONOCULAR
@@ -95,7 +98,8 @@ def test_without_measured_depth_a_body_stays_where_the_model_has_it(
 def test_a_body_is_not_moved_to_twice_its_distance() -> None:
     truth, near = person((0.0, 0.1, 5.0)), person((0.0, 0.1, 2.0))
 
-    placed, fit = aligned(near, sight_of(frame_of([truth])))
+    placed = aligned(near, sight_of(frame_of([truth])))
+    fit = placed.fit
 
     assert not fit.is_measured
     assert "not where a body can be" in placed.notes[-1]
@@ -126,7 +130,8 @@ def test_published_bodies_find_back_to_their_rendered_depth(
     truth = published_person(folder, number)
     off_m = (factor - 1.0) * truth.origin_camera
 
-    placed, fit = aligned(moved(truth, off_m, frame.camera), sight_of(frame, number))
+    placed = aligned(moved(truth, off_m, frame.camera), sight_of(frame, number))
+    fit = placed.fit
 
     assert fit.correction_m == pytest.approx(-off_m[2], abs=0.02)
     assert np.linalg.norm(placed.vertices_camera - truth.vertices_camera, axis=1).max() < 0.03

@@ -23,10 +23,10 @@ import numpy as np
 
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import MaskEmptyError, Sam3dError, WeightsError
-from sam3d_ros.geometry.cameras import rectification_of
+from sam3d_ros.geometry.cameras import Rectification, rectification_of
 from sam3d_ros.protocols import BodyBackend, BodyOutcome, Cancelled, Step, never, tell
 from sam3d_ros.scene.estimated import View
-from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, Sight, aligned, contacts
+from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, aligned, contacts, sight_of
 from sam3d_ros.scene.people.surfaces import Thinner
 from sam3d_ros.scene.people.who import people_in
 from sam3d_ros.scene.reconstructor import SeenPeople, SeenPerson
@@ -36,12 +36,12 @@ from sam3d_ros.structures import (
     BackendInUse,
     BodyReconstruction,
     Bools,
-    DepthFit,
     Frame,
     InstanceMask,
     ObjectFailure,
     PeopleView,
     PersonPrompt,
+    window_of,
 )
 
 NOTHING = np.zeros(NUM_KEYPOINTS, dtype=bool)
@@ -121,8 +121,7 @@ class PeopleReconstructor:
         started = time.perf_counter()
         rectification = rectification_of(frame.camera)
         people = [
-            replace(mask, mask=rectification.image(mask.mask, "nearest"))
-            for mask in people_in(frame.masks, self._config.body)
+            _rectified(mask, rectification) for mask in people_in(frame.masks, self._config.body)
         ]
         asked = {mask.instance_id for mask in wanted}
         chosen, num_left_out = self._chosen(
@@ -168,35 +167,43 @@ class PeopleReconstructor:
         self, body: BodyReconstruction, mask: InstanceMask, view: View, elsewhere: Bools
     ) -> SeenPerson:
         body = replace(body, instance_id=mask.instance_id, score=mask.score)
-        sight = Sight(
-            points_camera=view.points_camera,
-            camera=view.camera,
-            mask=_without_rim(mask.mask, self._config.masks.erode_px),
-            elsewhere=elsewhere,
-            source=view.scale_source,
-            min_valid_fraction=self._config.depth.min_valid_fraction,
-        )
-        fit = DepthFit()
+        sight = sight_of(mask.mask, view, elsewhere, self._config)
         if self._config.body.align:
-            body, fit = aligned(body, sight, self._thinner)
+            body = aligned(body, sight, self._thinner)
         # What a body touches is known only where the body was measured.
-        touching = contacts(body, sight) if fit.is_measured else NOTHING
-        return SeenPerson(body=body, fit=fit, contacts=touching)
+        touching = contacts(body, sight) if body.fit.is_measured else NOTHING
+        return SeenPerson(body=body, contacts=touching)
 
 
 def _prompt(mask: InstanceMask) -> PersonPrompt:
-    return PersonPrompt(instance_id=mask.instance_id, mask=mask.mask, score=mask.score)
+    """Ask about a person by box and outline; a filled box is no outline that a model should see."""
+    return PersonPrompt(
+        instance_id=mask.instance_id,
+        box_px=mask.box_px,
+        mask=None if mask.is_box else mask.mask,
+        score=mask.score,
+    )
+
+
+def _rectified(mask: InstanceMask, rectification: Rectification) -> InstanceMask:
+    """Return a mask, and the box around it, in the rectified image."""
+    seen = rectification.image(mask.mask, "nearest")
+    if mask.box_px is None or rectification.source_px is None:
+        return replace(mask, mask=seen)
+    # Edges of a box are bent by the lens: what the box covers says where they come to lie.
+    x1, y1, x2, y2 = np.rint(mask.box_px).astype(int)
+    covered = np.zeros_like(mask.mask)
+    covered[y1:y2, x1:x2] = True
+    covered = rectification.image(covered, "nearest")
+    if not covered.any():
+        return replace(mask, mask=seen, box_px=None)
+    rows, columns = window_of(covered)
+    box_px = np.array([columns.start, rows.start, columns.stop, rows.stop], dtype=np.float64)
+    return replace(mask, mask=seen, box_px=box_px)
 
 
 def _failure(mask: InstanceMask, error: Sam3dError) -> ObjectFailure:
     return ObjectFailure(instance_id=mask.instance_id, code=error.code, message=str(error))
-
-
-def _without_rim(mask: Bools, erode_px: int) -> Bools:
-    """Return a mask without its rim, where depth mixes two surfaces; all of it if it is all rim."""
-    kernel = np.ones((2 * erode_px + 1,) * 2, dtype=np.uint8)
-    inner = cv2.erode(mask.astype(np.uint8), kernel) > 0
-    return inner if inner.any() else mask
 
 
 def _elsewhere(people: Sequence[InstanceMask], view: View) -> Bools:

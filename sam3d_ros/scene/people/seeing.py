@@ -21,12 +21,15 @@ pose and size stay those of the model, as the rig's parameters say them.
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from open3d.t.geometry import RaycastingScene
 
+from sam3d_ros.config import SceneConfig
 from sam3d_ros.geometry.cameras import project, rounded
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.geometry.raycasting import hit_distances, raycasting_scene
+from sam3d_ros.scene.estimated import View
 from sam3d_ros.scene.people.surfaces import Thinner
 from sam3d_ros.structures import (
     BodyReconstruction,
@@ -84,6 +87,18 @@ class Sight:
     min_valid_fraction: float  # of the mask that must carry a depth
 
 
+def sight_of(mask: Bools, view: View, elsewhere: Bools, config: SceneConfig) -> Sight:
+    """Return what was measured of the person of a mask ``(H, W)`` in a view."""
+    return Sight(
+        points_camera=view.points_camera,
+        camera=view.camera,
+        mask=_without_rim(mask, config.masks.erode_px),
+        elsewhere=elsewhere,
+        source=view.scale_source,
+        min_valid_fraction=config.depth.min_valid_fraction,
+    )
+
+
 def moved(body: BodyReconstruction, offset_m: Floats, camera: Camera) -> BodyReconstruction:
     """Return a body elsewhere; its keypoints in the image follow."""
     keypoints = body.keypoints_camera + offset_m
@@ -98,8 +113,8 @@ def moved(body: BodyReconstruction, offset_m: Floats, camera: Camera) -> BodyRec
 
 def aligned(
     body: BodyReconstruction, sight: Sight, thinner: Thinner | None = None
-) -> tuple[BodyReconstruction, DepthFit]:
-    """Move a body along the ray through its hips to the measured depth, and say how well it fits.
+) -> BodyReconstruction:
+    """Move a body along the ray through its hips to the measured depth; ``fit`` says how well.
 
     Where too little was measured, or the model and the measurement cannot be about one person, the
     body stays where it was: ``scale_source`` MONOCULAR, a note, and no fit.
@@ -130,7 +145,7 @@ def aligned(
         if abs(step_m) < SETTLED_M:
             break
     placed = moved(body, correction_m * ray, sight.camera)
-    return replace(placed, scale_source=sight.source), _fit(correction_m, left_m)
+    return replace(placed, scale_source=sight.source, fit=_fit(correction_m, left_m))
 
 
 def contacts(body: BodyReconstruction, sight: Sight) -> Bools:
@@ -149,6 +164,13 @@ def contacts(body: BodyReconstruction, sight: Sight) -> Bools:
         reach_m = CONTACT_M + SIGMAS * float(depth_noise_m(keypoint[2:])[0])
         touching[row] = bool((np.square(offsets).sum(axis=-1) < reach_m**2).any())  # not NaN
     return touching
+
+
+def _without_rim(mask: Bools, erode_px: int) -> Bools:
+    """Return a mask without its rim, where depth mixes two surfaces; all of it if it is all rim."""
+    kernel = np.ones((2 * erode_px + 1,) * 2, dtype=np.uint8)
+    inner = cv2.erode(mask.astype(np.uint8), kernel) > 0
+    return inner if inner.any() else mask
 
 
 def _around(center: int) -> slice:
@@ -179,8 +201,7 @@ def _fit(correction_m: float, left_m: Floats) -> DepthFit:
     )
 
 
-def _unaligned(body: BodyReconstruction, note: str) -> tuple[BodyReconstruction, DepthFit]:
-    return (
-        replace(body, scale_source=ScaleSource.MONOCULAR, notes=(*body.notes, note)),
-        DepthFit(),
+def _unaligned(body: BodyReconstruction, note: str) -> BodyReconstruction:
+    return replace(
+        body, scale_source=ScaleSource.MONOCULAR, fit=DepthFit(), notes=(*body.notes, note)
     )

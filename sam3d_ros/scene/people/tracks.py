@@ -190,7 +190,6 @@ class People:
         return ScenePerson(
             person_id=track.person_id,
             body=body,
-            fit=person.fit,
             contacts=person.contacts,
             first_seen_ns=track.first_seen_ns,
             last_seen_ns=frame.stamp_ns,
