@@ -164,7 +164,12 @@ class Reconstructor:
 
     def _finish(self, samples: Sequence[Sample]) -> None:
         mesh = self._config.mesh
-        config = FinishingConfig(max_triangles=mesh.max_triangles, close_holes=mesh.watertight)
+        config = FinishingConfig(
+            min_part_share=mesh.min_part_share,
+            close_holes=mesh.watertight,
+            smoothing_rounds=mesh.smoothing_rounds,
+            max_triangles=mesh.max_triangles,
+        )
         for sample in samples:
             result = finished(sample.mesh, config)
             sample.mesh, sample.notes = result.mesh, sample.notes + result.notes
