@@ -145,6 +145,15 @@ def test_without_a_fixed_frame_they_stand_in_that_of_the_camera(
         np.testing.assert_allclose(boxes[each["name"]], mesh.bounds, atol=1e-5)
 
 
+@pytest.mark.parametrize(("texture", "has_colors"), [("none", False), ("vertex_color", True)])
+def test_the_file_of_the_scene_has_colours_unless_there_shall_be_none(
+    texture: str, has_colors: bool, scene_folder: Path, tmp_path: Path
+) -> None:
+    assert main(["offline", str(scene_folder), "-o", str(tmp_path), "--texture", texture]) == 0
+    found = trimesh.load(tmp_path / "scene.glb").geometry.values()
+    assert [mesh.visual.kind == "vertex" for mesh in found] == [has_colors] * 2
+
+
 def test_where_nothing_was_made_there_is_no_file_of_the_scene(
     scene_folder: Path, tmp_path: Path
 ) -> None:
