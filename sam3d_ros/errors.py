@@ -137,7 +137,7 @@ class OutOfMemoryError(Sam3dError, RuntimeError):
 
 
 class CancelledError(Sam3dError, RuntimeError):
-    """The work was called off before it was done."""
+    """The work was called off before it was done; it ends as a whole, whatever of it was done."""
 
     code = ReportCode.DROPPED
 

@@ -89,7 +89,7 @@ class ObjectBackend(Protocol):
             One outcome per observation, in their order.
 
         Raises:
-            CancelledError: When ``cancelled`` answered true.
+            CancelledError: When ``cancelled`` answered true; what was finished is not returned.
         """
         ...
 

@@ -22,8 +22,7 @@ import numpy as np
 import trimesh
 
 from sam3d_ros.errors import ConfigError, ReconstructionError, Sam3dError
-from sam3d_ros.geometry.mesh_files import file_from_camera, write_mesh
-from sam3d_ros.geometry.meshes import to_trimesh
+from sam3d_ros.geometry.mesh_files import file_from_camera, scene_of_meshes, write_mesh
 from sam3d_ros.objects.colored_points import points_of_splats
 from sam3d_ros.objects.scene import PlacedSplats, compose_splats
 from sam3d_ros.objects.splat_files import write_splats
@@ -118,11 +117,7 @@ class PosedScene:
 
     def to_trimesh(self) -> trimesh.Scene:
         """Return the meshes ``object_1``, ``object_2`` ... in the optical frame."""
-        scene = trimesh.Scene()
-        for number, each in enumerate(self.objects, start=1):
-            name, pose = f"object_{number}", each.camera_from_object.matrix
-            scene.add_geometry(to_trimesh(each.mesh), name, name, transform=pose)
-        return scene
+        return self._turned(Similarity.identity())
 
     def save(self, path: str | Path, axes: str = "optical") -> None:
         """Write the meshes as one ``.glb``.
@@ -138,10 +133,8 @@ class PosedScene:
         path, turn = Path(path), file_from_camera(axes)
         if path.suffix != ".glb":
             raise ConfigError(f"a scene must be written as .glb, got {path.name!r}")
-        scene = self.to_trimesh()
-        scene.apply_transform(turn.matrix)
         path.parent.mkdir(parents=True, exist_ok=True)
-        scene.export(path)
+        self._turned(turn).export(path)
 
     def save_splats(self, path: str | Path) -> None:
         """Write the splats of all objects, in the optical frame, as one ``.ply``.
@@ -150,6 +143,11 @@ class PosedScene:
             ConfigError: No splats were asked for, or the format is another one.
         """
         write_splats(Path(path), _asked_for(self.splats))
+
+    def _turned(self, file_from_camera: Similarity) -> trimesh.Scene:
+        numbered = enumerate(self.objects, start=1)
+        meshes = [(f"object_{n}", each.mesh, each.camera_from_object) for n, each in numbered]
+        return scene_of_meshes(meshes, file_from_camera)
 
 
 def compose(outcomes: Iterable[PosedObject | Sam3dError]) -> PosedScene:

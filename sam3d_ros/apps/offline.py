@@ -47,6 +47,7 @@ from sam3d_ros.scene.people.backends import wired_people
 from sam3d_ros.scene.people.export import write_people
 from sam3d_ros.scene.people.reconstruct import PeopleReconstructor
 from sam3d_ros.scene.pipeline import ScenePipeline
+from sam3d_ros.scene.scene_files import SceneFiles, write_scene
 from sam3d_ros.scene.verdict import Verdict, verdict_of
 from sam3d_ros.structures import Bytes, Frame, SceneObject, ScenePerson, SceneSnapshot
 
@@ -54,11 +55,13 @@ DESCRIPTION = """\
 Reconstruct every masked object of a recording.
 
 INPUT is a scene folder (rgb.png, depth.png, masks/, camera.json), a folder of such folders, or a
-rosbag2 (folder, .mcap or .db3). Writes a .glb and a .ply per object as it was last seen, scene.json
-(ids, poses, sizes, quality, timings), overlay.png and contact_sheet.png; of a bag also overlays/
-with every frame. With --splats backend sam3d adds NAME_splats.ply for viewers of 3D Gaussian
-Splatting. With --body-weights masks of class person (person.png, person_0.png) get bodies, each
-in the frame body_ID.
+rosbag2 (folder, .mcap or .db3). Writes a .glb and a .ply per object as it was last seen, scene.glb
+with all of them (in the fixed frame where there is one, else in the camera's, each where it was
+last seen: scene.json says which), scene.json (ids, poses, sizes, quality, timings), overlay.png and
+contact_sheet.png; of a bag also overlays/ with every frame. With --splats backend sam3d adds
+NAME_splats.ply and scene_splats.ply for viewers of 3D Gaussian Splatting.
+With --body-weights masks of class person (person.png, person_0.png) get bodies, each in the frame
+body_ID.
 No ROS installation is needed. Exit code 1: nothing could be reconstructed; of a folder of scenes:
 nothing in one of them, or one cannot be read (the others are done).
 """
@@ -310,17 +313,20 @@ def _write(
     outcome: _Outcome, source: Source, output: Path, config: NodeConfig, seconds: float
 ) -> None:
     scene = outcome.scene
-    files, splats = [], []
+    files, splats, whole = [], [], None
     if scene is not None:
-        files = write_meshes(scene, output, config.mesh, config.objects.texture)
+        texture, up_axis = config.objects.texture, config.mesh.glb_up_axis
+        files = write_meshes(scene, output, config.mesh, texture)
+        whole = write_scene(scene, output, up_axis, colors=texture != "none")
         splats = write_splat_files(scene, output)
         if scene.people is not None:
-            files += write_people(scene.people.people, output, config.mesh.glb_up_axis)
+            files += write_people(scene.people.people, output, up_axis)
     values = {
         "input": source.name,
         "total_seconds": seconds,
         "meshes": [path.name for path in files],
         "splats": [path.name for path in splats],
+        **({"scene": _whole_json(whole)} if whole is not None else {}),
         **(scene_json(scene) if scene is not None else {"objects": []}),
         "frames": outcome.rows,
     }
@@ -333,6 +339,12 @@ def _write(
         write_image(_overlay(frame, pictured), output / "overlay.png")
         sheet = contact_sheet(frame.rgb, pictured, frame.camera, title, up)
         write_image(sheet, output / "contact_sheet.png")
+
+
+def _whole_json(files: SceneFiles) -> dict[str, str | None]:
+    """Name the files of all objects, and the frame they are in as the poses of objects begin."""
+    splats = files.splats.name if files.splats is not None else None
+    return {"meshes": files.meshes.name, "splats": splats, "frame": files.frame}
 
 
 def _found(snapshot: SceneSnapshot) -> str:

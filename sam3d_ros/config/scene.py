@@ -107,6 +107,20 @@ class MeshConfig(Checked):
         "sam3d: close the holes that a mesh has; false leaves them, and the volume unknown. lift "
         "and nano leave none",
     )
+    smoothing_rounds: int = setting(
+        0,
+        "sam3d, nano: rounds of Taubin's smoothing, which keeps the size; 0 leaves the surface as "
+        "the model made it",
+        0,
+        100,
+    )
+    min_part_share: float = setting(
+        0.01,
+        "sam3d, nano: loose parts with a smaller share of the largest part's area are dropped; 0 "
+        "keeps all",
+        0.0,
+        0.9,
+    )
     formats: tuple[str, ...] = choice_list(
         ("glb",),
         "Files of each mesh revision, where output_directory is given; mesh_uri is the first. "

@@ -20,6 +20,7 @@ Inside, everything is in the object frame with z up: poses, meshes, splats, ``.p
 applies a pose to a turned file undoes the turn first: ``file_from_object("y").inverse()``.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,29 @@ def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z", *, colors: bool = Tru
     exported.vertex_attributes["_observed"] = mesh.observed.astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     exported.export(path)
+
+
+def scene_of_meshes(
+    meshes: Iterable[tuple[str, Mesh, Similarity]],
+    file_from_scene: Similarity,
+    *,
+    colors: bool = True,
+) -> trimesh.Scene:
+    """Return several meshes as one scene, in which each is a node of its own.
+
+    Args:
+        meshes: Of each its name, its shape, and its pose in the scene.
+        file_from_scene: The turn of the file.
+        colors: Whether to keep those of the vertices.
+    """
+    scene = trimesh.Scene()
+    for name, mesh, pose in meshes:
+        exported = to_trimesh(mesh)
+        if not colors:
+            exported.visual = trimesh.visual.ColorVisuals()
+        scene.add_geometry(exported, name, name, transform=pose.matrix)
+    scene.apply_transform(file_from_scene.matrix)
+    return scene
 
 
 def mesh_bytes(mesh: Mesh, mesh_format: str, up_axis: str = "z", *, colors: bool = True) -> bytes:

@@ -108,7 +108,10 @@ class Reconstructor:
             All seeds' outcomes for the first observation, then those for the second, and so on.
 
         Raises:
-            CancelledError: When ``cancelled`` answered true.
+            CancelledError: When ``cancelled`` answered true, asked before every batch of a stage
+                and every step of sampling. The call ends as a whole then, for all observations: as
+                each stage is done for all before the next begins, few would be finished, and those
+                that are not are no failed objects. Nothing of what was done is returned.
         """
         peak = PeakMemory(self._stages.device)
         views = [View(observation=observation) for observation in observations]
@@ -164,7 +167,12 @@ class Reconstructor:
 
     def _finish(self, samples: Sequence[Sample]) -> None:
         mesh = self._config.mesh
-        config = FinishingConfig(max_triangles=mesh.max_triangles, close_holes=mesh.watertight)
+        config = FinishingConfig(
+            min_part_share=mesh.min_part_share,
+            close_holes=mesh.watertight,
+            smoothing_rounds=mesh.smoothing_rounds,
+            max_triangles=mesh.max_triangles,
+        )
         for sample in samples:
             result = finished(sample.mesh, config)
             sample.mesh, sample.notes = result.mesh, sample.notes + result.notes

@@ -15,6 +15,8 @@
 
 """The benchmark of meshes measures what it says, at any size."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -49,10 +51,12 @@ def test_extraction_is_measured_beside_marching_cubes() -> None:
     figures = [extraction_figures(resolution, CPU) for resolution in (16, 32)]
     fast = FastFigures(
         ms=99.0, triangles=8, fast_from_full=0.01, full_from_fast=0.0,
-        fast_from_truth=0.0, full_from_truth=0.0,
+        fast_from_truth=0.0, full_from_truth=0.0, are_watertight=True,
     )  # fmt: skip
     assert figures[1].ratio == pytest.approx(figures[1].ms / (figures[1].dense_ms or 0.0))
     report = text(figures, fast)
     assert "limit 60 ms: BROKEN" in report
+    assert "both watertight: yes" in report
+    assert "both watertight: NO" in text(figures, replace(fast, are_watertight=False))
     assert "apart: 0.01000 of the cube, 0.64 voxels" in report
     assert str(figures[1].cubes) in report

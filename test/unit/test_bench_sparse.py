@@ -62,6 +62,7 @@ def test_every_operation_is_measured_beside_plain_torch(
     shown = capsys.readouterr().out
     assert "growth from 100 to 300 voxels" in shown
     assert "(limit 0.0001: kept)" in shown
+    assert "(limit 45 ms: not judged here)" in shown
 
 
 def test_what_would_not_fit_is_not_computed() -> None:

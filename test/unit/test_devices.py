@@ -26,7 +26,7 @@ import torch
 
 from sam3d_ros.config import ObjectsConfig, SceneConfig, WeightsConfig
 from sam3d_ros.errors import ConfigError, OutOfMemoryError
-from sam3d_ros.nn.devices import limit_memory, within_memory
+from sam3d_ros.nn.devices import dtype_named, limit_memory, within_memory
 from sam3d_ros.objects import loading
 from sam3d_ros.objects.random_weights import write_random_weights
 
@@ -129,3 +129,40 @@ def test_weights_larger_than_the_limit_are_an_error_that_names_it(
     )
     with pytest.raises(OutOfMemoryError, match=r"for the weights: .* raise gpu_memory_limit_gb"):
         loading.load_stages(config, splats=False)
+
+
+@pytest.mark.parametrize(
+    ("device", "has_bf16", "expected"),
+    [
+        (GPU, True, torch.bfloat16),
+        (GPU, False, torch.float32),
+        (CPU, True, torch.float32),
+        (CPU, False, torch.float32),
+    ],
+)
+def test_auto_is_half_precision_on_gpus_that_have_it(
+    device: torch.device, has_bf16: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    assert dtype_named("auto", device) == expected
+
+
+@pytest.mark.parametrize("has_bf16", [True, False])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
+def test_a_precision_that_is_named_is_taken(
+    name: str, expected: torch.dtype, has_bf16: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: has_bf16)
+    assert dtype_named(name, GPU) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("fp16", "needs a GPU, device is cpu"), ("half", "must be one of auto, fp32")],
+)
+def test_a_precision_that_cannot_be_had_is_refused(name: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        dtype_named(name, CPU)

@@ -25,6 +25,7 @@ from three_boxes import config_of, made, three_boxes
 from sam3d_ros.config import GaussiansConfig
 from sam3d_ros.errors import Sam3dError, WeightsMissingError
 from sam3d_ros.geometry.measures import bounds, is_watertight
+from sam3d_ros.geometry.meshes import to_trimesh
 from sam3d_ros.objects import pipeline
 from sam3d_ros.objects.files import FEW_SPLATS_FILE, FIRST_STAGE, MESH_FILE, SPLATS_FILE
 from sam3d_ros.objects.finishing import FinishedMesh, FinishingConfig, finished
@@ -55,6 +56,23 @@ def full(folder: Path) -> Reconstructor:
 @pytest.fixture(scope="module")
 def fast(folder: Path) -> Reconstructor:
     return Reconstructor.load(config_of(folder, mesh_detail="fast"))
+
+
+def roughness(mesh: Mesh) -> float:
+    """Return the mean angle between neighbouring triangles."""
+    return float(to_trimesh(mesh).face_adjacency_angles.mean())
+
+
+def with_pyramid(mesh: Mesh) -> Mesh:
+    """Add a tiny closed part beside a mesh in the canonical cube."""
+    corners = np.array([[0.9, 0.9, 0.9]]) + 0.01 * np.eye(4, 3)
+    sides = np.array([[0, 1, 2], [0, 2, 3], [0, 3, 1], [1, 3, 2]])
+    return Mesh(
+        vertices=np.concatenate((mesh.vertices, corners)).astype(np.float32),
+        triangles=np.concatenate((mesh.triangles, sides + len(mesh.vertices))).astype(np.int32),
+        colors=np.concatenate((mesh.colors, np.zeros((4, 3), dtype=np.uint8))),
+        observed=np.concatenate((mesh.observed, np.zeros(4, dtype=np.float32))),
+    )
 
 
 @pytest.mark.parametrize("backend", ["full", "fast"])
@@ -90,6 +108,40 @@ def test_holes_of_a_mesh_are_closed_where_it_shall_be_watertight(
     assert is_watertight(made(outcome).mesh_object) == watertight
     said = [note for note in made(outcome).provenance.notes if "not watertight" in note]
     assert bool(said) != watertight
+
+
+@pytest.mark.parametrize("rounds", [0, 10])
+def test_the_surface_is_smoothed_where_that_is_asked_for(
+    rounds: int, folder: Path, fast: Reconstructor, observations: tuple[Observation, ...]
+) -> None:
+    config = config_of(folder, mesh_detail="fast")
+    config = replace(config, mesh=replace(config.mesh, smoothing_rounds=rounds))
+    rough = made(fast.reconstruct(observations[:1])[0]).mesh_object
+    mesh = made(Reconstructor.load(config).reconstruct(observations[:1])[0]).mesh_object
+    np.testing.assert_array_equal(mesh.triangles, rough.triangles)
+    moved = np.linalg.norm(mesh.vertices - rough.vertices, axis=1).mean()
+    assert (moved > 1e-4) == bool(rounds)
+    assert roughness(mesh) < roughness(rough) or not rounds
+    assert is_watertight(mesh)
+
+
+@pytest.mark.parametrize(("share", "num_parts"), [(0.01, 1), (0.0, 2)])
+def test_loose_parts_are_dropped_by_their_share_of_the_area(
+    share: float,
+    num_parts: int,
+    folder: Path,
+    observations: tuple[Observation, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_floater(mesh: Mesh, config: FinishingConfig) -> FinishedMesh:
+        whole = finished(mesh, FinishingConfig()).mesh  # one part, of a size that is not decimated
+        return finished(with_pyramid(whole), config)
+
+    monkeypatch.setattr(pipeline, "finished", with_floater)
+    config = config_of(folder, mesh_detail="fast")
+    config = replace(config, mesh=replace(config.mesh, min_part_share=share))
+    mesh = made(Reconstructor.load(config).reconstruct(observations[:1])[0]).mesh_object
+    assert len(to_trimesh(mesh).split()) == num_parts
 
 
 def test_a_result_says_where_it_comes_from_and_what_it_took(

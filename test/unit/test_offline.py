@@ -70,7 +70,7 @@ def output(scene_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_every_object_becomes_a_closed_mesh_in_both_formats(output: Path) -> None:
     for suffix in (".glb", ".ply"):
-        files = sorted(output.glob(f"*{suffix}"))
+        files = [path for path in sorted(output.glob(f"*{suffix}")) if path.stem != "scene"]
         assert len(files) == 2
         for path in files:
             assert trimesh.load(path, force="mesh").is_watertight
@@ -95,6 +95,73 @@ def test_poses_and_sizes_in_scene_json_stand_where_the_objects_stand(
         )
         assert nearest["quality"]["silhouette_iou"] > 0.8
         assert nearest["seconds"]
+
+
+def stands_at(path: Path) -> dict[str, np.ndarray]:
+    """Return the corners of each object's box in a file of a whole scene."""
+    scene = trimesh.load(path)
+    return {
+        name: scene.geometry[scene.graph[name][1]]
+        .copy()
+        .apply_transform(scene.graph[name][0])
+        .bounds
+        for name in scene.graph.nodes_geometry
+    }
+
+
+def test_all_objects_stand_in_one_file_in_the_frame_that_scene_json_names(output: Path) -> None:
+    scene = json.loads((output / "scene.json").read_text())
+    assert scene["scene"] == {"meshes": "scene.glb", "splats": None, "frame": "fixed"}
+    boxes = stands_at(output / "scene.glb")
+    assert boxes.keys() == {each["name"] for each in scene["objects"]}
+    for each in scene["objects"]:
+        mesh = trimesh.load(output / f"{each['name']}.glb", force="mesh")
+        mesh.apply_transform(each["fixed_from_object"]["matrix"])
+        np.testing.assert_allclose(boxes[each["name"]], mesh.bounds, atol=1e-5)
+
+
+@pytest.mark.parametrize("up_axis", ["z", "y"])
+def test_without_a_fixed_frame_they_stand_in_that_of_the_camera(
+    scene_folder: Path, tmp_path: Path, up_axis: str
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    shutil.copytree(scene_folder, nowhere)
+    camera = json.loads((nowhere / "camera.json").read_text())
+    for name in [name for name in camera if "world" in name]:
+        del camera[name]
+    (nowhere / "camera.json").write_text(json.dumps(camera))
+    settings = tmp_path / "sam3d.yaml"
+    settings.write_text(f"/**: {{ros__parameters: {{mesh.glb_up_axis: '{up_axis}'}}}}")
+
+    assert main(["offline", str(nowhere), "-o", str(tmp_path), "--params", str(settings)]) == 0
+
+    scene = json.loads((tmp_path / "scene.json").read_text())
+    assert scene["scene"]["frame"] == "camera"
+    turn = np.diag([1, -1, -1, 1]) if up_axis == "y" else np.eye(4)
+    boxes = stands_at(tmp_path / "scene.glb")
+    for each in scene["objects"]:
+        mesh = trimesh.load(tmp_path / f"{each['name']}.ply", force="mesh")  # never turned
+        mesh.apply_transform(turn @ each["camera_from_object"]["matrix"])
+        np.testing.assert_allclose(boxes[each["name"]], mesh.bounds, atol=1e-5)
+
+
+@pytest.mark.parametrize(("texture", "has_colors"), [("none", False), ("vertex_color", True)])
+def test_the_file_of_the_scene_has_colours_unless_there_shall_be_none(
+    texture: str, has_colors: bool, scene_folder: Path, tmp_path: Path
+) -> None:
+    assert main(["offline", str(scene_folder), "-o", str(tmp_path), "--texture", texture]) == 0
+    found = trimesh.load(tmp_path / "scene.glb").geometry.values()
+    assert [mesh.visual.kind == "vertex" for mesh in found] == [has_colors] * 2
+
+
+def test_where_nothing_was_made_there_is_no_file_of_the_scene(
+    scene_folder: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "sam3d.yaml"
+    settings.write_text("/**: {ros__parameters: {masks.min_pixels: 100000}}")
+    main(["offline", str(scene_folder), "-o", str(tmp_path), "--params", str(settings)])
+    assert "scene" not in json.loads((tmp_path / "scene.json").read_text())
+    assert not (tmp_path / "scene.glb").exists()
 
 
 def test_there_is_an_overlay_and_a_contact_sheet(output: Path) -> None:
@@ -141,7 +208,8 @@ def test_splats_are_written_when_asked_for(
 
     assert list((tmp_path / "without").glob("*_splats.ply")) == []
     scene = json.loads((tmp_path / "with" / "scene.json").read_text())
-    files = sorted((tmp_path / "with").glob("*_splats.ply"))
+    whole = tmp_path / "with" / "scene_splats.ply"
+    files = sorted({*(tmp_path / "with").glob("*_splats.ply")} - {whole})
     assert [path.name for path in files] == sorted(scene["splats"])
     assert len(files) == len(scene["objects"]) == 2
     for path in files:
@@ -149,6 +217,14 @@ def test_splats_are_written_when_asked_for(
         reach = np.ptp(mesh.vertices, axis=0).max()
         middle = read_splats(path).means.mean(axis=0)
         np.testing.assert_allclose(middle, mesh.vertices.mean(axis=0), atol=0.5 * reach)
+    assert scene["scene"]["splats"] == whole.name
+    poses = {f"{each['name']}_splats.ply": each["fixed_from_object"] for each in scene["objects"]}
+    placed = [
+        trimesh.transform_points(read_splats(path).means, poses[path.name]["matrix"])
+        for path in files
+    ]
+    together = np.sort(np.concatenate(placed), axis=0)
+    np.testing.assert_allclose(np.sort(read_splats(whole).means, axis=0), together, atol=1e-5)
 
 
 def test_an_image_without_depth_is_reconstructed_where_the_depth_model_is(
@@ -214,7 +290,8 @@ def test_objects_forgotten_during_the_run_have_files_and_entries_too(
 
     scene = json.loads((tmp_path / "scene.json").read_text())
     assert [each["id"] for each in scene["objects"]] == [1, 2, 3]
-    assert len(scene["meshes"]) == len(list(tmp_path.glob("*.[gp]l[by]"))) == 6
+    assert len(scene["meshes"]) == len(list(tmp_path.glob("sam3d_*.[gp]l[by]"))) == 6
+    assert stands_at(tmp_path / "scene.glb").keys() == {each["name"] for each in scene["objects"]}
 
 
 def test_a_frame_without_masks_is_reported_as_the_node_reports_it(

@@ -255,9 +255,9 @@ def _line(row: Figures) -> str:
 
 
 def _verdicts(rows: Sequence[Figures], *, limited: bool, exact: bool) -> str:
-    """Lay out what has a limit, with the limit where it holds: for times on a GPU."""
+    """Lay out what has a limit; those of times are judged where they hold, on a GPU."""
     lines = [
-        verdict(row.part, row.ms, LIMITS_MS[row.part] if limited else None, "ms")
+        verdict(row.part, row.ms, LIMITS_MS[row.part], "ms", judged=limited)
         for row in rows
         if row.part in LIMITS_MS
     ]

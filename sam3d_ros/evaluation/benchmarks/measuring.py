@@ -33,6 +33,7 @@ from sam3d_ros.nn.devices import finish
 
 MIN_ROUNDS, MAX_ROUNDS, PART_MS = 3, 30, 2000.0
 MS_PER_S = 1e3
+NOT_JUDGED = "not judged here"  # of limits that hold for other sizes, or on a GPU
 
 Outputs = tuple[Tensor, ...]
 Compute = Callable[[], Outputs]
@@ -94,14 +95,21 @@ def device_name(device: torch.device) -> str:
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
 
 
-def verdict(name: str, value: float, limit: float | None, unit: str) -> str:
-    """Lay out a figure and, where there is one, whether its limit is kept."""
+def verdict(name: str, value: float, limit: float | None, unit: str, *, judged: bool = True) -> str:
+    """Lay out a figure and, where there is one, whether its limit is kept.
+
+    Args:
+        name: What was measured.
+        value: What came out.
+        limit: The most it may be.
+        unit: Of both.
+        judged: Whether the limit holds for what was measured, and where.
+    """
     shown = f"{name}: {value:.3g} {unit}".rstrip()
     if limit is None:
         return shown
-    return f"{shown}  (limit {limit:g} {unit}".rstrip() + (
-        f": {'kept' if value <= limit else 'BROKEN'})"
-    )
+    kept = ("kept" if value <= limit else "BROKEN") if judged else NOT_JUDGED
+    return f"{shown}  (limit {limit:g} {unit}".rstrip() + f": {kept})"
 
 
 def _milliseconds(compute: Compute, device: torch.device) -> float:

@@ -40,6 +40,7 @@ from sam3d_ros.evaluation.benchmarks.measuring import (
     verdict,
 )
 from sam3d_ros.evaluation.benchmarks.results import write_json
+from sam3d_ros.geometry.measures import is_watertight
 from sam3d_ros.geometry.meshes import sample_surface, signed_distance
 from sam3d_ros.objects.cube_cases import CORNERS
 from sam3d_ros.objects.cube_field import NUM_CHANNELS
@@ -84,6 +85,7 @@ class FastFigures:
     full_from_fast: float  # and of points of the fast mesh to the full one
     fast_from_truth: float  # mean distance of the fast mesh's vertices to the surface
     full_from_truth: float
+    are_watertight: bool  # both
 
 
 def distance(points: Tensor) -> Tensor:
@@ -149,6 +151,7 @@ def fast_figures() -> FastFigures:
         full_from_fast=_mean(signed_distance(full, on_fast)),
         fast_from_truth=_mean(distance(torch.from_numpy(on_fast)).numpy()),
         full_from_truth=_mean(distance(torch.from_numpy(on_full)).numpy()),
+        are_watertight=is_watertight(fast) and is_watertight(full),
     )
 
 
@@ -187,6 +190,7 @@ def text(rows: Sequence[ExtractionFigures], fast: FastFigures) -> str:
             f"growth of the time with the cubes: exponent {exponent:.2f}",
             verdict("fast mesh", fast.ms, FAST_LIMIT_MS, "ms") + f", {fast.triangles} triangles",
             f"fast and full mesh apart: {apart:.5f} of the cube, {apart / voxel:.2f} voxels",
+            f"both watertight: {'yes' if fast.are_watertight else 'NO'}",
             f"from the surface: fast {fast.fast_from_truth:.5f}, full {fast.full_from_truth:.5f}",
         )
     )
