@@ -91,9 +91,7 @@ def best_hypothesis(workspaces: Sequence[Workspace]) -> Scored:
     if best.score <= SURE and best.left_out() <= MUCH_LEFT_OUT:
         return best
     level = list(_level(judge_of(first))) if first.has_support else []
-    hull = Scored(
-        score=HULL_SCORE, prior=OPEN_PRIOR, workspace=first, build=cache(lambda: hull_of(first))
-    )
+    hull = Scored(score=HULL_SCORE, prior=OPEN_PRIOR, workspace=first, build=lambda: hull_of(first))
     best = min((*standing, *level, hull), key=_score)
     if best.is_round and best.left_out() > MUCH_LEFT_OUT:
         rivals = (each for each in level if not each.is_round and _is_rival(each, best))

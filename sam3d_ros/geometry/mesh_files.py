@@ -71,12 +71,17 @@ def write_mesh(mesh: Mesh, path: Path, up_axis: str = "z", *, colors: bool = Tru
     """
     if path.suffix not in MESH_SUFFIXES:
         raise ConfigError(f"mesh file must end in {' or '.join(MESH_SUFFIXES)}, got {path.name!r}")
-    exported = to_trimesh(mesh.transformed(file_from_object(up_axis)))
-    if not colors:
-        exported.visual = trimesh.visual.ColorVisuals()
+    exported = _exported(mesh.transformed(file_from_object(up_axis)), colors=colors)
     exported.vertex_attributes["_observed"] = mesh.observed.astype(np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     exported.export(path)
+
+
+def _exported(mesh: Mesh, *, colors: bool) -> trimesh.Trimesh:
+    exported = to_trimesh(mesh)
+    if not colors:
+        exported.visual = trimesh.visual.ColorVisuals()
+    return exported
 
 
 def scene_of_meshes(
@@ -94,9 +99,7 @@ def scene_of_meshes(
     """
     scene = trimesh.Scene()
     for name, mesh, pose in meshes:
-        exported = to_trimesh(mesh)
-        if not colors:
-            exported.visual = trimesh.visual.ColorVisuals()
+        exported = _exported(mesh, colors=colors)
         scene.add_geometry(exported, name, name, transform=pose.matrix)
     scene.apply_transform(file_from_scene.matrix)
     return scene
@@ -119,9 +122,7 @@ def mesh_bytes(mesh: Mesh, mesh_format: str, up_axis: str = "z", *, colors: bool
             f"the format must be one of {', '.join(MESH_FORMATS)}, got {mesh_format!r}"
         )
     turned = file_from_object(up_axis if mesh_format == "glb" else "z")
-    exported = to_trimesh(mesh.transformed(turned))
-    if not colors:
-        exported.visual = trimesh.visual.ColorVisuals()
+    exported = _exported(mesh.transformed(turned), colors=colors)
     if mesh_format in ("glb", "ply"):
         exported.vertex_attributes["_observed"] = mesh.observed.astype(np.float32)
     content = exported.export(file_type=mesh_format)

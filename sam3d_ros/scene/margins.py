@@ -19,6 +19,7 @@ import numpy as np
 
 from sam3d_ros.geometry.evidence import nearest_pixels
 from sam3d_ros.geometry.noise import depth_noise_m
+from sam3d_ros.scene.masks import SUPPORT_SIGMAS
 from sam3d_ros.structures import Bools, Floats, SupportPlane, window_of
 
 # Of the known pixels so far inside an outline, that show something else: so far the mask is too
@@ -29,7 +30,6 @@ MIN_KNOWN_SHARE, MIN_RING_PX = 0.5, 20  # of a ring: fewer known pixels decide n
 # Sides of a square of the mask's area. What is wider is no matter of outlines: one looks through
 # glass, and past what gives no reading.
 MAX_WIDTH = 0.1
-SUPPORT_SIGMAS = 2.0  # so near to the support, a point that is not the object's is the support's
 BEHIND_SIGMAS, STEEPEST = 4.0, 8.0  # noise, and metres of depth to one across, of one surface
 NARROWED = "mask narrowed: its outline showed what is below or behind"
 

@@ -53,7 +53,9 @@ def test_every_operation_is_measured_beside_plain_torch(
 ) -> None:
     assert sparse.main(["--size", "reduced", "--device", "cpu", "-o", str(tmp_path)]) == 0
 
-    rows = json.loads((tmp_path / "sparse.json").read_text())["figures"]
+    written = json.loads((tmp_path / "sparse.json").read_text())
+    assert written["dtype"] == "float32"
+    rows = written["figures"]
     assert {row["voxels"] for row in rows} == {100, 300}
     ways = {row["way"] for row in rows if row["way"]}
     assert ways == {"dense Conv3d", "torch.sparse", "N x N mask", "on the spot"}

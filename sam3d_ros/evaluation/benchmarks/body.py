@@ -219,18 +219,11 @@ def _verdicts(rows: Sequence[CaseFigures], peak_gb: float, *, limited: bool, exa
         (row.case, row.ms, LIMITS_MS[row.case], "ms") for row in rows if row.case in LIMITS_MS
     ]
     figures.append(("peak memory of tensors", peak_gb, LIMIT_PEAK_GB, "GB"))
-    lines = [verdict(*figure) if limited else _unjudged(*figure, LIMITS_OF) for figure in figures]
+    lines = [verdict(*each, judged=limited, holds_for=LIMITS_OF) for each in figures]
     largest = max(row.difference_m or 0.0 for row in rows)
     difference = ("largest difference of vertices", largest, LIMIT_DIFFERENCE, "m")
-    lines.append(verdict(*difference) if exact else _unjudged(*difference, "float32"))
+    lines.append(verdict(*difference, judged=exact, holds_for="float32"))
     return "\n".join(lines)
-
-
-def _unjudged(name: str, value: float, limit: float, unit: str, where: str) -> str:
-    """Lay out a figure with a limit that holds elsewhere."""
-    return (
-        f"{verdict(name, value, None, unit)}  (limit {limit:g} {unit} of {where}: not judged here)"
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

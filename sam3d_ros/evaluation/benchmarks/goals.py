@@ -17,7 +17,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sam3d_ros.evaluation.benchmarks.measuring import NOT_JUDGED
+from sam3d_ros.evaluation.benchmarks.measuring import NOT_JUDGED, judgement
 
 HEAD = f"{'stage':24} {'reference':>10} {'limit':>8}  ours"
 
@@ -55,4 +55,4 @@ def _ours(goal: Goal) -> str:
     shown = f"{goal.ours:.3g} {goal.unit}"
     if goal.limit is None:
         return shown
-    return f"{shown} ({'kept' if goal.ours <= goal.limit else 'BROKEN'})"
+    return f"{shown} ({judgement(goal.ours, goal.limit)})"

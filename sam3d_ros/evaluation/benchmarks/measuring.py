@@ -95,7 +95,15 @@ def device_name(device: torch.device) -> str:
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
 
 
-def verdict(name: str, value: float, limit: float | None, unit: str, *, judged: bool = True) -> str:
+def verdict(
+    name: str,
+    value: float,
+    limit: float | None,
+    unit: str,
+    *,
+    judged: bool = True,
+    holds_for: str = "",
+) -> str:
     """Lay out a figure and, where there is one, whether its limit is kept.
 
     Args:
@@ -104,12 +112,19 @@ def verdict(name: str, value: float, limit: float | None, unit: str, *, judged: 
         limit: The most it may be.
         unit: Of both.
         judged: Whether the limit holds for what was measured, and where.
+        holds_for: What it holds for, where that needs to be said.
     """
     shown = f"{name}: {value:.3g} {unit}".rstrip()
     if limit is None:
         return shown
-    kept = ("kept" if value <= limit else "BROKEN") if judged else NOT_JUDGED
-    return f"{shown}  (limit {limit:g} {unit}".rstrip() + f": {kept})"
+    said = judgement(value, limit) if judged else NOT_JUDGED
+    where = f" of {holds_for}" if holds_for and not judged else ""
+    return f"{shown}  (limit {limit:g} {unit}".rstrip() + f"{where}: {said})"
+
+
+def judgement(value: float, limit: float) -> str:
+    """Say whether a limit is kept."""
+    return "kept" if value <= limit else "BROKEN"
 
 
 def _milliseconds(compute: Compute, device: torch.device) -> float:

@@ -102,8 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.size == "official":
         print(_velocity_text(place))
     else:
-        name = f"velocity of {VELOCITY_NUMBER} voxels at official sizes"
-        print(f"{name}: not measured  (limit {VELOCITY_LIMIT_MS:g} ms: {NOT_JUDGED})")
+        print(f"velocity of {VELOCITY_NUMBER} voxels at official sizes: not measured", end="  ")
+        print(f"(limit {VELOCITY_LIMIT_MS:g} ms: {NOT_JUDGED})")
     settings = {"size": arguments.size, "dtype": name, "device": device_name(device)}
     _write(rows, {**settings, "torch": torch.__version__}, arguments.output)
     return 0
