@@ -23,7 +23,7 @@ from sam3d_ros.api.images import Image
 from sam3d_ros.config import SceneConfig
 from sam3d_ros.geometry.depth import metric_depth
 from sam3d_ros.protocols import BodyOutcome
-from sam3d_ros.scene.boxes import with_objects_in_boxes
+from sam3d_ros.scene.boxes import filled_box, with_objects_in_boxes
 from sam3d_ros.scene.observe import measured_view
 from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, aligned, sight_of
 from sam3d_ros.scene.people.surfaces import Thinner
@@ -95,10 +95,7 @@ def _marked(prompt: PersonPrompt, outcome: BodyOutcome, camera: Camera) -> Bools
     """Return the mask of somebody, or the box, filled."""
     if prompt.mask is not None:
         return np.asarray(prompt.mask) != 0
-    filled = np.zeros((camera.height, camera.width), dtype=bool)
-    if isinstance(outcome, BodyReconstruction):  # so the box is one
-        box_px = outcome.box_px if prompt.box_px is None else prompt.box_px
-        limits = np.array([camera.width, camera.height] * 2)
-        x1, y1, x2, y2 = np.rint(np.clip(box_px, 0, limits)).astype(int)
-        filled[y1:y2, x1:x2] = True
-    return filled
+    size = camera.height, camera.width
+    if not isinstance(outcome, BodyReconstruction):  # nor need the box be one
+        return np.zeros(size, dtype=bool)
+    return filled_box(outcome.box_px if prompt.box_px is None else prompt.box_px, size)

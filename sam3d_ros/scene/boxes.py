@@ -37,6 +37,19 @@ SUPPORT_SIGMAS = 3.0  # points this close to the support belong to it
 MIDDLE = 0.25  # standard deviation of where in its box an object is, of the box's size
 
 
+def filled_box(box_px: Floats, size: tuple[int, int]) -> Bools:
+    """Return the pixels in a box, as a mask.
+
+    Args:
+        box_px: ``(4,)`` x1 y1 x2 y2, edges of pixels; what is outside the image is left out.
+        size: Height and width of the image.
+    """
+    filled = np.zeros(size, dtype=bool)
+    x1, y1, x2, y2 = np.rint(np.clip(box_px, 0, (*size[::-1], *size[::-1]))).astype(int)
+    filled[y1:y2, x1:x2] = True
+    return filled
+
+
 def with_objects_in_boxes(frame: Frame, config: SceneConfig) -> Frame:
     """Return a frame whose masks are boxes with masks of what is in them.
 

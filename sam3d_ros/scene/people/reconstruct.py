@@ -25,6 +25,7 @@ from sam3d_ros.config import SceneConfig
 from sam3d_ros.errors import MaskEmptyError, Sam3dError, WeightsError
 from sam3d_ros.geometry.cameras import Rectification, rectification_of
 from sam3d_ros.protocols import BodyBackend, BodyOutcome, Cancelled, Step, never, tell
+from sam3d_ros.scene.boxes import filled_box
 from sam3d_ros.scene.estimated import View
 from sam3d_ros.scene.people.seeing import MAX_TRIANGLES, aligned, contacts, sight_of
 from sam3d_ros.scene.people.surfaces import Thinner
@@ -191,10 +192,8 @@ def _rectified(mask: InstanceMask, rectification: Rectification) -> InstanceMask
     if mask.box_px is None or rectification.source_px is None:
         return replace(mask, mask=seen)
     # Edges of a box are bent by the lens: what the box covers says where they come to lie.
-    x1, y1, x2, y2 = np.rint(mask.box_px).astype(int)
-    covered = np.zeros_like(mask.mask)
-    covered[y1:y2, x1:x2] = True
-    covered = rectification.image(covered, "nearest")
+    height, width = mask.mask.shape
+    covered = rectification.image(filled_box(mask.box_px, (height, width)), "nearest")
     if not covered.any():
         return replace(mask, mask=seen, box_px=None)
     rows, columns = window_of(covered)
