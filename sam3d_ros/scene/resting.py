@@ -37,6 +37,8 @@ CARRIED_M, CARRIED_RAD = 0.012, 0.15
 NUM_SIGMAS = 2.0
 FAR = 3.0  # as much farther off, it was moved; nearer, one measurement may be what is wrong
 CONFIRMED_S = 0.5  # after which a new viewpoint that says the same again is believed against all
+MOVING_S = 0.5  # a motion is told from faults by so much of the past
+BETWEEN = 0.2  # of its way, that measurements between its ends are from both
 SURER = 0.5  # so much more certain, a measurement takes the place of one from the same viewpoint
 LEAST_M = 1e-4  # of the way to a camera
 
@@ -99,6 +101,7 @@ class RestingPlace:
         self._viewpoints: list[_Viewpoint] = []
         self._since_ns = 0  # since when it rests
         self._doubt: _Viewpoint | None = None  # what said first that it is elsewhere, and was alone
+        self._recent: list[_Viewpoint] = []  # measurements of the last ``MOVING_S``
 
     @property
     def is_mean(self) -> bool:
@@ -125,7 +128,10 @@ class RestingPlace:
                 self._begin(seen)
             return measured.pose
         off = self._off_by(seen)
-        if off <= 1.0:
+        is_moving = not is_guess and self._moves(seen)
+        if is_moving:
+            self._begin(seen)
+        elif off <= 1.0:
             self._doubt = None
             if not is_guess:
                 self._join(seen)
@@ -177,6 +183,24 @@ class RestingPlace:
         is_elsewhere = _difference(nearest.estimate, seen.estimate, angle_rad) > 1.0
         return angle_rad <= SAME_RAD and is_elsewhere
 
+    def _moves(self, seen: _Viewpoint) -> bool:
+        """Tell whether the last measurements show it on its way, and remember this one.
+
+        By more than the way of the camera explains, and past a place between: one image that is
+        wrong is not passed through, and viewpoints do not err so suddenly.
+        """
+        earliest_ns = seen.stamp_ns - int(MOVING_S * NS_PER_S)
+        self._recent = [
+            each for each in self._recent if earliest_ns <= each.stamp_ns < seen.stamp_ns
+        ]
+        before = [each for each in self._recent if each.angle_to(seen) < OTHER_RAD]
+        self._recent.append(seen)
+        return any(
+            _difference(first.estimate, seen.estimate, first.angle_to(seen)) > 1.0
+            and any(_is_between(first, middle, seen) for middle in before[place + 1 :])
+            for place, first in enumerate(before)
+        )
+
     def _doubt_by(self, seen: _Viewpoint) -> None:
         """Remember what says that it is elsewhere, unless that was said already."""
         doubt = self._doubt
@@ -226,6 +250,17 @@ def _difference(before: Estimate, now: Estimate, angle_rad: float) -> float:
     shift_m = float(np.linalg.norm(now.pose.translation_m - before.pose.translation_m))
     turned_rad = turn_rad(before.pose, now.pose)
     return max(shift_m / max(least_m, sigma_m), turned_rad / max(least_rad, sigma_rad))
+
+
+def _is_between(first: _Viewpoint, middle: _Viewpoint, last: _Viewpoint) -> bool:
+    """Tell whether something that went from the first to the last place passed the middle one."""
+    start_m, passed_m, end_m = (each.estimate.pose.translation_m for each in (first, middle, last))
+    way_m = end_m - start_m
+    length_m = float(np.linalg.norm(way_m))
+    if length_m < PUSHED_M:
+        return False
+    share = float((passed_m - start_m) @ way_m) / length_m**2
+    return BETWEEN <= share <= 1.0 - BETWEEN
 
 
 def _mean_rotation(rotations: Floats, weights: Floats) -> Floats:
