@@ -15,6 +15,7 @@
 
 """Where an object was, is, and will be in a moment."""
 
+import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
@@ -155,5 +156,5 @@ class Trajectory:
 
 def turn_rad(first: Similarity, second: Similarity) -> float:
     """Return the angle between two rotations."""
-    cosine = (float(np.trace(first.rotation.T @ second.rotation)) - 1.0) / 2.0
-    return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+    cosine = (float(np.vdot(first.rotation, second.rotation)) - 1.0) / 2.0
+    return math.acos(min(1.0, max(-1.0, cosine)))

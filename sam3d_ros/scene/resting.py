@@ -14,6 +14,7 @@
 
 """Where something rests in a fixed frame, by all viewpoints from which it was measured."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -40,6 +41,7 @@ CONFIRMED_S = 0.5  # after which a new viewpoint that says the same again is bel
 MOVING_S = 0.5  # a motion is told from faults by so much of the past
 BETWEEN = 0.2  # of its way, that measurements between its ends are from both
 SURER = 0.5  # so much more certain, a measurement takes the place of one from the same viewpoint
+LATELY_S = 1.0  # what was seen so lately counts as much as if it were seen now
 LEAST_M = 1e-4  # of the way to a camera
 
 
@@ -55,8 +57,8 @@ class Estimate:
         """Return what may be off by so much besides."""
         return replace(
             self,
-            sigma_m=float(np.hypot(self.sigma_m, sigma_m)),
-            sigma_rad=float(np.hypot(self.sigma_rad, sigma_rad)),
+            sigma_m=math.hypot(self.sigma_m, sigma_m),
+            sigma_rad=math.hypot(self.sigma_rad, sigma_rad),
         )
 
 
@@ -64,7 +66,7 @@ class Estimate:
 class _Viewpoint:
     """What was measured from one side."""
 
-    towards_camera: Floats  # (3,) unit, from the object's origin
+    towards_camera: tuple[float, ...]  # (3,) unit, from the object's origin
     estimate: Estimate
     stamp_ns: int  # when it was seen so last
 
@@ -72,22 +74,23 @@ class _Viewpoint:
     def of(cls, measured: Estimate, camera_m: Floats, stamp_ns: int) -> "_Viewpoint":
         ray = camera_m - measured.pose.translation_m
         return cls(
-            towards_camera=ray / max(float(np.linalg.norm(ray)), LEAST_M),
+            towards_camera=tuple((ray / max(math.hypot(*ray), LEAST_M)).tolist()),
             estimate=measured,
             stamp_ns=stamp_ns,
         )
 
     def angle_to(self, other: "_Viewpoint") -> float:
         """Return the angle between two viewpoints, radians."""
-        cosine = float(self.towards_camera @ other.towards_camera)
-        return float(np.arccos(np.clip(cosine, -1.0, 1.0)))
+        ours, theirs = self.towards_camera, other.towards_camera
+        cosine = sum(a * b for a, b in zip(ours, theirs, strict=True))
+        return math.acos(min(1.0, max(-1.0, cosine)))
 
     def believed_at(self, stamp_ns: int) -> Estimate:
         """Return how far this tells then where something is."""
         unseen_s = max(0, stamp_ns - self.stamp_ns) / NS_PER_S
         touched_m, touched_rad = TOUCHED_M_PER_S * unseen_s, TOUCHED_RAD_PER_S * unseen_s
         return self.estimate.widened(
-            float(np.hypot(BIAS_M, touched_m)), float(np.hypot(BIAS_RAD, touched_rad))
+            math.hypot(BIAS_M, touched_m), math.hypot(BIAS_RAD, touched_rad)
         )
 
 
@@ -127,30 +130,29 @@ class RestingPlace:
             if not is_guess:
                 self._begin(seen)
             return measured.pose
-        off = self._off_by(seen)
-        is_moving = not is_guess and self._moves(seen)
-        if is_moving:
+        mean = self._mean(stamp_ns)
+        off = self._off_by(seen, mean)
+        if not is_guess and self._moves(seen):
             self._begin(seen)
         elif off <= 1.0:
             self._doubt = None
-            if not is_guess:
-                self._join(seen)
+            if not is_guess and self._join(seen):
+                mean = self._mean(stamp_ns)
         elif not is_guess and (off > FAR or self._is_confirmed(seen)):
             self._begin(seen)
         else:
             self._doubt_by(seen)
             if is_guess or self._was_pushed(seen):
                 return measured.pose
-        return self._mean(stamp_ns).pose if self.is_mean else measured.pose
+        return mean.pose if self.is_mean else measured.pose
 
     def _begin(self, seen: _Viewpoint) -> None:
         """Let this alone say where it is."""
         self._viewpoints, self._since_ns, self._doubt = [seen], seen.stamp_ns, None
 
-    def _off_by(self, seen: _Viewpoint) -> float:
+    def _off_by(self, seen: _Viewpoint, mean: Estimate) -> float:
         """Return how far this is from where it was, 1 as far as faults of viewpoints may be."""
         nearest, angle_rad = self._nearest(seen)
-        mean = self._mean(seen.stamp_ns)
         return max(
             _difference(nearest.estimate, seen.estimate, angle_rad),
             _difference(mean, seen.estimate, OTHER_RAD),
@@ -193,8 +195,10 @@ class RestingPlace:
         self._recent = [
             each for each in self._recent if earliest_ns <= each.stamp_ns < seen.stamp_ns
         ]
-        before = [each for each in self._recent if each.angle_to(seen) < OTHER_RAD]
-        self._recent.append(seen)
+        before, self._recent = self._recent, [*self._recent, seen]
+        if all(_apart_m(each, seen) < PUSHED_M for each in before):
+            return False
+        before = [each for each in before if each.angle_to(seen) < OTHER_RAD]
         return any(
             _difference(first.estimate, seen.estimate, first.angle_to(seen)) > 1.0
             and any(_is_between(first, middle, seen) for middle in before[place + 1 :])
@@ -207,25 +211,29 @@ class RestingPlace:
         if doubt is None or _difference(doubt.estimate, seen.estimate, OTHER_RAD) > 1.0:
             self._doubt = seen
 
-    def _join(self, seen: _Viewpoint) -> None:
+    def _join(self, seen: _Viewpoint) -> bool:
+        """Let this say where it is, too; return whether that is news."""
         nearest, angle_rad = self._nearest(seen)
         if angle_rad > SAME_RAD:
             self._viewpoints = [*self._viewpoints, seen][-MAX_VIEWPOINTS:]
-            return
+            return True
         # The first that is good, not the mean: what is pushed slowly would take that along.
         is_surer = seen.estimate.sigma_m < SURER * nearest.estimate.sigma_m
         stays = replace(nearest, stamp_ns=max(seen.stamp_ns, nearest.stamp_ns))
         self._viewpoints[self._viewpoints.index(nearest)] = seen if is_surer else stays
+        return is_surer or seen.stamp_ns - nearest.stamp_ns > LATELY_S * NS_PER_S
 
     def _nearest(self, seen: _Viewpoint) -> tuple[_Viewpoint, float]:
         """Return the viewpoint that is nearest, and the angle to it in radians."""
         angles_rad = [each.angle_to(seen) for each in self._viewpoints]
-        nearest = int(np.argmin(angles_rad))
-        return self._viewpoints[nearest], angles_rad[nearest]
+        angle_rad = min(angles_rad)
+        return self._viewpoints[angles_rad.index(angle_rad)], angle_rad
 
     def _mean(self, stamp_ns: int) -> Estimate:
         """Return the mean of all viewpoints; each weighs as it is certain at that time."""
         believed = [each.believed_at(stamp_ns) for each in self._viewpoints]
+        if len(believed) == 1:
+            return believed[0]
         shift_weights = np.array([each.sigma_m**-2 for each in believed])
         turn_weights = np.array([each.sigma_rad**-2 for each in believed])
         places_m = np.stack([each.pose.translation_m for each in believed])
@@ -242,14 +250,18 @@ class RestingPlace:
 
 def _difference(before: Estimate, now: Estimate, angle_rad: float) -> float:
     """Return how far poses measured from viewpoints that far apart differ, 1 as far as they may."""
-    share = float(np.clip((angle_rad - SAME_RAD) / (OTHER_RAD - SAME_RAD), 0.0, 1.0))
+    share = min(1.0, max(0.0, (angle_rad - SAME_RAD) / (OTHER_RAD - SAME_RAD)))
     least_m = PUSHED_M + share * (CARRIED_M - PUSHED_M)
     least_rad = PUSHED_RAD + share * (CARRIED_RAD - PUSHED_RAD)
-    sigma_m = NUM_SIGMAS * float(np.hypot(before.sigma_m, now.sigma_m))
-    sigma_rad = NUM_SIGMAS * float(np.hypot(before.sigma_rad, now.sigma_rad))
-    shift_m = float(np.linalg.norm(now.pose.translation_m - before.pose.translation_m))
+    sigma_m = NUM_SIGMAS * math.hypot(before.sigma_m, now.sigma_m)
+    sigma_rad = NUM_SIGMAS * math.hypot(before.sigma_rad, now.sigma_rad)
+    shift_m = math.dist(now.pose.translation_m, before.pose.translation_m)
     turned_rad = turn_rad(before.pose, now.pose)
     return max(shift_m / max(least_m, sigma_m), turned_rad / max(least_rad, sigma_rad))
+
+
+def _apart_m(first: _Viewpoint, second: _Viewpoint) -> float:
+    return math.dist(first.estimate.pose.translation_m, second.estimate.pose.translation_m)
 
 
 def _is_between(first: _Viewpoint, middle: _Viewpoint, last: _Viewpoint) -> bool:
