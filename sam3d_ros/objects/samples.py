@@ -35,6 +35,7 @@ class View(Work):
     prepared: PreparedObjects = field(init=False)  # for SAM 3D
     volume: PreparedVolume = field(init=False)  # for nano
     geometry_tokens: Tensor = field(init=False)  # (1, N, C)
+    mirrored_tokens: Tensor = field(init=False)  # (1, N, C), likewise of the mirror image, for nano
     refinement_tokens: Tensor = field(init=False)  # (1, N, C)
 
 
@@ -46,6 +47,7 @@ class Sample(Work):
     seed: int
     generator: torch.Generator = field(init=False)  # of all its noise
     latents: GeometryLatents = field(init=False)  # of a batch of one
+    mirrored: GeometryLatents = field(init=False)  # likewise, of the mirror image, for nano
     logits: Tensor = field(init=False)  # (S, S, S), of occupancy
     distance: Tensor = field(init=False)  # (S, S, S), truncated, in the box of nano
     voxels: SurfaceVoxels = field(init=False)

@@ -30,7 +30,12 @@ from sam3d_ros.objects.volume.box import (
     points_in_camera,
     with_sure_plane,
 )
-from sam3d_ros.objects.volume.features import CHANNELS, volume_features, voxel_middles
+from sam3d_ros.objects.volume.features import (
+    CHANNELS,
+    mirrored,
+    volume_features,
+    voxel_middles,
+)
 from sam3d_ros.objects.volume.model import carved
 from sam3d_ros.objects.volume.prepare import prepare
 from sam3d_ros.objects.volume.view import (
@@ -122,6 +127,17 @@ def test_the_surface_is_marked_where_it_was_measured_only() -> None:
     assert surface[0, 7:9, 8, 8].min() > 0.7
     assert surface[0, [0, 3, 12, 15], 8, 8].max() == 0.0
     assert surface[0, 7:9, 0].max() == 0.0  # of something else
+
+
+def test_the_mirror_image_of_features_is_that_of_the_scene() -> None:
+    view, box = wall(1.0, 3.0), level_box(1.0)
+    view.mask[:, 10:16, 10:14] = False  # not the same on both sides
+    view.depth_m[:, :, 20:] = 0.9
+    in_a_mirror = replace(view, mask=view.mask.flip(2), depth_m=view.depth_m.flip(2))
+    features = volume_features(view, box, 16)
+    expected = volume_features(in_a_mirror, box, 16)
+    assert (features - expected).abs().max() > 0.5
+    torch.testing.assert_close(mirrored(features), expected, atol=1e-5, rtol=0.0)
 
 
 def test_height_is_that_above_the_support() -> None:

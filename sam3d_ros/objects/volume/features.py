@@ -40,6 +40,7 @@ CHANNELS = (
     "z",
 )
 NUM_CHANNELS = len(CHANNELS)
+MIRRORED = -2  # the axis from right to left, of grids over x, y, z
 NEAREST_M = 1e-3  # nothing nearer, or behind the camera, is seen
 SURFACE_VOXELS = 2.0
 HEIGHT_UNIT = 4 * TRUNCATION  # in sides of the box
@@ -70,6 +71,13 @@ def volume_features(view: VolumeView, box: VolumeBox, resolution: int) -> Tensor
         *(2.0 * voxels.T[:, None].expand(-1, len(distance), -1)),
     )
     return torch.stack(channels, dim=1).reshape(-1, NUM_CHANNELS, *(resolution,) * 3)
+
+
+def mirrored(features: Tensor) -> Tensor:
+    """Return the features ``(B, C, R, R, R)`` of the same scene with left and right exchanged."""
+    exchanged = features.flip(MIRRORED)
+    exchanged[:, CHANNELS.index("y")].neg_()
+    return exchanged
 
 
 def voxel_middles(resolution: int, device: torch.device) -> Tensor:

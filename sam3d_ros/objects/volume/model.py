@@ -27,7 +27,13 @@ from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.volume.architecture import VolumeArchitecture
 from sam3d_ros.objects.volume.codec import LinearCodec
-from sam3d_ros.objects.volume.features import CHANNELS, HEIGHT_UNIT, NUM_CHANNELS, volume_features
+from sam3d_ros.objects.volume.features import (
+    CHANNELS,
+    HEIGHT_UNIT,
+    NUM_CHANNELS,
+    mirrored,
+    volume_features,
+)
 from sam3d_ros.objects.volume.stem import VolumeStem
 from sam3d_ros.objects.volume.view import TRUNCATION, VolumeBox, VolumeView
 
@@ -49,10 +55,11 @@ class NanoModel(nn.Module):
         self.geometry.to(dtype)
         return self
 
-    def condition(self, view: VolumeView, box: VolumeBox) -> Tensor:
-        """Return the tokens ``(B, L, D + C)`` of what views show of boxes."""
+    def condition(self, view: VolumeView, box: VolumeBox, *, is_mirrored: bool = False) -> Tensor:
+        """Return the tokens ``(B, L, D + C)`` of what views, or mirrored ones, show of boxes."""
         with torch.autocast(view.depth_m.device.type, enabled=False):  # geometry needs its digits
             features = volume_features(view, box, self.architecture.resolution)
+            features = mirrored(features) if is_mirrored else features
             guess = carved(features)
             coded = self.codec.encode_guess(guess)
         added = self.stem(torch.cat((features, guess[:, None]), dim=1))

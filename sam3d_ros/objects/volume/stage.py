@@ -25,6 +25,8 @@ from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.coarse_stage import carry, check_finite
 from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.samples import Sample, View
+from sam3d_ros.objects.sampling import initial_noise, sample_geometry
+from sam3d_ros.objects.volume.features import MIRRORED
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.objects.volume.prepare import prepare
 from sam3d_ros.objects.volume.surface import mesh_of
@@ -34,7 +36,11 @@ from sam3d_ros.structures import Similarity
 
 
 class VolumeStage:
-    """nano's networks, and how they are used; a ``CoarseStage``."""
+    """nano's networks, and how they are used; a ``CoarseStage``.
+
+    Each view is looked at as it is and in a mirror, and the distances of both answers are averaged:
+    what a network says of one side only by habit cancels out.
+    """
 
     name = "nano"
 
@@ -65,21 +71,29 @@ class VolumeStage:
 
     def embed(self, views: Sequence[View]) -> None:
         """Make condition tokens."""
-        tokens = self._model.condition(
-            joined_views([view.volume.view for view in views]),
-            joined_boxes([view.volume.box for view in views]),
-        )
+        seen = joined_views([view.volume.view for view in views])
+        boxes = joined_boxes([view.volume.box for view in views])
+        tokens = self._model.condition(seen, boxes)
+        mirrored = self._model.condition(seen, boxes, is_mirrored=True)
         for index, view in enumerate(views):
             view.geometry_tokens = tokens[index : index + 1]
+            view.mirrored_tokens = mirrored[index : index + 1]
 
     def sample(self, samples: Sequence[Sample], cancelled: Cancelled) -> None:
-        """Carry noise to latents."""
+        """Carry noise to latents, of each view and of its mirror image."""
         carry(samples, self.geometry, self._flow, self._device, cancelled)
+        noise = initial_noise(self.geometry.config, [sample.generator for sample in samples])
+        tokens = torch.cat([sample.view.mirrored_tokens for sample in samples])
+        latents = sample_geometry(self.geometry, tokens, noise, self._flow, cancelled)
+        for index, sample in enumerate(samples):
+            sample.mirrored = latents[index : index + 1]
 
     def decode(self, samples: Sequence[Sample]) -> None:
         """Decode distances."""
-        distances = self._model.decode(torch.cat([each.latents.shape for each in samples]))
-        for sample, distance in zip(samples, distances, strict=True):
+        latents = [(each.latents.shape, each.mirrored.shape) for each in samples]
+        shapes, mirrored = (torch.cat(each) for each in zip(*latents, strict=True))
+        distances = self._model.decode(shapes) + self._model.decode(mirrored).flip(MIRRORED)
+        for sample, distance in zip(samples, 0.5 * distances, strict=True):
             sample.distance = distance
 
     def place(self, samples: Sequence[Sample]) -> None:
@@ -91,7 +105,8 @@ class VolumeStage:
             DecodingError: Some latents are not finite, or give no closed shape in one piece.
         """
         for sample in samples:
-            check_finite(sample.latents)
+            for latents in (sample.latents, sample.mirrored):
+                check_finite(latents)
             mesh_box, sample.notes = mesh_of(sample.distance.float().cpu().numpy())
             camera_from_box = _similarity(sample.view.volume.box)
             sample.mesh, box_from_object = object_from_work(mesh_box)
