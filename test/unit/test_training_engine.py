@@ -321,6 +321,20 @@ def test_the_best_answers_become_training_data(model: NanoModel, tmp_path: Path)
     assert batch.families == ("ball#1", "ball#1")
 
 
+def test_good_answers_that_are_all_alike_become_training_data_too(
+    model: NanoModel, tmp_path: Path
+) -> None:
+    store = made(model, tmp_path, 1)
+    part = store.read(0)
+    part.scores[:] = 0.9
+    store.write(0, part)
+
+    pairs = read_pairs(tmp_path, model.codec.state_dict(), min_margin=0.0)
+
+    assert len(pairs.names) == len(part.ids)
+    assert len(BestAnswers(pairs, model, 0).batch(0, 2).distance) == 2
+
+
 def test_without_any_good_answer_there_is_no_training_data(
     model: NanoModel, tmp_path: Path
 ) -> None:

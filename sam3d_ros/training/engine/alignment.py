@@ -15,6 +15,7 @@
 """The stages that learn from a model's own judged answers: preferences, and the best of them."""
 
 import copy
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.captures.source import capture_source
 from sam3d_ros.training.engine.pairs import (
+    MIN_MARGIN,
     BestAnswers,
     JudgedPairs,
     StoredPairs,
@@ -35,6 +37,10 @@ from sam3d_ros.training.sources import SampleSource
 from sam3d_ros.training.starts import StageStart, source_of
 from sam3d_ros.training.trainer import Stage
 
+FEW_PAIRS = 32
+
+logger = logging.getLogger(__name__)
+
 
 def dpo_stage(start: StageStart) -> Stage[NanoModel, Any]:
     """Return the stage of preference alignment.
@@ -46,7 +52,9 @@ def dpo_stage(start: StageStart) -> Stage[NanoModel, Any]:
     reference = frozen_copy(start.model)
     source: SampleSource[PreferencePairs]
     if start.data is not None:
-        source = StoredPairs(_pairs(start, start.data).pairs, start.config.seed)
+        judged = _pairs(start, start.data, MIN_MARGIN)
+        _warn_of_few(len(judged.names), start.data)
+        source = StoredPairs(judged.pairs, start.config.seed)
     else:
         scenes = source_of(start.config, FULL_SENSOR, start.name, start.device)
         source = asked_of(reference, scenes, start.config.seed)
@@ -66,7 +74,7 @@ def own_data(start: StageStart, folder: Path) -> SampleSource[TrainingBatch]:
         TrainingError: The judged answers cannot be used.
     """
     if (folder / INDEX_FILE).exists():
-        judged = _pairs(start, folder)
+        judged = _pairs(start, folder, 0.0)
         return BestAnswers(judged, frozen_copy(start.model), start.config.seed)
     return capture_source(folder, start.config, start.device)
 
@@ -76,6 +84,18 @@ def frozen_copy(model: NanoModel) -> NanoModel:
     return copy.deepcopy(model).eval().requires_grad_(False)
 
 
-def _pairs(start: StageStart, folder: Path) -> JudgedPairs:
+def _pairs(start: StageStart, folder: Path, min_margin: float) -> JudgedPairs:
     """Read judged pairs to the device of a stage."""
-    return read_pairs(folder, start.model.codec.state_dict()).to(start.device)
+    codec = start.model.codec.state_dict()
+    return read_pairs(folder, codec, min_margin).to(start.device)
+
+
+def _warn_of_few(num_pairs: int, folder: Path) -> None:
+    if num_pairs < FEW_PAIRS:
+        logger.warning(
+            "%s has %d pairs whose scores differ by %s or more: so few are learned by heart. Make "
+            "more cases, or begin with weights whose answers differ more",
+            folder,
+            num_pairs,
+            MIN_MARGIN,
+        )

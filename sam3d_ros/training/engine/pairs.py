@@ -69,12 +69,16 @@ class JudgedPairs:
         )
 
 
-def read_pairs(folder: Path, codec: dict[str, Tensor]) -> JudgedPairs:
+def read_pairs(
+    folder: Path, codec: dict[str, Tensor], min_margin: float = MIN_MARGIN
+) -> JudgedPairs:
     """Read all pairs of a folder, those of a person where there is a file of choices.
 
     Args:
         folder: Made by the data engine.
         codec: Tensors of the codec of the model that shall learn from them.
+        min_margin: Between the scores of best and worst. Who takes the best ones for the truth
+            needs none.
 
     Raises:
         TrainingError: The folder cannot be read, belongs to another codec or has no pair.
@@ -92,18 +96,18 @@ def read_pairs(folder: Path, codec: dict[str, Tensor]) -> JudgedPairs:
             folder / CHOICES_FILE, (i for part in parts for i in part.ids), store.record.candidates
         )
         if by_hand
-        else {case: pair for part in parts for case, pair in judged(part).items()}
+        else {case: pair for part in parts for case, pair in judged(part, min_margin).items()}
     )
     found = [_pairs_of(part, choices, by_hand) for part in parts]
     found = [each for each in found if len(each.names)]
     if not found:
         raise TrainingError(
-            f"{folder} has no pair whose scores differ by {MIN_MARGIN}; make more candidates"
+            f"{folder} has no pair whose scores differ by {min_margin}; make more candidates"
         )
     return _joined(found)
 
 
-def judged(part: JudgedPart) -> dict[str, ChosenPair]:
+def judged(part: JudgedPart, min_margin: float = MIN_MARGIN) -> dict[str, ChosenPair]:
     """Return best and worst candidates by the scores, of cases in which these differ enough."""
     high, low = part.scores.max(dim=1), part.scores.min(dim=1)
     rows = zip(
@@ -112,7 +116,7 @@ def judged(part: JudgedPart) -> dict[str, ChosenPair]:
     return {
         case: ChosenPair(best, worst)
         for case, best, worst, margin in rows
-        if float(margin) >= MIN_MARGIN
+        if float(margin) >= min_margin
     }
 
 
