@@ -87,10 +87,24 @@ def carry(
     """Carry the noise of each sample's seed to latents."""
     for sample in samples:  # each its own, so that what else is in a batch changes nothing
         sample.generator = torch.Generator(device).manual_seed(sample.seed)
+    tokens = [sample.view.geometry_tokens for sample in samples]
+    for sample, latents in zip(
+        samples, answers(samples, tokens, model, flow, cancelled), strict=True
+    ):
+        sample.latents = latents
+
+
+def answers(
+    samples: Sequence[Sample],
+    tokens: Sequence[Tensor],
+    model: GeometryModel,
+    flow: FlowConfig,
+    cancelled: Cancelled,
+) -> list[GeometryLatents]:
+    """Carry the next noise of each sample's generator to latents, told the tokens of each."""
     noise = initial_noise(model.config, [sample.generator for sample in samples])
-    latents = sample_geometry(model, _tokens(samples), noise, flow, cancelled)
-    for index, sample in enumerate(samples):
-        sample.latents = latents[index : index + 1]
+    latents = sample_geometry(model, _joined(tokens), noise, flow, cancelled)
+    return [latents[index : index + 1] for index in range(len(samples))]
 
 
 def check_finite(latents: GeometryLatents) -> None:
@@ -103,8 +117,8 @@ def check_finite(latents: GeometryLatents) -> None:
         )
 
 
-def _tokens(samples: Sequence[Sample]) -> Tensor:
-    """Return the tokens of each sample; those of the view alone if all have the same."""
-    if all(sample.view is samples[0].view for sample in samples):
-        return samples[0].view.geometry_tokens
-    return torch.cat([sample.view.geometry_tokens for sample in samples])
+def _joined(tokens: Sequence[Tensor]) -> Tensor:
+    """Return the tokens of all samples; of one view, those of the view alone."""
+    if all(each is tokens[0] for each in tokens):
+        return tokens[0]
+    return torch.cat(list(tokens))

@@ -196,11 +196,11 @@ class RestingPlace:
             each for each in self._recent if earliest_ns <= each.stamp_ns < seen.stamp_ns
         ]
         before, self._recent = self._recent, [*self._recent, seen]
-        if all(_apart_m(each, seen) < PUSHED_M for each in before):
-            return False
-        before = [each for each in before if each.angle_to(seen) < OTHER_RAD]
+        # By how far first: most things rest, and that costs least.
         return any(
-            _difference(first.estimate, seen.estimate, first.angle_to(seen)) > 1.0
+            _apart_m(first.estimate, seen.estimate) >= PUSHED_M
+            and first.angle_to(seen) < OTHER_RAD
+            and _difference(first.estimate, seen.estimate, first.angle_to(seen)) > 1.0
             and any(_is_between(first, middle, seen) for middle in before[place + 1 :])
             for place, first in enumerate(before)
         )
@@ -255,23 +255,25 @@ def _difference(before: Estimate, now: Estimate, angle_rad: float) -> float:
     least_rad = PUSHED_RAD + share * (CARRIED_RAD - PUSHED_RAD)
     sigma_m = NUM_SIGMAS * math.hypot(before.sigma_m, now.sigma_m)
     sigma_rad = NUM_SIGMAS * math.hypot(before.sigma_rad, now.sigma_rad)
-    shift_m = math.dist(now.pose.translation_m, before.pose.translation_m)
+    shift_m = _apart_m(before, now)
     turned_rad = turn_rad(before.pose, now.pose)
     return max(shift_m / max(least_m, sigma_m), turned_rad / max(least_rad, sigma_rad))
 
 
-def _apart_m(first: _Viewpoint, second: _Viewpoint) -> float:
-    return math.dist(first.estimate.pose.translation_m, second.estimate.pose.translation_m)
+def _apart_m(first: Estimate, second: Estimate) -> float:
+    return math.dist(first.pose.translation_m, second.pose.translation_m)
 
 
 def _is_between(first: _Viewpoint, middle: _Viewpoint, last: _Viewpoint) -> bool:
-    """Tell whether something that went from the first to the last place passed the middle one."""
+    """Tell whether something that went from one place to another passed the middle one.
+
+    Only what was seen from about the same side as the last tells.
+    """
+    if middle.angle_to(last) >= OTHER_RAD:
+        return False
     start_m, passed_m, end_m = (each.estimate.pose.translation_m for each in (first, middle, last))
     way_m = end_m - start_m
-    length_m = float(np.linalg.norm(way_m))
-    if length_m < PUSHED_M:
-        return False
-    share = float((passed_m - start_m) @ way_m) / length_m**2
+    share = float((passed_m - start_m) @ way_m) / float(way_m @ way_m)
     return BETWEEN <= share <= 1.0 - BETWEEN
 
 

@@ -276,9 +276,8 @@ def test_one_wrong_image_is_no_motion() -> None:
 
 def test_what_the_way_of_a_camera_explains_is_no_motion() -> None:
     place = rested(4)
-    for index in range(
-        1, 10
-    ):  # the fault of 8 mm that this side has shows while it comes into view
+    # A fault of 8 mm, of this side, that shows while the side comes into view.
+    for index in range(1, 10):
         drift_m = 0.008 * index / 10
         found = place.at(index * NS_PER_S // 30, pose(drift_m, 0.0, 0.0), 10.0 + 4.0 * index)
     assert place.place.is_mean

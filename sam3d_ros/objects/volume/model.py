@@ -31,7 +31,6 @@ from sam3d_ros.objects.volume.features import (
     CHANNELS,
     HEIGHT_UNIT,
     NUM_CHANNELS,
-    mirrored,
     volume_features,
 )
 from sam3d_ros.objects.volume.stem import VolumeStem
@@ -55,11 +54,18 @@ class NanoModel(nn.Module):
         self.geometry.to(dtype)
         return self
 
-    def condition(self, view: VolumeView, box: VolumeBox, *, is_mirrored: bool = False) -> Tensor:
-        """Return the tokens ``(B, L, D + C)`` of what views, or mirrored ones, show of boxes."""
+    def condition(self, view: VolumeView, box: VolumeBox) -> Tensor:
+        """Return the tokens ``(B, L, D + C)`` of what views show of boxes."""
+        return self.tokens(self.features(view, box))
+
+    def features(self, view: VolumeView, box: VolumeBox) -> Tensor:
+        """Return what views show of boxes, voxel by voxel; see ``volume_features``."""
         with torch.autocast(view.depth_m.device.type, enabled=False):  # geometry needs its digits
-            features = volume_features(view, box, self.architecture.resolution)
-            features = mirrored(features) if is_mirrored else features
+            return volume_features(view, box, self.architecture.resolution)
+
+    def tokens(self, features: Tensor) -> Tensor:
+        """Return the tokens ``(B, L, D + C)`` of features."""
+        with torch.autocast(features.device.type, enabled=False):
             guess = carved(features)
             coded = self.codec.encode_guess(guess)
         added = self.stem(torch.cat((features, guess[:, None]), dim=1))

@@ -22,11 +22,10 @@ from torch import nn
 
 from sam3d_ros.geometry.upright import object_from_work
 from sam3d_ros.nn.flow import FlowConfig
-from sam3d_ros.objects.coarse_stage import carry, check_finite
+from sam3d_ros.objects.coarse_stage import answers, carry, check_finite
 from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.samples import Sample, View
-from sam3d_ros.objects.sampling import initial_noise, sample_geometry
-from sam3d_ros.objects.volume.features import MIRRORED
+from sam3d_ros.objects.volume.features import MIRRORED, mirrored
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.objects.volume.prepare import prepare
 from sam3d_ros.objects.volume.surface import mesh_of
@@ -71,28 +70,29 @@ class VolumeStage:
 
     def embed(self, views: Sequence[View]) -> None:
         """Make condition tokens."""
-        seen = joined_views([view.volume.view for view in views])
-        boxes = joined_boxes([view.volume.box for view in views])
-        tokens = self._model.condition(seen, boxes)
-        mirrored = self._model.condition(seen, boxes, is_mirrored=True)
+        features = self._model.features(
+            joined_views([view.volume.view for view in views]),
+            joined_boxes([view.volume.box for view in views]),
+        )
+        tokens = self._model.tokens(features)
+        mirrored_tokens = self._model.tokens(mirrored(features))
         for index, view in enumerate(views):
             view.geometry_tokens = tokens[index : index + 1]
-            view.mirrored_tokens = mirrored[index : index + 1]
+            view.mirrored_tokens = mirrored_tokens[index : index + 1]
 
     def sample(self, samples: Sequence[Sample], cancelled: Cancelled) -> None:
         """Carry noise to latents, of each view and of its mirror image."""
         carry(samples, self.geometry, self._flow, self._device, cancelled)
-        noise = initial_noise(self.geometry.config, [sample.generator for sample in samples])
-        tokens = torch.cat([sample.view.mirrored_tokens for sample in samples])
-        latents = sample_geometry(self.geometry, tokens, noise, self._flow, cancelled)
-        for index, sample in enumerate(samples):
-            sample.mirrored = latents[index : index + 1]
+        tokens = [sample.view.mirrored_tokens for sample in samples]
+        of_mirrors = answers(samples, tokens, self.geometry, self._flow, cancelled)
+        for sample, latents in zip(samples, of_mirrors, strict=True):
+            sample.mirrored = latents
 
     def decode(self, samples: Sequence[Sample]) -> None:
         """Decode distances."""
         latents = [(each.latents.shape, each.mirrored.shape) for each in samples]
-        shapes, mirrored = (torch.cat(each) for each in zip(*latents, strict=True))
-        distances = self._model.decode(shapes) + self._model.decode(mirrored).flip(MIRRORED)
+        shapes, in_mirrors = (torch.cat(each) for each in zip(*latents, strict=True))
+        distances = self._model.decode(shapes) + self._model.decode(in_mirrors).flip(MIRRORED)
         for sample, distance in zip(samples, 0.5 * distances, strict=True):
             sample.distance = distance
 

@@ -93,9 +93,8 @@ def _pairs(start: StageStart, folder: Path, min_margin: float) -> JudgedPairs:
 def _warn_of_few(num_pairs: int, folder: Path) -> None:
     if num_pairs < FEW_PAIRS:
         logger.warning(
-            "%s has %d pairs whose scores differ by %s or more: so few are learned by heart. Make "
-            "more cases, or begin with weights whose answers differ more",
+            "%s has %d pairs of preferences: so few are learned by heart. Make more cases, or "
+            "begin with weights whose answers differ more",
             folder,
             num_pairs,
-            MIN_MARGIN,
         )
