@@ -37,6 +37,7 @@ PUSHED_M, PUSHED_RAD = 0.006, 0.05
 CARRIED_M, CARRIED_RAD = 0.012, 0.15
 NUM_SIGMAS = 2.0
 FAR = 3.0  # as much farther off, it was moved; nearer, one measurement may be what is wrong
+REPEATED = 0.5  # of how far it is off, by which two measurements that say the same may differ
 CONFIRMED_S = 0.5  # after which a new viewpoint that says the same again is believed against all
 MOVING_S = 0.5  # a motion is told from faults by so much of the past
 BETWEEN = 0.2  # of its way, that measurements between its ends are from both
@@ -138,10 +139,10 @@ class RestingPlace:
             self._doubt = None
             if not is_guess and self._join(seen):
                 mean = self._mean(stamp_ns)
-        elif not is_guess and (off > FAR or self._is_confirmed(seen)):
+        elif not is_guess and (off > FAR or self._is_confirmed(seen, off)):
             self._begin(seen)
         else:
-            self._doubt_by(seen)
+            self._doubt_by(seen, off)
             if is_guess or self._was_pushed(seen):
                 return measured.pose
         return mean.pose if self.is_mean else measured.pose
@@ -158,7 +159,7 @@ class RestingPlace:
             _difference(mean, seen.estimate, OTHER_RAD),
         )
 
-    def _is_confirmed(self, seen: _Viewpoint) -> bool:
+    def _is_confirmed(self, seen: _Viewpoint, off: float) -> bool:
         """Tell whether this is believed against what was measured before.
 
         At once where that is one viewpoint only. Else something must have said the same already:
@@ -168,7 +169,7 @@ class RestingPlace:
         if not self.is_mean:
             return True
         doubt = self._doubt
-        if doubt is None or _difference(doubt.estimate, seen.estimate, OTHER_RAD) > 1.0:
+        if doubt is None or not _repeats(doubt, seen, off):
             return False
         is_other_side = doubt.angle_to(seen) > SAME_RAD
         is_later = seen.stamp_ns - doubt.stamp_ns >= CONFIRMED_S * NS_PER_S
@@ -205,10 +206,10 @@ class RestingPlace:
             for place, first in enumerate(before)
         )
 
-    def _doubt_by(self, seen: _Viewpoint) -> None:
+    def _doubt_by(self, seen: _Viewpoint, off: float) -> None:
         """Remember what says that it is elsewhere, unless that was said already."""
         doubt = self._doubt
-        if doubt is None or _difference(doubt.estimate, seen.estimate, OTHER_RAD) > 1.0:
+        if doubt is None or not _repeats(doubt, seen, off):
             self._doubt = seen
 
     def _join(self, seen: _Viewpoint) -> bool:
@@ -246,6 +247,15 @@ class RestingPlace:
             sigma_m=float(shift_weights.sum() ** -0.5),
             sigma_rad=float(turn_weights.sum() ** -0.5),
         )
+
+
+def _repeats(doubt: _Viewpoint, seen: _Viewpoint, off: float) -> bool:
+    """Tell whether two measurements that are off say the same: far nearer each other than that.
+
+    Faults of several millimetres differ from side to side; where something was put does not.
+    """
+    difference = _difference(doubt.estimate, seen.estimate, doubt.angle_to(seen))
+    return difference <= REPEATED * off
 
 
 def _difference(before: Estimate, now: Estimate, angle_rad: float) -> float:

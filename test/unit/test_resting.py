@@ -202,6 +202,16 @@ def test_one_viewpoint_alone_is_doubted_and_two_are_believed() -> None:
     assert off_m(place.at(14, elsewhere, degrees=150.0), elsewhere) == 0.0
 
 
+def test_two_viewpoints_that_are_off_each_in_its_own_way_are_not_believed() -> None:
+    place = rested(4)
+    place.at(NS_PER_S, pose(0.013, 0.006, 0.0), 130.0)
+    found = place.at(2 * NS_PER_S, pose(0.013, -0.006, 0.0), 220.0)
+    assert place.place.is_mean
+    assert off_m(found, pose(0.0, 0.0, 0.0)) < 1e-3
+    found = place.at(3 * NS_PER_S, pose(0.013, -0.006, 0.0), 310.0)  # and this one says it again
+    assert off_m(found, pose(0.013, -0.006, 0.0)) < 1e-3
+
+
 def test_where_one_viewpoint_only_says_where_it_is_the_next_is_believed_at_once() -> None:
     place, moved = Watched(), pose(0.012, 0.0, 0.0)
     place.at(0, pose(0.0, 0.0, 0.0), degrees=0.0)
