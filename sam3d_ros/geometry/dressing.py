@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sam3d_ros.geometry.evidence import ViewEvidence, camera_of, nearest_pixels, sampled
+from sam3d_ros.geometry.evidence import ViewEvidence, camera_of, sampled
 from sam3d_ros.geometry.measures import triangle_areas
+from sam3d_ros.geometry.nearest import nearest_pixels
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.geometry.raster import Raster, render
 from sam3d_ros.geometry.raycasting import MeshLike

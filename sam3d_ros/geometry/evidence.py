@@ -25,8 +25,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sam3d_ros.geometry.contradictions import continued
+from sam3d_ros.geometry.nearest import nearest_known, nearest_pixels
 from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, ScaleSource, window_of
+from sam3d_ros.structures import Bools, Camera, Floats, Observation, ScaleSource, window_of
 
 MARGIN_PX = 16  # of the maps around the silhouette
 MIN_OCCLUDER_GAP_M = 0.005  # what hides the object is nearer than it by this and the noise
@@ -48,7 +50,9 @@ class ViewEvidence:
     measured_m: Floats  # (h, w) the object's own readings, NaN elsewhere
     is_measured: bool  # whether these are readings, and no estimates
     shown: Bools  # (h, w) the silhouette, without what is seen through it
-    hidden: Bools  # (h, w) something nearer, or the end of the image, may hide the object
+    # (h, w) something nearer, or the end of the image, may hide the object; or it goes on there,
+    # beside its mask
+    hidden: Bools
 
     def points(self) -> Floats:
         """Return the nearest surface in the camera frame, ``(h, w, 3)``."""
@@ -115,7 +119,8 @@ def view_evidence(observation: Observation) -> ViewEvidence:
     on_support = _on_support(observation, crop)
     see_through = ~crop.mask & ((crop.depth_m > own_m + gap_m) | on_support)
     beside_m = nearest_known(np.where(crop.silhouette | on_support, np.nan, crop.depth_m))
-    nearer = (beside_m < own_m - gap_m) | (crop.others & ~(beside_m > own_m + gap_m))
+    perhaps = crop.others | _continued(observation, crop)
+    nearer = (beside_m < own_m - gap_m) | (perhaps & ~(beside_m > own_m + gap_m))
     hides = ~crop.silhouette & ~on_support & nearer
     shown, hidden = crop.silhouette & ~see_through, hides | ~crop.inside
     front_m = np.where(hides & np.isfinite(beside_m), beside_m, own_m).astype(np.float32)
@@ -139,30 +144,6 @@ def sampled(image: Floats, u: Floats, v: Floats) -> Floats:
         image.astype(np.float32), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(values, dtype=np.float32).ravel()[: len(u)]
-
-
-def nearest_known(depth_m: Floats) -> Floats:
-    """Give each unknown pixel of ``(h, w)`` the value of the nearest known one, if there is any.
-
-    Depth is missing in the shadow at the edge of whatever is nearer, so what is beside a gap
-    continues into it.
-    """
-    known = np.isfinite(depth_m)
-    if not known.any():
-        return depth_m
-    rows, columns = nearest_pixels(known)
-    return depth_m[rows, columns]
-
-
-def nearest_pixels(chosen: Bools) -> tuple[Ints, Ints]:
-    """Return row and column of the chosen pixel nearest to each pixel of ``(h, w)``."""
-    _, labels = cv2.distanceTransformWithLabels(
-        (~chosen).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    rows, columns = np.nonzero(chosen)
-    order = np.zeros(int(labels.max()) + 1, dtype=np.int64)
-    order[labels[rows, columns]] = np.arange(len(rows))
-    return rows[order[labels]], columns[order[labels]]
 
 
 def _own_m(crop: _Crop) -> Floats:
@@ -255,6 +236,15 @@ def _signed_distance_px(shows: Bools) -> Floats:
     within = cv2.distanceTransform(shows.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     signed: Floats = np.where(shows, 0.5 - within, beside - 0.5)
     return signed
+
+
+def _continued(observation: Observation, crop: _Crop) -> Bools:
+    """Tell which pixels beside the mask may show the object all the same."""
+    if observation.scale_source is ScaleSource.MONOCULAR:  # estimates contradict no mask
+        return np.zeros_like(crop.mask)
+    points = _unprojected(crop.depth_m, crop.matrix_px)
+    own = crop.mask & np.isfinite(crop.depth_m)
+    return continued(points, own, ~crop.silhouette & ~crop.others, observation.support)
 
 
 def _on_support(observation: Observation, crop: _Crop) -> Bools:

@@ -17,9 +17,7 @@
 import cv2
 import numpy as np
 
-from sam3d_ros.geometry.evidence import nearest_pixels
-from sam3d_ros.geometry.noise import depth_noise_m
-from sam3d_ros.scene.masks import SUPPORT_SIGMAS
+from sam3d_ros.geometry.contradictions import is_elsewhere
 from sam3d_ros.structures import Bools, Floats, SupportPlane, window_of
 
 # Of the known pixels so far inside an outline, that show something else: so far the mask is too
@@ -30,7 +28,6 @@ MIN_KNOWN_SHARE, MIN_RING_PX = 0.5, 20  # of a ring: fewer known pixels decide n
 # Sides of a square of the mask's area. What is wider is no matter of outlines: one looks through
 # glass, and past what gives no reading.
 MAX_WIDTH = 0.1
-BEHIND_SIGMAS, STEEPEST = 4.0, 8.0  # noise, and metres of depth to one across, of one surface
 NARROWED = "mask narrowed: its outline showed what is below or behind"
 
 
@@ -54,7 +51,7 @@ def without_margin(
     if inside.all() or not own.any():  # no outline, or nothing to tell the rest from
         return silhouette
     known = inside & np.isfinite(points).all(axis=-1)
-    other = known & ~own & _is_elsewhere(points, own, support)
+    other = known & ~own & is_elsewhere(points, own, support)
     ring = np.rint(cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_C, 3)).astype(int)
     width_px = _width_px(ring[inside], ring[known], ring[other])
     if not 0 < width_px <= MAX_WIDTH * np.sqrt(inside.sum()):
@@ -77,16 +74,3 @@ def _width_px(rings: Floats, of_known: Floats, of_other: Floats) -> int:
     is_decided = num_known >= np.maximum(MIN_KNOWN_SHARE * num, MIN_RING_PX)
     is_margin = is_decided & (num_other > MARGIN_SHARE * num_known)
     return int(np.argmin(np.append(is_margin[1:], False)))
-
-
-def _is_elsewhere(points: Floats, own: Bools, support: SupportPlane | None) -> Bools:
-    """Tell which points ``(H, W, 3)`` are of the support, or behind what is nearest and own."""
-    rows, columns = nearest_pixels(own)
-    near, depth_m = points[rows, columns], points[..., 2]
-    noise_m = depth_noise_m(depth_m)
-    rays, near_rays = points[..., :2] / depth_m[..., None], near[..., :2] / near[..., 2:]
-    across_m = np.linalg.norm(rays - near_rays, axis=-1) * near[..., 2]
-    is_behind: Bools = depth_m - near[..., 2] > STEEPEST * across_m + BEHIND_SIGMAS * noise_m
-    if support is None:
-        return is_behind
-    return is_behind | (support.height_m(points) < SUPPORT_SIGMAS * noise_m)

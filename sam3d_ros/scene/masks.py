@@ -21,6 +21,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from sam3d_ros.geometry.contradictions import SUPPORT_SIGMAS
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.structures import Bools, Floats, Ints, SupportPlane, window_of
 
@@ -28,7 +29,6 @@ MIN_LINK_M = 0.015  # parts of one object closer than this are one part
 LINK_PER_SIZE = 0.10  # ... or than this share of its size: big objects are scanned coarsely
 MIN_PART = 0.02  # smaller parts (share of points) are noise
 RIM_SIGMAS = 3.0  # a rim point farther from the rest than this mixes two surfaces
-SUPPORT_SIGMAS = 2.0  # points this close to the support may belong to it
 LEAK_SIGMAS = 1.0  # ... and do where the middle one is lower: the top of a thin plate is not
 MAX_FOOT_SHARE = 0.1  # the foot of a tall object looks like a leak, and is not missed
 MAX_SUPPORT_SHARE = 0.5  # an object that would lose more is flat itself and keeps them

@@ -20,10 +20,20 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from sam3d_ros.geometry.evidence import nearest_pixels
+from sam3d_ros.geometry.contradictions import contradicted
+from sam3d_ros.geometry.nearest import nearest_pixels
 from sam3d_ros.geometry.noise import depth_noise_m
 from sam3d_ros.shapes import check_shape
-from sam3d_ros.structures import Bools, Camera, Floats, Ints, Observation, SupportPlane, window_of
+from sam3d_ros.structures import (
+    Bools,
+    Camera,
+    Floats,
+    Ints,
+    Observation,
+    ScaleSource,
+    SupportPlane,
+    window_of,
+)
 
 NUM_RAYS = 1200  # over the crop
 NUM_POINTS = 140  # measured points in coarse association
@@ -50,6 +60,7 @@ class Seen:
     others: Bools | None = None  # (H, W) pixels of other objects, which may hide this one
     support: SupportPlane | None = None
     up_camera: Floats | None = None  # (3,) unit vector against gravity, where it is known
+    is_measured: bool = True  # whether points are readings: estimates contradict no mask
 
     def __post_init__(self) -> None:
         size = f"{self.camera.height} {self.camera.width}"
@@ -68,6 +79,7 @@ class Seen:
             others=observation.others,
             support=observation.support,
             up_camera=observation.up_camera,
+            is_measured=observation.scale_source is not ScaleSource.MONOCULAR,
         )
 
 
@@ -78,7 +90,7 @@ class Pixels:
     rays: Floats  # (G, 3)
     measured_m: Floats  # (G,) the object's own readings, NaN elsewhere
     shown: Bools  # (G,) the object is seen here
-    hidden: Bools  # (G,) something nearer may hide it: no evidence
+    hidden: Bools  # (G,) something nearer may hide it, or the mask may be wrong: no evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,11 +141,13 @@ def prepared_view(seen: Seen) -> RegistrationView:
     """Prepare what was seen for registration; an empty mask gives a view without evidence."""
     rows, columns = _crop(seen.silhouette)
     points = seen.points_camera[rows, columns]
-    silhouette = seen.silhouette[rows, columns]
+    given = seen.silhouette[rows, columns]
     known = seen.mask[rows, columns] & np.isfinite(points).all(axis=-1)
+    doubtful = _doubtful(seen, (rows, columns), known)
+    silhouette = given & ~doubtful
     depth_m = points[..., 2].astype(np.float64)
     noise = _noise(np.where(known, depth_m, np.nan))
-    hidden = _hidden(seen, (rows, columns), known, noise)
+    hidden = doubtful | _hidden(seen, (rows, columns), known, noise)
     corner_px = np.array([columns.start, rows.start])
     measured = points[known].astype(np.float64)
     return RegistrationView(
@@ -179,6 +193,15 @@ def _noise(depth_m: Floats) -> float:
     if not ratio.size:
         return 1.0
     return max(1.0, float(np.median(ratio)) / (MAD * SECOND_DIFFERENCE))
+
+
+def _doubtful(seen: Seen, crop: tuple[slice, slice], known: Bools) -> Bools:
+    """Tell where mask and depth contradict each other, ``(h, w)``."""
+    silhouette = seen.silhouette[crop]
+    if not seen.is_measured:
+        return np.zeros_like(silhouette)
+    others = np.zeros_like(silhouette) if seen.others is None else seen.others[crop]
+    return contradicted(seen.points_camera[crop], known, silhouette, others, seen.support)
 
 
 def _hidden(seen: Seen, crop: tuple[slice, slice], known: Bools, noise: float) -> Bools:
