@@ -44,6 +44,7 @@ def contradicted(
     silhouette: Bools,
     others: Bools,
     support: SupportPlane | None,
+    focal_px: float,
 ) -> Bools:
     """Return the pixels ``(h, w)`` in which mask and depth contradict each other.
 
@@ -54,10 +55,11 @@ def contradicted(
         others: ``(h, w)`` pixels of other objects.
         support: What the object stands on. Without it nothing goes on beside a mask: it might be
             the table.
+        focal_px: Of the camera.
     """
     if not mask.any() or silhouette.all():
         return np.zeros_like(mask)
-    beside = continued(points_camera, mask, ~silhouette & ~others, support)
+    beside = continued(points_camera, mask, ~silhouette & ~others, support, focal_px)
     return beside | _leaks(points_camera, mask, silhouette, support)
 
 
@@ -74,7 +76,9 @@ def is_elsewhere(points: Floats, own: Bools, support: SupportPlane | None) -> Bo
     return is_behind | (support.height_m(points) < SUPPORT_SIGMAS * noise_m)
 
 
-def continued(points: Floats, own: Bools, beside: Bools, support: SupportPlane | None) -> Bools:
+def continued(
+    points: Floats, own: Bools, beside: Bools, support: SupportPlane | None, focal_px: float
+) -> Bools:
     """Tell which pixels beside a mask ``(h, w)`` continue the surface of what it shows.
 
     Nothing does without a support: it might be the table. ``own`` are the object's, all known.
@@ -83,34 +87,31 @@ def continued(points: Floats, own: Bools, beside: Bools, support: SupportPlane |
         return np.zeros_like(own)
     above_m = np.maximum(ABOVE_SIGMAS * depth_noise_m(points[..., 2]), ABOVE_M)
     rest = beside & (support.height_m(points) > above_m)  # not so where a point is unknown
-    parts = _surfaces(points, own | rest)
+    parts = _surfaces(points[..., 2], own | rest, focal_px)
     sizes = np.bincount(parts[own])
     main = np.flatnonzero(sizes >= MIN_JOINED * own.sum())
     goes_on: Bools = rest & np.isin(parts, main[main > 0])
     return goes_on
 
 
-def _surfaces(points: Floats, chosen: Bools) -> Ints:
+def _surfaces(depth_m: Floats, chosen: Bools, focal_px: float) -> Ints:
     """Number the connected surfaces of the chosen pixels ``(h, w)`` from 1 on, 0 elsewhere.
 
     In an image of twice the size the pixels between two are set where the depth does not jump.
     """
     joined = np.zeros((2 * len(chosen) - 1, 2 * chosen.shape[1] - 1), dtype=np.uint8)
     joined[::2, ::2] = chosen
-    joined[::2, 1::2] = _is_one_surface(points[:, :-1], points[:, 1:])
-    joined[1::2, ::2] = _is_one_surface(points[:-1], points[1:])
+    joined[::2, 1::2] = _is_one_surface(depth_m[:, :-1], depth_m[:, 1:], focal_px)
+    joined[1::2, ::2] = _is_one_surface(depth_m[:-1], depth_m[1:], focal_px)
     joined[::2, 1::2] &= (chosen[:, :-1] & chosen[:, 1:]).view(np.uint8)
     joined[1::2, ::2] &= (chosen[:-1] & chosen[1:]).view(np.uint8)
     _, labels = cv2.connectedComponents(joined, connectivity=4)
     return np.asarray(labels[::2, ::2])
 
 
-def _is_one_surface(first: Floats, second: Floats) -> Bools:
-    first_m, second_m = first[..., 2], second[..., 2]
+def _is_one_surface(first_m: Floats, second_m: Floats, focal_px: float) -> Bools:
     nearer_m = np.minimum(first_m, second_m)
-    apart = first[..., :2] / first_m[..., None] - second[..., :2] / second_m[..., None]
-    across_m = np.linalg.norm(apart, axis=-1) * nearer_m
-    limit_m = JOINED_SLOPE * across_m + JOINED_SIGMAS * depth_noise_m(nearer_m)
+    limit_m = nearer_m * (JOINED_SLOPE / focal_px) + JOINED_SIGMAS * depth_noise_m(nearer_m)
     is_one: Bools = np.abs(first_m - second_m) < limit_m
     return is_one
 
@@ -118,12 +119,19 @@ def _is_one_surface(first: Floats, second: Floats) -> Bools:
 def _leaks(points: Floats, own: Bools, silhouette: Bools, support: SupportPlane | None) -> Bools:
     """Tell which pixels at the outline of a mask show the support or what is behind."""
     known = np.isfinite(points).all(axis=-1)
-    other = silhouette & known & ~own & is_elsewhere(points, own, support)
-    kernel = np.ones((MIN_THICK_PX,) * 2, dtype=np.uint8)
-    thick = cv2.morphologyEx(other.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+    other = _thick(silhouette & known & ~own)
+    if not other.any():  # most masks are right, and the rest takes longer
+        return other
+    thick = _thick(other & is_elsewhere(points, own, support))
     # The outlines of what is seen are full of pixels without a reading.
     joined = thick | (silhouette & ~known)
     _, labels = cv2.connectedComponents(joined.astype(np.uint8), connectivity=4)
     outside = cv2.dilate((~silhouette).astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
     leaks: Bools = thick & np.isin(labels, np.unique(labels[joined & outside]))
     return leaks if leaks.sum() <= MAX_LEAK * silhouette.sum() else np.zeros_like(leaks)
+
+
+def _thick(pixels: Bools) -> Bools:
+    kernel = np.ones((MIN_THICK_PX,) * 2, dtype=np.uint8)
+    thick: Bools = cv2.morphologyEx(pixels.view(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+    return thick

@@ -244,7 +244,8 @@ def _continued(observation: Observation, crop: _Crop) -> Bools:
         return np.zeros_like(crop.mask)
     points = _unprojected(crop.depth_m, crop.matrix_px)
     own = crop.mask & np.isfinite(crop.depth_m)
-    return continued(points, own, ~crop.silhouette & ~crop.others, observation.support)
+    beside = ~crop.silhouette & ~crop.others
+    return continued(points, own, beside, observation.support, float(crop.matrix_px[0, 0]))
 
 
 def _on_support(observation: Observation, crop: _Crop) -> Bools:

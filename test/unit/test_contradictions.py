@@ -56,7 +56,14 @@ def observed(standing: Scene, mask: Bools) -> Observation:
 
 
 def doubtful(seen: Observation) -> Bools:
-    return contradicted(seen.points_camera, seen.mask, seen.silhouette, seen.others, seen.support)
+    return contradicted(
+        seen.points_camera,
+        seen.mask,
+        seen.silhouette,
+        seen.others,
+        seen.support,
+        focal_px=float(seen.camera.matrix_px[0, 0]),
+    )
 
 
 def without_top(mask: Bools, share: float = 0.25) -> Bools:

@@ -201,7 +201,8 @@ def _doubtful(seen: Seen, crop: tuple[slice, slice], known: Bools) -> Bools:
     if not seen.is_measured:
         return np.zeros_like(silhouette)
     others = np.zeros_like(silhouette) if seen.others is None else seen.others[crop]
-    return contradicted(seen.points_camera[crop], known, silhouette, others, seen.support)
+    points, focal_px = seen.points_camera[crop], float(seen.camera.matrix_px[0, 0])
+    return contradicted(points, known, silhouette, others, seen.support, focal_px)
 
 
 def _hidden(seen: Seen, crop: tuple[slice, slice], known: Bools, noise: float) -> Bools:
