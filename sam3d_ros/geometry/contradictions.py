@@ -33,7 +33,7 @@ BEHIND_SIGMAS, STEEPEST = 4.0, 8.0  # noise, and metres of depth to one across, 
 JOINED_SIGMAS, JOINED_SLOPE = 4.0, 4.0
 ABOVE_SIGMAS, ABOVE_M = 3.0, 0.004
 MIN_JOINED = 0.02  # of the object's points in a part that goes on: less is noise
-# Depth is off by a pixel or two at the outlines of whatever is seen, masks or no masks.
+# At the outlines of whatever is seen depth is off by up to four pixels, masks or no masks.
 MIN_THICK_PX = 5
 MAX_LEAK = 0.3  # of a mask; where more shows something else, one looks through: glass, a fence
 
