@@ -25,6 +25,7 @@ import numpy as np
 
 from sam3d_ros.geometry.nearest import nearest_pixels
 from sam3d_ros.geometry.noise import depth_noise_m
+from sam3d_ros.geometry.patches import numbered, touching
 from sam3d_ros.structures import Bools, Floats, Ints, SupportPlane
 
 SUPPORT_SIGMAS = 2.0  # points this close to the support may belong to it
@@ -99,14 +100,13 @@ def _surfaces(depth_m: Floats, chosen: Bools, focal_px: float) -> Ints:
 
     In an image of twice the size the pixels between two are set where the depth does not jump.
     """
-    joined = np.zeros((2 * len(chosen) - 1, 2 * chosen.shape[1] - 1), dtype=np.uint8)
+    joined = np.zeros((2 * len(chosen) - 1, 2 * chosen.shape[1] - 1), dtype=bool)
     joined[::2, ::2] = chosen
     joined[::2, 1::2] = _is_one_surface(depth_m[:, :-1], depth_m[:, 1:], focal_px)
     joined[1::2, ::2] = _is_one_surface(depth_m[:-1], depth_m[1:], focal_px)
-    joined[::2, 1::2] &= (chosen[:, :-1] & chosen[:, 1:]).view(np.uint8)
-    joined[1::2, ::2] &= (chosen[:-1] & chosen[1:]).view(np.uint8)
-    _, labels = cv2.connectedComponents(joined, connectivity=4)
-    return np.asarray(labels[::2, ::2])
+    joined[::2, 1::2] &= chosen[:, :-1] & chosen[:, 1:]
+    joined[1::2, ::2] &= chosen[:-1] & chosen[1:]
+    return numbered(joined)[::2, ::2]
 
 
 def _is_one_surface(first_m: Floats, second_m: Floats, focal_px: float) -> Bools:
@@ -124,10 +124,7 @@ def _leaks(points: Floats, own: Bools, silhouette: Bools, support: SupportPlane 
         return other
     thick = _thick(other & is_elsewhere(points, own, support))
     # The outlines of what is seen are full of pixels without a reading.
-    joined = thick | (silhouette & ~known)
-    _, labels = cv2.connectedComponents(joined.astype(np.uint8), connectivity=4)
-    outside = cv2.dilate((~silhouette).astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
-    leaks: Bools = thick & np.isin(labels, np.unique(labels[joined & outside]))
+    leaks = thick & touching(thick | (silhouette & ~known), ~silhouette)
     return leaks if leaks.sum() <= MAX_LEAK * silhouette.sum() else np.zeros_like(leaks)
 
 

@@ -116,10 +116,11 @@ def view_evidence(observation: Observation) -> ViewEvidence:
     crop = _crop(observation)
     own_m = _above_support(_own_m(crop), observation, crop)
     gap_m = MIN_OCCLUDER_GAP_M + 4.0 * depth_noise_m(own_m)
-    on_support = _on_support(observation, crop)
+    points = _unprojected(crop.depth_m, crop.matrix_px)
+    on_support = _on_support(observation, points)
     see_through = ~crop.mask & ((crop.depth_m > own_m + gap_m) | on_support)
     beside_m = nearest_known(np.where(crop.silhouette | on_support, np.nan, crop.depth_m))
-    perhaps = crop.others | _continued(observation, crop)
+    perhaps = crop.others | _continued(observation, crop, points)
     nearer = (beside_m < own_m - gap_m) | (perhaps & ~(beside_m > own_m + gap_m))
     hides = ~crop.silhouette & ~on_support & nearer
     shown, hidden = crop.silhouette & ~see_through, hides | ~crop.inside
@@ -238,22 +239,21 @@ def _signed_distance_px(shows: Bools) -> Floats:
     return signed
 
 
-def _continued(observation: Observation, crop: _Crop) -> Bools:
+def _continued(observation: Observation, crop: _Crop, points: Floats) -> Bools:
     """Tell which pixels beside the mask may show the object all the same."""
     if observation.scale_source is ScaleSource.MONOCULAR:  # estimates contradict no mask
         return np.zeros_like(crop.mask)
-    points = _unprojected(crop.depth_m, crop.matrix_px)
     own = crop.mask & np.isfinite(crop.depth_m)
     beside = ~crop.silhouette & ~crop.others
     return continued(points, own, beside, observation.support, float(crop.matrix_px[0, 0]))
 
 
-def _on_support(observation: Observation, crop: _Crop) -> Bools:
+def _on_support(observation: Observation, points: Floats) -> Bools:
     """Tell which pixels show the support: it is not in the way of what stands on it."""
     if observation.support is None:
-        return np.zeros(crop.mask.shape, dtype=bool)
-    height_m = observation.support.height_m(_unprojected(crop.depth_m, crop.matrix_px))
-    below: Bools = height_m < MIN_OCCLUDER_GAP_M + 2.0 * depth_noise_m(crop.depth_m)
+        return np.zeros(points.shape[:2], dtype=bool)
+    height_m = observation.support.height_m(points)
+    below: Bools = height_m < MIN_OCCLUDER_GAP_M + 2.0 * depth_noise_m(points[..., 2])
     return below
 
 

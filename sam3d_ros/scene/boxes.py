@@ -29,6 +29,7 @@ from sam3d_ros.geometry.cameras import pixel_rays
 from sam3d_ros.geometry.clouds import point_map_from_cloud
 from sam3d_ros.geometry.depth import clip_depth, register_depth
 from sam3d_ros.geometry.noise import depth_noise_m
+from sam3d_ros.geometry.patches import numbered
 from sam3d_ros.geometry.planes import fit_support_plane
 from sam3d_ros.geometry.zbuffer import step_limit_m
 from sam3d_ros.structures import Bools, Bytes, Floats, Frame, InstanceMask, SupportPlane
@@ -117,7 +118,7 @@ def _masks(
 
 def _object(box: Bools, surfaces: Bools, known: Bools) -> Bools:
     """Return the pixels of the surface around the middle of a box, holes without depth closed."""
-    _, patches = cv2.connectedComponents((surfaces & box).astype(np.uint8), connectivity=4)
+    patches = numbered(surfaces & box)
     weights = np.bincount(patches.ravel(), weights=_weights(box).ravel())
     weights[0] = 0.0  # what is no surface
     if not weights.any():

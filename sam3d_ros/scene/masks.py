@@ -23,6 +23,7 @@ from scipy.spatial import cKDTree
 
 from sam3d_ros.geometry.contradictions import SUPPORT_SIGMAS
 from sam3d_ros.geometry.noise import depth_noise_m
+from sam3d_ros.geometry.patches import numbered, touching
 from sam3d_ros.structures import Bools, Floats, Ints, SupportPlane, window_of
 
 MIN_LINK_M = 0.015  # parts of one object closer than this are one part
@@ -74,26 +75,12 @@ def without_support(
     low = inside & (height_sigmas < SUPPORT_SIGMAS)
     unknown = inside & ~np.isfinite(height_sigmas)
     joined = low | unknown if unknown.sum() < (1 - DENSE) * inside.sum() else low
-    patches = np.where(mask[window] & _touching(joined, ~inside), _numbered(low), 0)
+    patches = np.where(mask[window] & touching(joined, ~inside), numbered(low), 0)
     leaks = patches > 0
     if leaks.sum() > MAX_FOOT_SHARE * mask.sum():
         leaks = _on_support(patches, height_sigmas)
     rest[window] &= ~leaks
     return mask if leaks.sum() > MAX_SUPPORT_SHARE * mask.sum() else rest
-
-
-def _numbered(pixels: Bools) -> Ints:
-    """Number the connected patches of pixels from 1 on, 0 elsewhere."""
-    _, labels = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=4)
-    return np.asarray(labels)
-
-
-def _touching(pixels: Bools, others: Bools) -> Bools:
-    """Tell which pixels are of a connected patch that touches one of the others."""
-    labels = _numbered(pixels)
-    beside = cv2.dilate(others.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
-    touching: Bools = pixels & np.isin(labels, np.unique(labels[pixels & beside]))
-    return touching
 
 
 def _on_support(patches: Ints, height_sigmas: Floats) -> Bools:
