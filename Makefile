@@ -39,7 +39,7 @@ INTERFACES := package.xml CMakeLists.txt setup.py setup.cfg pyproject.toml \
   $(wildcard cmake/*.cmake cmake/tf2_msgs/* cmake/tf2_msgs/msg/* msg/* srv/* action/* \
     config/* config/cameras/* launch/* scripts/*)
 
-.PHONY: help env demo test lint format bench soak fuzz evaluate clean
+.PHONY: help env demo test lint format smoke bench soak fuzz evaluate clean
 
 help:
 	@echo "make env       .venv with everything, and nothing else"
@@ -47,6 +47,7 @@ help:
 	@echo "make test      all tests"
 	@echo "make lint      ruff, mypy, import directions"
 	@echo "make format    let ruff format the code"
+	@echo "make smoke     every stage of the training in minutes; fails unless each learns"
 	@echo "make bench     times, memory and loss of the running node and of the models"
 	@echo "make soak      20,000 frames at FRAMES_HZ=$(FRAMES_HZ), objects coming and going, then 50 deaths;"
 	@echo "              SOAK=\"--frames N --warm N\" makes it shorter"
@@ -73,6 +74,10 @@ lint: $(READY)
 format: $(READY)
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
+
+smoke: $(READY)
+	rm -rf $(OUT)/smoke
+	$(RUN) -m sam3d_ros.apps train all --preset smoke -o $(OUT)/smoke
 
 bench: $(READY)
 	$(RUN) -m sam3d_ros.apps bench -o $(OUT)/bench

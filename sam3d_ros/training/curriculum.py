@@ -46,7 +46,7 @@ from sam3d_ros.training.ranks import Ranks
 from sam3d_ros.training.recipe import STAGES, TrainingConfig
 from sam3d_ros.training.release import export_weights
 from sam3d_ros.training.scenes.recipes import PASTED
-from sam3d_ros.training.stages import RECIPES, built, validation_sets
+from sam3d_ros.training.stages import built, validation_sets
 from sam3d_ros.training.starts import StageStart, source_of
 from sam3d_ros.training.trainer import AVERAGE, Trainer, Watching, load_weights
 from sam3d_ros.training.validation import validated
@@ -180,7 +180,7 @@ class TrainingRun:
             planned_steps=self.config.stage(name).steps,
             samples=progress.samples,
             hours=progress.seconds / 3600.0,
-            recipe=RECIPES[name].name if name in RECIPES else name,
+            recipe=", ".join(self.config.stage(name).scenes),
             origins=read_origins(self.folder / name),
             validation=figures,
         )

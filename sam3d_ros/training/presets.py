@@ -60,9 +60,12 @@ def _nano() -> TrainingConfig:
         preset="nano",
         architecture=replace(whole, geometry=geometry),
         data=DataConfig(views=12, codec_samples=128, shape_groups=12),
-        pre=StageConfig(steps=240, times=MOSTLY_NOISE, optimiser=begin),
+        pre=StageConfig(steps=240, scenes=("isolated",), times=MOSTLY_NOISE, optimiser=begin),
         mid=StageConfig(
-            steps=240, times=MOSTLY_NOISE, optimiser=replace(begin, learning_rate=1e-3)
+            steps=240,
+            scenes=("pasted",),
+            times=MOSTLY_NOISE,
+            optimiser=replace(begin, learning_rate=1e-3),
         ),
         sft=StageConfig(steps=3000, times=MOSTLY_NOISE, optimiser=last),
         dpo=StageConfig(steps=200, optimiser=OptimiserConfig(learning_rate=1e-5, warmup_steps=20)),
@@ -97,8 +100,8 @@ def _smoke() -> TrainingConfig:
             48, NUM_CHANNELS, StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1))
         ),
         data=DataConfig(crop_px=64, shape_resolution=40, shape_groups=2, codec_samples=32),
-        pre=stage,
-        mid=stage,
+        pre=replace(stage, scenes=("isolated",)),
+        mid=replace(stage, scenes=("pasted",)),
         sft=stage,
         dpo=StageConfig(
             steps=steps // 6,

@@ -21,6 +21,7 @@ import torch
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.nn.devices import PRECISIONS
 from sam3d_ros.objects.volume.architecture import VolumeArchitecture
+from sam3d_ros.training.scenes.recipes import RECIPES
 
 STAGES = ("pre", "mid", "sft", "dpo", "shortcut")  # in the order of the curriculum
 
@@ -89,8 +90,13 @@ class StageConfig:
     times: TimesConfig = field(default_factory=TimesConfig)
     weights: LossWeights = field(default_factory=LossWeights)
     consistency_share: float = 0.0  # of samples that learn long steps from two short ones
+    scenes: tuple[str, ...] = ("full_sensor",)  # recipes, of which batches come in turn
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.scenes if name not in RECIPES]
+        if unknown or not self.scenes:
+            got = ", ".join(repr(name) for name in unknown) or "none"
+            raise ConfigError(f"scenes must be some of {', '.join(RECIPES)}, got {got}")
         for name in ("steps", "batch_size", "accumulation"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")

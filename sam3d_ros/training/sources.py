@@ -14,7 +14,8 @@
 
 """Where training steps take their batches from."""
 
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,18 @@ class SampleSource(Protocol[BatchT_co]):
     def batch(self, step: int, size: int) -> BatchT_co:
         """Return the batch of an index, of ``size`` samples, on the source's device."""
         ...
+
+
+class InTurn(Generic[BatchT_co]):
+    """A ``SampleSource`` of several, one batch of each after the other."""
+
+    def __init__(self, sources: Sequence[SampleSource[BatchT_co]]) -> None:
+        self._sources = sources
+
+    def batch(self, step: int, size: int) -> BatchT_co:
+        """Return the batch of an index."""
+        num = len(self._sources)
+        return self._sources[step % num].batch(step // num, size)
 
 
 def shuffled_rounds(num: int, first: int, size: int, seed: int) -> Tensor:

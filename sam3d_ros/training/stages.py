@@ -25,19 +25,12 @@ from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.engine.alignment import dpo_stage, own_data
 from sam3d_ros.training.objectives import FlowObjective
 from sam3d_ros.training.recipe import TrainingConfig
-from sam3d_ros.training.scenes.recipes import FULL_SENSOR, ISOLATED, PASTED, SceneRecipe
+from sam3d_ros.training.scenes.recipes import FULL_SENSOR, RECIPES
 from sam3d_ros.training.shapes import HELD_OUT_FAMILIES, TRAINING_FAMILIES
-from sam3d_ros.training.sources import SampleSource
+from sam3d_ros.training.sources import InTurn, SampleSource
 from sam3d_ros.training.starts import StageBuilder, StageStart, source_of
 from sam3d_ros.training.trainer import Stage
 from sam3d_ros.training.validation import ValidationSet
-
-RECIPES: Mapping[str, SceneRecipe] = {
-    "pre": ISOLATED,
-    "mid": PASTED,
-    "sft": FULL_SENSOR,
-    "shortcut": FULL_SENSOR,
-}
 
 
 def flow_stage(start: StageStart) -> Stage[NanoModel, Any]:
@@ -47,7 +40,12 @@ def flow_stage(start: StageStart) -> Stage[NanoModel, Any]:
     if start.data is not None:
         source = own_data(start, start.data)
     else:
-        source = source_of(start.config, RECIPES[start.name], start.name, start.device)
+        source = InTurn(
+            [
+                source_of(start.config, RECIPES[scenes], start.name, start.device)
+                for scenes in config.scenes
+            ]
+        )
     return Stage(name=start.name, config=config, source=source, objective=FlowObjective(config))
 
 

@@ -45,6 +45,7 @@ from sam3d_ros.objects.files import NANO_FILE, nano_folder
 from sam3d_ros.objects.provenance import record_evaluation, why_not_trusted
 from sam3d_ros.scene.backends import make_object_backend
 from sam3d_ros.structures import Observation
+from sam3d_ros.training.recipe import STAGES
 from sam3d_ros.training.scenes.recipes import FULL_SENSOR, RECIPES
 
 DESCRIPTION = """\
@@ -58,7 +59,6 @@ of the training did. Writes nano.json. Takes minutes.
 BESIDE = ("carved", "lift", "nano", "nano:4", "nano+lift", "nano:4+lift")
 NUM_TIMED = 8
 DATA = Path("../shared/data")
-STAGES = ("pre", "mid", "sft", "dpo", "shortcut")  # as trained, first to last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
