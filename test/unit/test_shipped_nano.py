@@ -15,13 +15,18 @@
 """The weights of nano that come with the package: small, measured, and of use."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 from scenes import camera_from_world, can, drill, placed, scene
 
 from sam3d_ros.config import ObjectsConfig, SceneConfig
+from sam3d_ros.evaluation.datasets import load_scene
 from sam3d_ros.evaluation.families import family_objects
 from sam3d_ros.evaluation.metrics import volume_iou
+from sam3d_ros.geometry.measures import bounds, enclosed_volume_m3, is_watertight
+from sam3d_ros.geometry.meshes import occupancy, to_trimesh
 from sam3d_ros.objects.files import NANO_FILE, NANO_FOLDER, PROVENANCE_FILE
 from sam3d_ros.objects.provenance import why_not_trusted
 from sam3d_ros.scene.backends import make_object_backend, wired_backend
@@ -83,6 +88,22 @@ def test_objects_of_unseen_families_come_out_better_than_by_lift_alone() -> None
         makers.add(best.provenance.backend)
     assert "nano" in makers
     assert np.mean(gains) > 0.0
+
+
+@pytest.mark.parametrize("name", ["blue_mug", "green_bowl"])
+def test_thin_shells_come_out_closed_in_one_piece_and_hollow(name: str, shared_data: Path) -> None:
+    frame = load_scene(shared_data / "realsense_single" / name).frame
+    (observation,) = observe(frame, SceneConfig()).observations
+    mesh = reconstructed(observation, "nano").mesh_object
+    assert is_watertight(mesh)
+    assert to_trimesh(mesh).body_count == 1
+    low, high = bounds(mesh)
+    heights = np.linspace(low[2], high[2], 60)
+    middle = (low + high) / 2
+    inside = occupancy(mesh, np.stack([np.full(60, middle[0]), np.full(60, middle[1]), heights], 1))
+    assert inside.any()  # the bottom
+    assert not inside[heights > low[2] + (high[2] - low[2]) / 3].any()  # and nothing above it
+    assert enclosed_volume_m3(mesh) < 0.5 * to_trimesh(mesh).convex_hull.volume
 
 
 def test_the_same_view_gives_the_same_mesh() -> None:

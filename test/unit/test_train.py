@@ -22,18 +22,21 @@ import torch
 from safetensors.torch import load_file
 
 from sam3d_ros.apps.main import main
-from sam3d_ros.apps.settings import changed_by
+from sam3d_ros.apps.settings import changed, changed_by
 from sam3d_ros.errors import ConfigError, TrainingError
 from sam3d_ros.objects.files import NANO_FILE, PROVENANCE_FILE
-from sam3d_ros.objects.volume.model import NanoModel
+from sam3d_ros.objects.volume.model import NanoModel, untrained
 from sam3d_ros.objects.volume.random_weights import write_random_nano
+from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.checkpoints import Progress
 from sam3d_ros.training.curriculum import EXPORT_FOLDER, STAGES_FOLDER, TrainingRun
 from sam3d_ros.training.presets import PRESETS, preset
 from sam3d_ros.training.ranks import ALONE
-from sam3d_ros.training.recipe import STAGES
+from sam3d_ros.training.recipe import STAGES, TrainingConfig
 from sam3d_ros.training.release import CARD_FILE, CURVES_FILE
-from sam3d_ros.training.stages import STAGE_BUILDERS
+from sam3d_ros.training.sources import SampleSource
+from sam3d_ros.training.stages import STAGE_BUILDERS, built
+from sam3d_ros.training.starts import StageStart
 
 CPU = torch.device("cpu")
 # The smoke run, smaller still.
@@ -77,6 +80,8 @@ def test_a_file_of_settings_changes_a_preset(smaller: Path) -> None:
         ("pre: {epochs: 3}", "unknown setting 'epochs', expected one of accumulation, batch_size"),
         ("pre: {steps: 0}", "steps must be at least 1, got 0"),
         ("[1, 2]", "must hold settings by their names"),
+        ("sft: {scenes: [pasted, dark]}", "some of isolated, pasted, full_sensor, got 'dark'"),
+        ("sft: {scenes: []}", "scenes must be some of isolated, pasted, full_sensor, got none"),
         ("precision: fp16", "precision must be auto, fp32 or bf16, got 'fp16'"),
     ],
 )
@@ -85,6 +90,25 @@ def test_settings_that_are_none_are_named(tmp_path: Path, text: str, message: st
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         changed_by(path, preset("smoke"))
+
+
+def test_batches_of_a_stage_come_from_its_recipes_in_turn() -> None:
+    config = preset("smoke")
+    settings = {"scenes": ["isolated", "full_sensor"]}
+    mixed = changed(config, {"sft": settings}, "here")
+    model = untrained(0, config.architecture)
+
+    def source(of: TrainingConfig) -> SampleSource[TrainingBatch]:
+        return built(StageStart(name="sft", config=of, model=model, device=CPU)).source
+
+    found = [source(mixed).batch(step, 2) for step in range(3)]
+    for step, (recipe, index) in enumerate([("isolated", 0), ("full_sensor", 0), ("isolated", 1)]):
+        alone = source(changed(config, {"sft": {"scenes": [recipe]}}, "here"))
+        torch.testing.assert_close(found[step].distance, alone.batch(index, 2).distance)
+        torch.testing.assert_close(
+            found[step].view.depth_m, alone.batch(index, 2).view.depth_m, equal_nan=True
+        )
+    assert not torch.equal(found[0].view.plane, found[1].view.plane)
 
 
 def test_a_preset_that_is_not_there_is_refused() -> None:
