@@ -38,7 +38,7 @@ from sam3d_ros.training.released.tuning import is_released
 from sam3d_ros.training.stages import STAGE_BUILDERS
 
 ALL = "all"
-OWN_DATA_STAGES = ("sft", "dpo")
+OWN_DATA_STAGES = ("sft", "dpo", "refine")
 DESCRIPTION = """\
 Train the small model of backend nano. Every stage begins where the one before it ended, and goes
 on from its newest checkpoint when it was interrupted. Checkpoints and curves (metrics.jsonl, and

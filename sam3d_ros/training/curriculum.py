@@ -17,18 +17,18 @@
 import logging
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from sam3d_ros.errors import TrainingError
-from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.files import PROVENANCE_FILE
+from sam3d_ros.objects.volume.architecture import RefinerConfig
 from sam3d_ros.objects.volume.codec import fit_codec, fit_trust
 from sam3d_ros.objects.volume.features import volume_features
-from sam3d_ros.objects.volume.loading import load_nano
-from sam3d_ros.objects.volume.model import NanoModel, carved, untrained
+from sam3d_ros.objects.volume.loading import DISTILLATION, is_distilled, load_nano
+from sam3d_ros.objects.volume.model import REFINER, NanoModel, carved, untrained
 from sam3d_ros.training.checkpoints import Progress, checkpoint_folders, newest_checkpoint
 from sam3d_ros.training.curves import read_curves
 from sam3d_ros.training.provenance import (
@@ -43,10 +43,10 @@ from sam3d_ros.training.provenance import (
     training_record,
 )
 from sam3d_ros.training.ranks import Ranks
-from sam3d_ros.training.recipe import STAGES, TrainingConfig
+from sam3d_ros.training.recipe import SECOND_STAGE, STAGES, TrainingConfig
 from sam3d_ros.training.release import export_weights
 from sam3d_ros.training.scenes.recipes import PASTED
-from sam3d_ros.training.stages import built, validation_sets
+from sam3d_ros.training.stages import built, one_step, validation_sets
 from sam3d_ros.training.starts import StageStart, source_of
 from sam3d_ros.training.trainer import AVERAGE, Trainer, Watching, load_weights
 from sam3d_ros.training.validation import validated
@@ -78,7 +78,12 @@ class TrainingRun:
         model = self._beginning_of(name).to(self.device)
         stage = built(
             StageStart(
-                name=name, config=self.config, model=model, device=self.device, data=self.data
+                name=name,
+                config=self.config,
+                model=model,
+                device=self.device,
+                distilled=self._distilled(name),
+                data=self.data,
             )
         )
         trainer = Trainer(model, stage, self.config, self.folder / name, self.ranks)
@@ -120,17 +125,26 @@ class TrainingRun:
 
     def _beginning_of(self, name: str) -> NanoModel:
         """Return the model with the weights that a stage begins with."""
+        model = self._trained_so_far(name)
+        if name == SECOND_STAGE and model.refiner is None:
+            model.add_refiner(self._refiner_sizes, self.config.seed)
+        return model
+
+    @property
+    def _refiner_sizes(self) -> RefinerConfig:
+        return self.config.architecture.refiner or RefinerConfig()
+
+    def _trained_so_far(self, name: str) -> NanoModel:
         if self.init is not None:
             return self._initial(self.init)
-        before = [each for each in self._trained() if STAGES.index(each) < STAGES.index(name)]
-        if before:
+        if before := self._before(name):
             return self._averaged(before[-1])
         if name != STAGES[0]:
             raise TrainingError(
                 f"stage {name} begins with the weights of a stage before it, {self.folder} has "
                 f"none; train {STAGES[0]} first, or name weights with --init"
             )
-        model = untrained(self.config.seed, self.config.architecture)
+        model = untrained(self.config.seed, replace(self.config.architecture, refiner=None))
         if self.ranks.leads and not checkpoint_folders(self.folder / name):
             logger.info("fitting the latent code to %d samples", self.config.data.codec_samples)
             self._fit(model)
@@ -149,7 +163,9 @@ class TrainingRun:
         if checkpoint.progress.step < planned:
             text = "stage %s has come to step %d of %d only"
             logger.warning(text, name, checkpoint.progress.step, planned)
-        model = NanoModel(self.config.architecture)
+        model = NanoModel(replace(self.config.architecture, refiner=None))
+        if any(each.startswith(AVERAGE + REFINER) for each in checkpoint.tensors):
+            model.add_refiner(self._refiner_sizes, self.config.seed)
         load_weights(model, checkpoint, AVERAGE)
         return model
 
@@ -168,6 +184,20 @@ class TrainingRun:
     def _trained(self) -> list[str]:
         """Return the stages that have checkpoints, in their order."""
         return [name for name in STAGES if checkpoint_folders(self.folder / name)]
+
+    def _before(self, name: str) -> list[str]:
+        """Return the trained stages before one."""
+        return [each for each in self._trained() if STAGES.index(each) < STAGES.index(name)]
+
+    def _distilled(self, name: str) -> bool:
+        """Tell whether a stage's model is to be told the size of its steps."""
+        if name != SECOND_STAGE:
+            return name == DISTILLATION
+        if self.init is not None:
+            return is_distilled(self.init)
+        before = self._before(name)
+        stages = [stage for each in before for stage in read_stages(self.folder / each)]
+        return DISTILLATION in before or any(stage.name == DISTILLATION for stage in stages)
 
     def _stage_record(self, name: str) -> StageRecord:
         checkpoint = newest_checkpoint(self.folder / name)
@@ -188,7 +218,7 @@ class TrainingRun:
     def _watching(self, name: str) -> Watching[NanoModel]:
         """Return what the leading process does beside training."""
         sets = validation_sets(self.config, self.device) if self.config.validation.every else ()
-        one = FlowConfig(num_steps=1, strength=0.0, shortcut=name == "shortcut")
+        one = one_step(distilled=self._distilled(name))
 
         def validate(model: NanoModel) -> Mapping[str, float]:
             return validated(model, sets, one)

@@ -20,9 +20,10 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from sam3d_ros.nn.flow import TIME_SCALE, FlowConfig, time_grid
+from sam3d_ros.nn.flow import TIME_SCALE, FlowConfig, FlowStep, integrate, schedule, time_grid
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.sampling import concatenated
+from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.losses import (
     Losses,
@@ -99,6 +100,37 @@ class FlowObjective:
             velocity_losses(answer, asked.velocity, weights),
             distance_losses(decoded(model, guess[rest]), batch.distance[rest], weights),
         )
+
+
+class RefinementObjective:
+    """The second stage: true distances from what the first one answers, which stays as it is."""
+
+    def __init__(self, config: StageConfig, flow: FlowConfig) -> None:
+        """Take the settings of the stage, and how the first stage comes to its answers."""
+        self._config, self._flow = config, flow
+
+    def __call__(
+        self, model: NanoModel, batch: TrainingBatch, generator: torch.Generator
+    ) -> Losses:
+        """Return the loss of a batch."""
+        with torch.no_grad():
+            features = model.features(batch.view, batch.box)
+            noise = noise_like(truth_of(model, batch), generator)
+            first = decoded(model, carried(model, noise, model.tokens(features), self._flow).shape)
+        refined = model.refined(first, features)
+        return distance_losses(refined, batch.distance, self._config.weights)
+
+
+def carried(
+    model: VolumeFlow, noise: GeometryLatents, condition: Tensor, flow: FlowConfig
+) -> GeometryLatents:
+    """Carry noise to the latents that a model answers."""
+    size = torch.full((len(noise.shape),), flow.step_size, device=noise.shape.device)
+
+    def velocity(x: GeometryLatents, step: FlowStep) -> GeometryLatents:
+        return model.velocity(x, torch.full_like(size, step.time), condition, size)
+
+    return integrate(velocity, noise, schedule(flow))
 
 
 def flow_question(noise: GeometryLatents, truth: GeometryLatents, time: Tensor) -> Question:

@@ -19,12 +19,14 @@ from dataclasses import replace
 from sam3d_ros.errors import ConfigError
 from sam3d_ros.objects.volume.architecture import (
     NUM_CHANNELS,
+    RefinerConfig,
     StemConfig,
     VolumeArchitecture,
     small_architecture,
 )
 from sam3d_ros.training.recipe import (
     DataConfig,
+    LossWeights,
     OptimiserConfig,
     StageConfig,
     TimesConfig,
@@ -56,9 +58,10 @@ def _nano() -> TrainingConfig:
     last = replace(begin, learning_rate=8e-4, warmup_steps=10, final_share=0.02)
     whole = VolumeArchitecture()
     geometry = replace(whole.geometry, num_blocks=4, condition_dim=256, shape_channels=64)
+    surfaces = LossWeights(distance=8.0, sign=2.0, overlap=3.0)
     return TrainingConfig(
         preset="nano",
-        architecture=replace(whole, geometry=geometry),
+        architecture=replace(whole, geometry=geometry, refiner=RefinerConfig()),
         data=DataConfig(views=12, codec_samples=128, shape_groups=12),
         pre=StageConfig(steps=240, scenes=("isolated",), times=MOSTLY_NOISE, optimiser=begin),
         mid=StageConfig(
@@ -74,6 +77,9 @@ def _nano() -> TrainingConfig:
             consistency_share=0.25,
             times=MOSTLY_NOISE,
             optimiser=replace(last, learning_rate=1e-4),
+        ),
+        refine=StageConfig(
+            steps=2500, weights=surfaces, optimiser=replace(last, learning_rate=1.5e-3)
         ),
         checkpoint_every=50,
     )
@@ -109,6 +115,7 @@ def _smoke() -> TrainingConfig:
             optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=2),
         ),
         shortcut=short,
+        refine=stage,
         validation=ValidationConfig(every=steps // 2, size=8, batch_size=4),
         probe_batches=8,
         log_every=5,

@@ -23,7 +23,9 @@ from sam3d_ros.nn.devices import PRECISIONS
 from sam3d_ros.objects.volume.architecture import VolumeArchitecture
 from sam3d_ros.training.scenes.recipes import RECIPES
 
-STAGES = ("pre", "mid", "sft", "dpo", "shortcut")  # in the order of the curriculum
+# In the order of the curriculum; all but the last are of nano's first stage.
+STAGES = ("pre", "mid", "sft", "dpo", "shortcut", "refine")
+SECOND_STAGE = STAGES[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,7 @@ class TrainingConfig:
     sft: StageConfig
     dpo: StageConfig
     shortcut: StageConfig
+    refine: StageConfig
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     probe_batches: int = 0  # whose loss is measured before and after a stage
     log_every: int = 20  # steps

@@ -20,10 +20,11 @@ from typing import Any
 import torch
 
 from sam3d_ros.errors import ConfigError
+from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.engine.alignment import dpo_stage, own_data
-from sam3d_ros.training.objectives import FlowObjective
+from sam3d_ros.training.objectives import FlowObjective, RefinementObjective
 from sam3d_ros.training.recipe import TrainingConfig
 from sam3d_ros.training.scenes.recipes import FULL_SENSOR, RECIPES
 from sam3d_ros.training.shapes import HELD_OUT_FAMILIES, TRAINING_FAMILIES
@@ -36,17 +37,34 @@ from sam3d_ros.training.validation import ValidationSet
 def flow_stage(start: StageStart) -> Stage[NanoModel, Any]:
     """Return a stage of flow matching, on procedural scenes or on a user's captures."""
     config = start.config.stage(start.name)
-    source: SampleSource[TrainingBatch]
+    return Stage(
+        name=start.name, config=config, source=_source(start), objective=FlowObjective(config)
+    )
+
+
+def refinement_stage(start: StageStart) -> Stage[NanoModel, Any]:
+    """Return the stage in which the second stage learns from the answers of the first."""
+    config = start.config.stage(start.name)
+    return Stage(
+        name=start.name,
+        config=config,
+        source=_source(start),
+        objective=RefinementObjective(config, one_step(distilled=start.distilled)),
+    )
+
+
+def one_step(*, distilled: bool) -> FlowConfig:
+    """Return how a model answers in one step; a distilled one is told so."""
+    return FlowConfig(num_steps=1, strength=0.0, shortcut=distilled)
+
+
+def _source(start: StageStart) -> SampleSource[TrainingBatch]:
     if start.data is not None:
-        source = own_data(start, start.data)
-    else:
-        source = InTurn(
-            [
-                source_of(start.config, RECIPES[scenes], start.name, start.device)
-                for scenes in config.scenes
-            ]
-        )
-    return Stage(name=start.name, config=config, source=source, objective=FlowObjective(config))
+        return own_data(start, start.data)
+    recipes = start.config.stage(start.name).scenes
+    return InTurn(
+        [source_of(start.config, RECIPES[name], start.name, start.device) for name in recipes]
+    )
 
 
 STAGE_BUILDERS: Mapping[str, StageBuilder] = {
@@ -55,6 +73,7 @@ STAGE_BUILDERS: Mapping[str, StageBuilder] = {
     "sft": flow_stage,
     "dpo": dpo_stage,
     "shortcut": flow_stage,
+    "refine": refinement_stage,
 }
 
 

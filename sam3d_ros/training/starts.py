@@ -30,7 +30,8 @@ from sam3d_ros.training.shapes import TRAINING_FAMILIES
 from sam3d_ros.training.trainer import Stage
 
 # Of data, beside the run's seed: no stage sees the samples of another, nor those of validation.
-SEEDS = {"codec": 1, "validation": 2, "pre": 3, "mid": 4, "sft": 5, "dpo": 6, "shortcut": 7}
+SEEDS = {"codec": 1, "validation": 2, "pre": 3, "mid": 4, "sft": 5, "dpo": 6, "shortcut": 7,
+         "refine": 8}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,6 +42,7 @@ class StageStart:
     config: TrainingConfig
     model: NanoModel  # with the weights that the stage begins with; copy what shall stay so
     device: torch.device
+    distilled: bool = False  # whether the model understands to be told the size of its steps
     data: Path | None = None  # a user's captures, in place of procedural scenes
 
 

@@ -22,13 +22,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sam3d_ros.nn.flow import FlowConfig, FlowStep, integrate, schedule
-from sam3d_ros.objects.latents import GeometryLatents
+from sam3d_ros.nn.flow import FlowConfig
+from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.objects.volume.view import TRUNCATION
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.losses import noise_like, truth_of
-from sam3d_ros.training.models import VolumeFlow
-from sam3d_ros.training.objectives import decoded
+from sam3d_ros.training.objectives import carried, decoded
 
 F1_THRESHOLD = 0.025  # of the object's largest extent: 0.05 where that is normalised to 2
 NOISE_SEED = 1234
@@ -54,7 +53,7 @@ class VolumeScore:
 
 @torch.no_grad()
 def validated(
-    model: VolumeFlow, sets: Iterable[ValidationSet], flow: FlowConfig
+    model: NanoModel, sets: Iterable[ValidationSet], flow: FlowConfig
 ) -> dict[str, float]:
     """Return the medians of each set, by names such as ``held_out/viou``.
 
@@ -71,7 +70,7 @@ def validated(
 
 
 @torch.no_grad()
-def scored(model: VolumeFlow, batch: TrainingBatch, flow: FlowConfig) -> Iterator[VolumeScore]:
+def scored(model: NanoModel, batch: TrainingBatch, flow: FlowConfig) -> Iterator[VolumeScore]:
     """Compare a model's answers to the objects of a batch with what these are."""
     predicted = answered(model, batch, flow)
     measures = zip(
@@ -86,18 +85,14 @@ def scored(model: VolumeFlow, batch: TrainingBatch, flow: FlowConfig) -> Iterato
 
 
 @torch.no_grad()
-def answered(model: VolumeFlow, batch: TrainingBatch, flow: FlowConfig) -> Tensor:
+def answered(model: NanoModel, batch: TrainingBatch, flow: FlowConfig) -> Tensor:
     """Return distances ``(B, R, R, R)`` that a model samples, from the same noise every time."""
     device = batch.distance.device
     generator = torch.Generator(device).manual_seed(NOISE_SEED)
     noise = noise_like(truth_of(model, batch), generator)
-    condition = model.condition(batch.view, batch.box)
-    size = torch.full((len(noise.shape),), flow.step_size, device=device)
-
-    def velocity(x: GeometryLatents, step: FlowStep) -> GeometryLatents:
-        return model.velocity(x, torch.full_like(size, step.time), condition, size)
-
-    return decoded(model, integrate(velocity, noise, schedule(flow)).shape)
+    features = model.features(batch.view, batch.box)
+    latents = carried(model, noise, model.tokens(features), flow)
+    return model.refined(decoded(model, latents.shape), features)
 
 
 def viou(predicted: Tensor, truth: Tensor) -> Tensor:

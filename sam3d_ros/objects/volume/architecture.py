@@ -34,6 +34,14 @@ class StemConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefinerConfig:
+    """The second stage: convolutions over all voxels, down and up again."""
+
+    channels: tuple[int, ...] = (32, 64, 128)  # at a half, a quarter, an eighth of the sides
+    num_blocks: tuple[int, ...] = (1, 1, 2)  # residual ones there, on the way down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeArchitecture:
     """All parts of nano."""
 
@@ -50,6 +58,7 @@ class VolumeArchitecture:
             token_condition=True,
         )
     )
+    refiner: RefinerConfig | None = None  # without it the first stage has the last word
 
     def __post_init__(self) -> None:
         if not self.geometry.token_condition or self.resolution != 8 * self.geometry.resolution:

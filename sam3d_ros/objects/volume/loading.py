@@ -49,12 +49,13 @@ def nano_flow(folder: Path, num_steps: int) -> FlowConfig:
     Their size is told to models that have learned to make few steps, and to no others: what they
     would do then is not known.
     """
-    if num_steps <= FEW_STEPS and _is_distilled(folder):
+    if num_steps <= FEW_STEPS and is_distilled(folder):
         return FlowConfig.with_shortcut(num_steps)
     return FlowConfig(num_steps=num_steps, strength=0.0)
 
 
-def _is_distilled(folder: Path) -> bool:
+def is_distilled(folder: Path) -> bool:
+    """Tell whether weights have learned what the size of a step means."""
     try:
         told = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
         return any(stage["name"] == DISTILLATION for stage in told["stages"])

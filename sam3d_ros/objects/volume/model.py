@@ -18,6 +18,7 @@ The shape latent is a linear code of the distances in the box. What is measured,
 back into the unseen, is coded, too: the guess that the flow starts from knowing.
 """
 
+from dataclasses import replace
 from typing import Self
 
 import torch
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 
 from sam3d_ros.objects.geometry_model import GeometryModel
 from sam3d_ros.objects.latents import GeometryLatents
-from sam3d_ros.objects.volume.architecture import VolumeArchitecture
+from sam3d_ros.objects.volume.architecture import RefinerConfig, VolumeArchitecture
 from sam3d_ros.objects.volume.codec import LinearCodec
 from sam3d_ros.objects.volume.features import (
     CHANNELS,
@@ -33,8 +34,11 @@ from sam3d_ros.objects.volume.features import (
     NUM_CHANNELS,
     volume_features,
 )
+from sam3d_ros.objects.volume.refiner import VolumeRefiner
 from sam3d_ros.objects.volume.stem import VolumeStem
 from sam3d_ros.objects.volume.view import TRUNCATION, VolumeBox, VolumeView
+
+REFINER = "refiner."  # what the names of the second stage's weights begin with
 
 
 class NanoModel(nn.Module):
@@ -47,12 +51,23 @@ class NanoModel(nn.Module):
         self.stem = VolumeStem(self.architecture.stem, NUM_CHANNELS + 1, geometry.dim)
         self.geometry = GeometryModel(geometry)
         self.codec = LinearCodec(self.architecture.block, geometry.shape_channels)
+        self.refiner = _refiner(self.architecture)
 
     def with_inner_dtype(self, dtype: torch.dtype) -> Self:
         """Let all but the codec compute in another precision."""
         self.stem.to(dtype)
         self.geometry.to(dtype)
+        if self.refiner is not None:
+            self.refiner.to(dtype)
         return self
+
+    def add_refiner(self, config: RefinerConfig, seed: int) -> None:
+        """Give a model without second stage one that is yet to learn."""
+        self.architecture = replace(self.architecture, refiner=config)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.refiner = _refiner(self.architecture)
+        self.refiner.to(next(self.stem.parameters()))
 
     def condition(self, view: VolumeView, box: VolumeBox) -> Tensor:
         """Return the tokens ``(B, L, D + C)`` of what views show of boxes."""
@@ -68,7 +83,7 @@ class NanoModel(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             guess = carved(features)
             coded = self.codec.encode_guess(guess)
-        added = self.stem(torch.cat((features, guess[:, None]), dim=1))
+        added = self.stem(_with_guess(features, guess))
         return torch.cat((added.float(), coded), dim=2)
 
     def velocity(
@@ -89,6 +104,25 @@ class NanoModel(nn.Module):
     def decode(self, shape: Tensor) -> Tensor:
         """Return the distances ``(B, R, R, R)`` of shape latents."""
         return self.codec.decode(shape)
+
+    def refined(self, distance: Tensor, features: Tensor) -> Tensor:
+        """Return what the second stage makes of distances ``(B, R, R, R)`` and features.
+
+        Without a second stage they stay as they are.
+        """
+        if self.refiner is None:
+            return distance
+        refined: Tensor = self.refiner(distance, _with_guess(features, carved(features)))
+        return refined
+
+
+def _refiner(architecture: VolumeArchitecture) -> VolumeRefiner | None:
+    config = architecture.refiner
+    return None if config is None else VolumeRefiner(config, 1 + NUM_CHANNELS + 1)
+
+
+def _with_guess(features: Tensor, guess: Tensor) -> Tensor:
+    return torch.cat((features, guess[:, None]), dim=1)
 
 
 def carved(features: Tensor) -> Tensor:

@@ -54,15 +54,15 @@ class VolumeStem(nn.Module):
         fine, middle, coarse = config.channels
         num_fine, num_middle, num_coarse = config.num_blocks
         self.fine = nn.Sequential(
-            nn.Conv3d(in_channels, fine, FINEST, stride=FINEST), *_blocks(fine, num_fine)
+            nn.Conv3d(in_channels, fine, FINEST, stride=FINEST), *blocks(fine, num_fine)
         )
-        self.middle = nn.Sequential(nn.Conv3d(fine, middle, 2, stride=2), *_blocks(middle, 1))
+        self.middle = nn.Sequential(nn.Conv3d(fine, middle, 2, stride=2), *blocks(middle, 1))
         self.coarse = nn.Sequential(
             nn.Conv3d(middle, coarse, 2, stride=2),
-            *_blocks(coarse, num_coarse),
+            *blocks(coarse, num_coarse),
             nn.ConvTranspose3d(coarse, middle, 2, stride=2),
         )
-        self.last = nn.Sequential(*_blocks(middle, num_middle - 1))
+        self.last = nn.Sequential(*blocks(middle, num_middle - 1))
         self.out = Linear(middle, dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,5 +73,6 @@ class VolumeStem(nn.Module):
         return self.out(middle.flatten(2).mT).float()
 
 
-def _blocks(channels: int, num: int) -> list[ResidualBlock]:
+def blocks(channels: int, num: int) -> list[ResidualBlock]:
+    """Return so many blocks."""
     return [ResidualBlock(channels) for _ in range(num)]
