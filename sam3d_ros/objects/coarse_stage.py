@@ -48,7 +48,7 @@ class CoarseStage(Protocol):
         ...
 
     @property
-    def decoder(self) -> nn.Module:
+    def decoders(self) -> Sequence[nn.Module]:
         """What ``decode`` uses."""
         ...
 

@@ -56,9 +56,9 @@ class FirstStage:
         return self.networks.geometry
 
     @property
-    def decoder(self) -> nn.Module:
+    def decoders(self) -> Sequence[nn.Module]:
         """What ``decode`` uses."""
-        return self.networks.occupancy
+        return (self.networks.occupancy,)
 
     def prepare(self, views: Sequence[View]) -> None:
         """Crop, resize and normalise what the models see."""

@@ -83,7 +83,8 @@ class LoadedStages:
     @property
     def modules(self) -> list[nn.Module]:
         """All networks."""
-        modules: list[nn.Module] = [*self.first.embedders, self.first.geometry, self.first.decoder]
+        modules: list[nn.Module] = [*self.first.embedders, self.first.geometry]
+        modules += self.first.decoders
         if self.second is not None:
             modules += [self.second.networks.condition, self.second.networks.refinement]
             modules += filter(None, (self.second.mesh, self.second.splats))

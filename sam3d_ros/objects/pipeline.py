@@ -140,7 +140,7 @@ class Reconstructor:
             sample.error = sample.view.error
         sampling = partial(first.sample, cancelled=cancelled)
         runner.run("geometry", samples, sampling, size, [first.geometry])
-        runner.run("occupancy", samples, first.decode, size, [first.decoder])
+        runner.run("occupancy", samples, first.decode, size, first.decoders)
         runner.run("pose", samples, first.place)
 
     def _run_second(

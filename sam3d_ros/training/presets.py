@@ -79,7 +79,7 @@ def _nano() -> TrainingConfig:
             optimiser=replace(last, learning_rate=1e-4),
         ),
         refine=StageConfig(
-            steps=2500, weights=surfaces, optimiser=replace(last, learning_rate=1.5e-3)
+            steps=2000, weights=surfaces, optimiser=replace(last, learning_rate=1.5e-3)
         ),
         checkpoint_every=50,
     )

@@ -101,7 +101,7 @@ def lent_by_stage(loaded: LoadedStages) -> list[list[nn.Module]]:
     return [
         list(first.embedders),
         [first.geometry],
-        [first.decoder],
+        list(first.decoders),
         [second.networks.condition],
         [second.networks.refinement],
         [second.splats],
@@ -137,7 +137,7 @@ def test_networks_of_a_stage_that_fails_are_given_back_too(
     def broken(*_: object) -> None:
         raise DecodingError("planted")
 
-    monkeypatch.setattr(loaded.first.decoder, "forward", broken)
+    monkeypatch.setattr(loaded.first.decoders[0], "forward", broken)
     (outcome,) = Reconstructor(loaded, config_of(tmp_path)).model(observations[:1], [1])
 
     assert isinstance(outcome, Sam3dError)

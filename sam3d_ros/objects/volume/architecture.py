@@ -37,8 +37,8 @@ class StemConfig:
 class RefinerConfig:
     """The second stage: convolutions over all voxels, down and up again."""
 
-    channels: tuple[int, ...] = (32, 64, 128)  # at a half, a quarter, an eighth of the sides
-    num_blocks: tuple[int, ...] = (1, 1, 2)  # residual ones there, on the way down
+    channels: tuple[int, ...] = (32, 64, 160)  # at a half, a quarter, an eighth of the sides
+    num_blocks: tuple[int, ...] = (0, 1, 2)  # residual ones there, on the way down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sam3d_ros.geometry.upright import object_from_work
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.coarse_stage import answers, carry, check_finite
 from sam3d_ros.objects.geometry_model import GeometryModel
+from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.samples import Sample, View
 from sam3d_ros.objects.volume.features import MIRRORED, mirrored
 from sam3d_ros.objects.volume.model import NanoModel
@@ -59,9 +60,10 @@ class VolumeStage:
         return self._model.geometry
 
     @property
-    def decoder(self) -> nn.Module:
+    def decoders(self) -> Sequence[nn.Module]:
         """What ``decode`` uses."""
-        return self._model.codec
+        refiner = self._model.refiner
+        return (self._model.codec,) if refiner is None else (self._model.codec, refiner)
 
     def prepare(self, views: Sequence[View]) -> None:
         """Crop depth images, and lay boxes around the objects."""
@@ -77,6 +79,7 @@ class VolumeStage:
         tokens = self._model.tokens(features)
         mirrored_tokens = self._model.tokens(mirrored(features))
         for index, view in enumerate(views):
+            view.features = features[index : index + 1]
             view.geometry_tokens = tokens[index : index + 1]
             view.mirrored_tokens = mirrored_tokens[index : index + 1]
 
@@ -89,12 +92,16 @@ class VolumeStage:
             sample.mirrored = latents
 
     def decode(self, samples: Sequence[Sample]) -> None:
-        """Decode distances."""
-        latents = [(each.latents.shape, each.mirrored.shape) for each in samples]
-        shapes, in_mirrors = (torch.cat(each) for each in zip(*latents, strict=True))
-        distances = self._model.decode(shapes) + self._model.decode(in_mirrors).flip(MIRRORED)
-        for sample, distance in zip(samples, 0.5 * distances, strict=True):
-            sample.distance = distance
+        """Decode distances, and have the second stage correct them."""
+        for sample in samples:
+            features = sample.view.features
+            seen = self._decoded(sample.latents, features)
+            in_mirror = self._decoded(sample.mirrored, mirrored(features))
+            sample.distance = (0.5 * (seen + in_mirror.flip(MIRRORED)))[0]
+
+    def _decoded(self, latents: GeometryLatents, features: Tensor) -> Tensor:
+        """Return distances ``(1, R, R, R)``."""
+        return self._model.refined(self._model.decode(latents.shape), features)
 
     def place(self, samples: Sequence[Sample]) -> None:
         """Extract meshes where they stand, each with an upright frame of its own.
