@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings over the preset's")
     parser.add_argument("--init", type=Path, metavar="DIR", help="weights to begin with")
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", help="your own captures, for stages sft and dpo"
+        "--data", type=Path, metavar="DIR", help="your own captures, for stages sft, dpo, refine"
     )
     parser.add_argument(
         "--learn", choices=PARTS, default="all", help="of SAM 3D Objects' geometry model"
@@ -82,7 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
         return train_released.run(arguments)
     if arguments.data is not None and arguments.stage not in OWN_DATA_STAGES:
         raise ConfigError(
-            f"--data is for stages {' and '.join(OWN_DATA_STAGES)}, got {arguments.stage}; the "
+            f"--data is for stages {', '.join(OWN_DATA_STAGES[:-1])} and {OWN_DATA_STAGES[-1]}, "
+            f"got {arguments.stage}; the "
             "other stages learn from procedural scenes"
         )
     if arguments.threads:

@@ -30,7 +30,9 @@ def model_card(record: TrainingRecord) -> str:
 
 A small flow model in the manner of SAM 3D Objects: from the masked depth image of an object, and
 the plane that it stands on, to a truncated signed distance in a box around it, whose zero is a
-closed mesh. Trained by `sam3d train` on procedural objects alone; no data of others, no downloads.
+closed mesh. A second stage, `refine` in the table below where there is one, corrects that distance
+voxel by voxel beside what was measured. Trained by `sam3d train` on procedural objects alone; no
+data of others, no downloads.
 
 | trained by | |
 |---|---|

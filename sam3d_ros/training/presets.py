@@ -102,8 +102,11 @@ def _smoke() -> TrainingConfig:
     )
     return TrainingConfig(
         preset="smoke",
-        architecture=small_architecture(
-            48, NUM_CHANNELS, StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1))
+        architecture=replace(
+            small_architecture(
+                48, NUM_CHANNELS, StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1))
+            ),
+            refiner=RefinerConfig(channels=(16, 32, 32)),
         ),
         data=DataConfig(crop_px=64, shape_resolution=40, shape_groups=2, codec_samples=32),
         pre=replace(stage, scenes=("isolated",)),

@@ -15,6 +15,7 @@
 """The command ``sam3d train``, and the folders that it leaves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ from sam3d_ros.apps.main import main
 from sam3d_ros.apps.settings import changed, changed_by
 from sam3d_ros.errors import ConfigError, TrainingError
 from sam3d_ros.objects.files import NANO_FILE, PROVENANCE_FILE
+from sam3d_ros.objects.volume.loading import load_nano, nano_flow
 from sam3d_ros.objects.volume.model import NanoModel, untrained
 from sam3d_ros.objects.volume.random_weights import write_random_nano
+from sam3d_ros.training import curriculum
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.checkpoints import Progress
 from sam3d_ros.training.curriculum import EXPORT_FOLDER, STAGES_FOLDER, TrainingRun
@@ -43,7 +46,9 @@ CPU = torch.device("cpu")
 SMALLER = """
 data: {shape_resolution: 24, shape_groups: 1, codec_samples: 16}
 pre: {steps: 20, optimiser: {learning_rate: 4.0e-3}}
+sft: {steps: 4}
 shortcut: {steps: 4}
+refine: {steps: 4}
 validation: {every: 0}
 probe_batches: 4
 prefetch: 0
@@ -130,7 +135,7 @@ def test_own_data_is_for_the_stages_after_the_procedural_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "pre", "--data", str(tmp_path)]) == 1
-    assert "--data is for stages sft and dpo, got pre" in capsys.readouterr().err
+    assert "--data is for stages sft, dpo and refine, got pre" in capsys.readouterr().err
 
 
 def test_only_the_first_of_all_stages_begins_with_the_weights_that_are_named(
@@ -161,7 +166,8 @@ def test_a_run_leaves_weights_that_load_and_say_where_they_come_from(
     assert "pre: 20 steps, 80 views" in told
 
     weights = output / EXPORT_FOLDER
-    model = NanoModel(changed_by(smaller, preset("smoke")).architecture)
+    architecture = changed_by(smaller, preset("smoke")).architecture
+    model = NanoModel(replace(architecture, refiner=None))
     model.load_state_dict({k: v.float() for k, v in load_file(weights / NANO_FILE).items()})
     assert (weights / NANO_FILE).stat().st_mode & 0o044  # others may read it
     provenance = json.loads((weights / PROVENANCE_FILE).read_text())
@@ -178,3 +184,49 @@ def test_a_run_leaves_weights_that_load_and_say_where_they_come_from(
     assert main(["train", "shortcut", *given, "--init", str(weights)]) in (0, 1)
     provenance = json.loads((further / EXPORT_FOLDER / PROVENANCE_FILE).read_text())
     assert [stage["name"] for stage in provenance["stages"]] == ["pre", "shortcut", "shortcut"]
+
+
+@pytest.mark.slow
+def test_the_second_stage_learns_and_the_first_stays_as_it_was(
+    tmp_path: Path, smaller: Path
+) -> None:
+    init, output = write_random_nano(tmp_path / "nano"), tmp_path / "run"
+    given = ["--preset", "smoke", "--config", str(smaller), "-o", str(output), "--threads", "1"]
+    assert main(["train", "refine", *given, "--init", str(init)]) in (0, 1)
+    before = load_nano(init, device="cpu", dtype=torch.float32)
+    after = load_nano(output / EXPORT_FOLDER, device="cpu", dtype=torch.float32)
+    assert before.refiner is None
+    assert after.refiner is not None
+    assert after.refiner.out.weight.any()
+    kept = after.state_dict()
+    for name, tensor in before.state_dict().items():
+        torch.testing.assert_close(kept[name], tensor, atol=1e-3, rtol=1e-3)
+
+    # What has both goes on as a whole, and a later stage finds both.
+    assert main(["train", "sft", *given, "--init", str(output / EXPORT_FOLDER)]) in (0, 1)
+    assert main(["train", "shortcut", *given]) in (0, 1)
+    assert load_nano(output / EXPORT_FOLDER, device="cpu", dtype=torch.float32).refiner
+
+
+@pytest.mark.parametrize(
+    ("stages", "told"),
+    [(["pre", "shortcut"], True), (["pre", "shortcut", "sft"], True), ([], False)],
+)
+def test_the_second_stage_learns_from_the_answers_that_will_be_given(
+    stages: list[str], told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts: list[StageStart] = []
+
+    def begin(start: StageStart) -> None:
+        starts.append(start)
+        raise TrainingError("far enough")
+
+    monkeypatch.setattr(curriculum, "built", begin)
+    init = write_random_nano(tmp_path / "nano")
+    provenance = {"stages": [{"name": name} for name in stages]}
+    (init / PROVENANCE_FILE).write_text(json.dumps(provenance))
+    with pytest.raises(TrainingError, match="far enough"):
+        replace(run_in(tmp_path), init=init).train("refine")
+    (start,) = starts
+    assert start.distilled == told == nano_flow(init, 1).shortcut
+    assert start.model.refiner is not None

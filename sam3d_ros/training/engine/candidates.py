@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Several answers of a model to each view, from other noise each."""
+"""Several answers of a model's first stage to each view, from other noise each."""
 
 from dataclasses import dataclass, fields
 
