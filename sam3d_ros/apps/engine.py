@@ -41,8 +41,8 @@ on where it was. Then train on them:
   sam3d engine data --init WEIGHTS --captures DIR -o runs/mine  your captures, judged by the view
   sam3d engine data ... --sheets                                pictures, and choices.txt to edit
   sam3d engine choices runs/mine                                check what you edited
-  sam3d train dpo --init WEIGHTS --data runs/mine               prefer the better answers
-  sam3d train sft --init WEIGHTS --data runs/mine               take the best ones for the truth
+  sam3d train dpo --init WEIGHTS --data runs/mine -o runs/aligned  prefer the better answers
+  sam3d train sft --init WEIGHTS --data runs/mine -o runs/taught   take the best ones for the truth
   sam3d engine loop --init WEIGHTS --rounds 3 -o runs/loop      all of it, three times over
 """
 
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--sheets", action="store_true", help="write pictures and choices.txt")
     choices = verbs.add_parser("choices", help="read the choices of a person")
     choices.add_argument("folder", type=Path, help="of candidates, with an edited choices.txt")
-    loop = verbs.add_parser("loop", help="make candidates, align, begin again with the new weights")
+    loop = verbs.add_parser("loop", help="make candidates, learn, begin again with the new weights")
     _add_asking(loop)
     loop.add_argument("--rounds", type=int, default=2, help="how often (%(default)s)")
 
@@ -91,8 +91,8 @@ def _add_asking(parser: argparse.ArgumentParser) -> None:
     add("-n", "--candidates", type=int, default=plan.candidates, help="of each (%(default)s)")
     add("--steps", type=int, default=plan.steps, help="of the flow (%(default)s)")
     add("--judge", choices=tuple(JUDGES), default="", help="default: truth, of captures the view")
-    add("--seed", type=int, default=plan.seed)
-    add("--preset", choices=PRESETS, default="nano", help="sizes of the model (%(default)s)")
+    add("--seed", type=int, default=plan.seed, help="of the candidates' noise (%(default)s)")
+    add("--preset", choices=PRESETS, default="nano", help="of the training (%(default)s)")
     add("--config", type=Path, metavar="FILE", help="settings over the preset's")
     add("--device", default="auto", help="default: %(default)s")
 

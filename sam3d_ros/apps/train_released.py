@@ -16,6 +16,7 @@
 
 import argparse
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.init} holds SAM 3D Objects, which is fine-tuned by stage sft on your own "
             "captures; say sam3d train sft --init DIR --data DIR"
         )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "fine-tuning SAM 3D Objects runs in one process, torchrun started "
+            f"{os.environ['WORLD_SIZE']}; say sam3d train without torchrun"
+        )
+    if arguments.ship:
+        raise ConfigError("--ship is for nano; weights of SAM 3D Objects stay in -o")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     tuning = ReleasedTuning(

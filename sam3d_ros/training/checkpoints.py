@@ -110,6 +110,17 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
+def newest_progress(folder: Path) -> Progress:
+    """Return how far the newest checkpoint that says so has come; nowhere where there is none."""
+    for path in reversed(checkpoint_folders(folder)):
+        try:
+            state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+            return Progress(**state["progress"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # named when its weights are asked for
+    return Progress(step=0, seconds=0.0, samples=0)
+
+
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read one checkpoint.
 

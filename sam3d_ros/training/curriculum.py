@@ -27,10 +27,21 @@ from sam3d_ros.objects.files import PROVENANCE_FILE
 from sam3d_ros.objects.volume.architecture import RefinerConfig
 from sam3d_ros.objects.volume.codec import fit_codec, fit_trust
 from sam3d_ros.objects.volume.features import volume_features
-from sam3d_ros.objects.volume.loading import DISTILLATION, is_distilled, load_nano
+from sam3d_ros.objects.volume.loading import (
+    DISTILLATION,
+    is_distilled,
+    knows_step_sizes,
+    load_nano,
+)
 from sam3d_ros.objects.volume.model import REFINER, NanoModel, carved, untrained
-from sam3d_ros.training.checkpoints import Progress, checkpoint_folders, newest_checkpoint
+from sam3d_ros.training.checkpoints import (
+    Progress,
+    checkpoint_folders,
+    newest_checkpoint,
+    newest_progress,
+)
 from sam3d_ros.training.curves import read_curves
+from sam3d_ros.training.orders import StageOrder, begins_elsewhere, keep_order, told_in
 from sam3d_ros.training.provenance import (
     Origin,
     StageRecord,
@@ -44,7 +55,7 @@ from sam3d_ros.training.provenance import (
 )
 from sam3d_ros.training.ranks import Ranks
 from sam3d_ros.training.recipe import SECOND_STAGE, STAGES, TrainingConfig
-from sam3d_ros.training.release import export_weights
+from sam3d_ros.training.release import CURVES_FILE, export_weights
 from sam3d_ros.training.scenes.recipes import PASTED
 from sam3d_ros.training.stages import built, one_step, validation_sets
 from sam3d_ros.training.starts import StageStart, source_of
@@ -73,8 +84,10 @@ class TrainingRun:
         """Train one stage to its end, from its newest checkpoint if it has one.
 
         Raises:
-            TrainingError: The stage has nothing to begin with, or cannot go on.
+            TrainingError: The stage has nothing to begin with, was begun with other settings, or
+                cannot go on.
         """
+        keep_order(self._order(name), self.folder / name, write=False)
         model = self._beginning_of(name).to(self.device)
         stage = built(
             StageStart(
@@ -91,37 +104,56 @@ class TrainingRun:
             return trainer.run()
         self._note_start(name, trainer.progress.step)
         progress = trainer.run(self._watching(name))
-        self._export(model, self.folder / STAGES_FOLDER / name)
+        self._export(model, name, self.folder / STAGES_FOLDER / name)
         return progress
 
-    def record(self) -> TrainingRecord:
-        """Describe all stages so far."""
+    def record(self, name: str) -> TrainingRecord:
+        """Describe a stage and all that led to it."""
         stages: list[StageRecord] = []
-        for name in self._trained():
-            stages += [*read_stages(self.folder / name), self._stage_record(name)]
+        for each in self._lineage(name):
+            stages += [*read_stages(self.folder / each), self._stage_record(each)]
         return training_record(self.config, tuple(stages))
 
-    def export(self, folder: Path) -> None:
-        """Write the average weights of the last stage so far as a folder that nano loads.
+    def export(self, name: str, folder: Path) -> None:
+        """Write the average weights of a stage so far as a folder that nano loads.
 
         Raises:
-            TrainingError: Nothing was trained yet.
+            TrainingError: The stage was not trained yet.
         """
-        trained = self._trained()
-        if not trained:
-            raise TrainingError(f"{self.folder} has no checkpoints; train a stage first")
-        self._export(self._averaged(trained[-1]), folder)
+        self._export(self._averaged(name), name, folder)
 
-    def _export(self, model: NanoModel, folder: Path) -> None:
-        folders = [self.folder / name for name in self._trained()]
-        export_weights(model, self.record(), folders, folder)
+    def _export(self, model: NanoModel, name: str, folder: Path) -> None:
+        folders = [self.folder / each for each in self._lineage(name)]
+        export_weights(model, self.record(name), folders, folder)
+
+    def _lineage(self, name: str) -> list[str]:
+        """Return the stages of this folder that led to one, itself the last."""
+        stages = [name]
+        for before in reversed(self._before(name)):
+            if begins_elsewhere(self.folder / stages[0]):
+                break
+            stages.insert(0, before)
+        return stages
+
+    def _order(self, name: str) -> StageOrder:
+        return StageOrder(
+            seed=self.config.seed,
+            precision=self.config.precision,
+            init=str(self.init.resolve()) if self.init else "",
+            data=str(self.data.resolve()) if self.data else "",
+            settings=self.config.stage(name),
+            sampling=self.config.data,
+            architecture=self.config.architecture,
+        )
 
     def _note_start(self, name: str, step: int) -> None:
+        keep_order(self._order(name), self.folder / name, write=True)
         if step < self.config.stage(name).steps:
             where = hardware(self.device, self.ranks.world)
             note_origin(self.folder / name, Origin(step=step, commit=commit(), hardware=where))
-        if self.init is not None and (self.init / PROVENANCE_FILE).exists():
-            shutil.copyfile(self.init / PROVENANCE_FILE, self.folder / name / PROVENANCE_FILE)
+        for file in (PROVENANCE_FILE, CURVES_FILE):
+            if self.init is not None and (self.init / file).exists():
+                shutil.copyfile(self.init / file, self.folder / name / file)
 
     def _beginning_of(self, name: str) -> NanoModel:
         """Return the model with the weights that a stage begins with."""
@@ -196,23 +228,26 @@ class TrainingRun:
         if self.init is not None:
             return is_distilled(self.init)
         before = self._before(name)
-        stages = [stage for each in before for stage in read_stages(self.folder / each)]
-        return DISTILLATION in before or any(stage.name == DISTILLATION for stage in stages)
+        if not before:
+            return False
+        names = [stage.name for stage in self.record(before[-1]).stages]
+        return knows_step_sizes(names)
 
     def _stage_record(self, name: str) -> StageRecord:
-        checkpoint = newest_checkpoint(self.folder / name)
-        progress = checkpoint.progress if checkpoint else Progress(step=0, seconds=0.0, samples=0)
+        progress = newest_progress(self.folder / name)
+        told = told_in(self.folder / name) or self._order(name).told
         lines = [line for line in read_curves(self.folder / name) if line["kind"] == "validation"]
         figures = {k: v for k, v in (lines or [{}])[-1].items() if isinstance(v, float)}
         return StageRecord(
             name=name,
             steps=progress.step,
-            planned_steps=self.config.stage(name).steps,
+            planned_steps=told["settings"]["steps"],
             samples=progress.samples,
             hours=progress.seconds / 3600.0,
-            recipe=", ".join(self.config.stage(name).scenes),
+            recipe=told["subject"],
             origins=read_origins(self.folder / name),
             validation=figures,
+            told=told,
         )
 
     def _watching(self, name: str) -> Watching[NanoModel]:
@@ -224,6 +259,6 @@ class TrainingRun:
             return validated(model, sets, one)
 
         def export(model: NanoModel) -> None:
-            self._export(model, self.folder / EXPORT_FOLDER)
+            self._export(model, name, self.folder / EXPORT_FOLDER)
 
         return Watching(validate=validate if sets else None, export=export)

@@ -16,6 +16,7 @@
 
 from collections.abc import Iterable
 
+from sam3d_ros.training.orders import OWN_DATA
 from sam3d_ros.training.provenance import StageRecord, TrainingRecord
 
 MEASURES = ("viou", "f1", "scale_error")
@@ -31,8 +32,7 @@ def model_card(record: TrainingRecord) -> str:
 A small flow model in the manner of SAM 3D Objects: from the masked depth image of an object, and
 the plane that it stands on, to a truncated signed distance in a box around it, whose zero is a
 closed mesh. A second stage, `refine` in the table below where there is one, corrects that distance
-voxel by voxel beside what was measured. Trained by `sam3d train` on procedural objects alone; no
-data of others, no downloads.
+voxel by voxel beside what was measured. Trained by `sam3d train` on {_subjects(record)}.
 
 | trained by | |
 |---|---|
@@ -63,6 +63,14 @@ largest extent.
 
 The settings of the run are in `provenance.json`, its curves in `curves.csv`.
 """
+
+
+def _subjects(record: TrainingRecord) -> str:
+    """Say what was learned from."""
+    own = [stage.recipe for stage in record.stages if stage.recipe.startswith(OWN_DATA)]
+    if not own:
+        return "procedural objects alone; no\ndata of others, no downloads"
+    return f"procedural objects and on\n{_different(own)}"
 
 
 def _stages_table(stages: tuple[StageRecord, ...]) -> str:

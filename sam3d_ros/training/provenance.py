@@ -17,12 +17,13 @@
 import json
 import platform
 import subprocess
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from sam3d_ros.errors import TrainingError
 from sam3d_ros.objects.files import PROVENANCE_FILE
 from sam3d_ros.training.recipe import TrainingConfig
 
@@ -50,9 +51,10 @@ class StageRecord:
     planned_steps: int
     samples: int
     hours: float
-    recipe: str  # of the scenes
+    recipe: str  # of the scenes, or a user's own data
     origins: tuple[Origin, ...]  # one for each time that it was started
     validation: dict[str, float]  # the last figures, empty if there were none
+    told: dict[str, Any] = field(default_factory=dict)  # seed and settings; not known of old ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +109,17 @@ def read_stages(folder: Path) -> tuple[StageRecord, ...]:
     path = folder / PROVENANCE_FILE
     if not path.exists():
         return ()
-    stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
-    return tuple(
-        StageRecord(**stage | {"origins": tuple(Origin(**each) for each in stage["origins"])})
-        for stage in stages
-    )
+    try:
+        stages = json.loads(path.read_text(encoding="utf-8")).get("stages", ())
+        return tuple(
+            StageRecord(**stage | {"origins": tuple(Origin(**each) for each in stage["origins"])})
+            for stage in stages
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(
+            f"{path} cannot be read as the history of weights: {error!r}; restore it, or remove it "
+            "if theirs need not be told"
+        ) from error
 
 
 def commit() -> str:

@@ -28,6 +28,12 @@ STAGES = ("pre", "mid", "sft", "dpo", "shortcut", "refine")
 SECOND_STAGE = STAGES[-1]
 
 
+def _check_positive(config: object, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimiserConfig:
     """AdamW, its learning rate over the steps, and the average of what it finds."""
@@ -99,9 +105,14 @@ class StageConfig:
         if unknown or not self.scenes:
             got = ", ".join(repr(name) for name in unknown) or "none"
             raise ConfigError(f"scenes must be some of {', '.join(RECIPES)}, got {got}")
-        for name in ("steps", "batch_size", "accumulation"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        _check_positive(self, "steps", "batch_size", "accumulation")
+        share = self.consistency_share
+        num_long = round(share * self.batch_size)
+        if share and not 1 <= num_long < self.batch_size:
+            raise ConfigError(
+                f"consistency_share {share} of batch_size {self.batch_size} is {num_long} samples, "
+                f"expected 1 to {self.batch_size - 1}: the others learn the flow itself"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +125,10 @@ class DataConfig:
     views: int = 6  # of each shape, in expectation
     codec_samples: int = 256  # that the latent code is fitted to
 
+    def __post_init__(self) -> None:
+        _check_positive(self, "crop_px", "shape_resolution", "shape_groups", "views")
+        _check_positive(self, "codec_samples")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationConfig:
@@ -122,6 +137,9 @@ class ValidationConfig:
     every: int = 200  # steps; 0 for never
     size: int = 32  # objects of training families, and as many of others
     batch_size: int = 8
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "size", "batch_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,15 +162,13 @@ class TrainingConfig:
     checkpoint_every: int = 100  # steps: what a killed run loses at most
     keep: int = 2  # checkpoints
     export_every: int = 400  # steps; 0 for the end of a stage alone
-    precision: str = "auto"  # of the matrix products: fp32, bf16; auto takes what is faster
+    precision: str = "auto"  # of the matrix products: fp32, bf16; auto is bf16
     prefetch: int = 4  # batches made ahead by a process of its own, on a CPU; 0 for none
 
     def __post_init__(self) -> None:
         if self.precision not in ("auto", "fp32", "bf16"):
             raise ConfigError(f"precision must be auto, fp32 or bf16, got {self.precision!r}")
-        for name in ("log_every", "checkpoint_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        _check_positive(self, "log_every", "checkpoint_every", "keep")
 
     def autocast_dtype(self, device: torch.device) -> torch.dtype | None:
         """Return the precision of matrix products; None for that of the weights."""

@@ -61,10 +61,17 @@ def curves_csv(stage_folders: list[Path]) -> str:
     """Return the curves of stages in one table; empty cells are what a line does not have."""
     rows = [",".join(("stage", "step", *CURVE_COLUMNS))]
     for folder in stage_folders:
+        rows += _inherited(folder / CURVES_FILE, rows[0])
         for line in read_curves(folder):
             cells = [f"{line[name]:.4g}" if name in line else "" for name in CURVE_COLUMNS]
             rows.append(",".join((folder.name, str(line["step"]), *cells)))
     return "\n".join(rows) + "\n"
+
+
+def _inherited(path: Path, heading: str) -> list[str]:
+    """Return the rows of the weights that a stage began with."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return lines[1:] if lines[:1] == [heading] else []
 
 
 def _stored(name: str, value: torch.Tensor) -> torch.Tensor:

@@ -32,7 +32,14 @@ from sam3d_ros.training.engine.cases import Cases
 from sam3d_ros.training.engine.choices import ChosenPair, read_choices, write_choices
 from sam3d_ros.training.engine.judging import TruthJudge, ViewJudge, depths_of
 from sam3d_ros.training.engine.making import CaseSource, DataEngine, joined_cases, record_of
-from sam3d_ros.training.engine.pairs import BestAnswers, StoredPairs, judged, read_pairs
+from sam3d_ros.training.engine.pairs import (
+    BestAnswers,
+    Lessons,
+    StoredPairs,
+    judged,
+    lessons_in,
+    read_pairs,
+)
 from sam3d_ros.training.engine.recovery import RecoveryMeter
 from sam3d_ros.training.engine.store import EngineStore
 from sam3d_ros.training.presets import preset
@@ -288,7 +295,10 @@ def test_pairs_are_the_best_and_the_worst_by_the_scores(model: NanoModel, tmp_pa
 
 
 def test_what_a_person_chose_goes_before_the_scores(model: NanoModel, tmp_path: Path) -> None:
-    part = made(model, tmp_path, 1).read(0)
+    store = made(model, tmp_path, 1)
+    part = store.read(0)
+    part.scores[:] = torch.tensor([0.3, 0.5, 0.1])
+    store.write(0, part)
     (tmp_path / "choices.txt").write_text("000000-00 - -\n000000-01 0 2  # mine\n")
 
     pairs = read_pairs(tmp_path, model.codec.state_dict())
@@ -296,6 +306,33 @@ def test_what_a_person_chose_goes_before_the_scores(model: NanoModel, tmp_path: 
     assert pairs.score.tolist() == [1.0]
     torch.testing.assert_close(pairs.pairs.best.shape[0], part.latents.shape[3])
     torch.testing.assert_close(pairs.pairs.worst.shape[0], part.latents.shape[5])
+
+
+def test_a_line_that_a_person_left_as_it_was_is_the_judges_opinion(
+    model: NanoModel, tmp_path: Path
+) -> None:
+    store = made(model, tmp_path, 1)
+    part = store.read(0)
+    part.scores[:] = torch.tensor([0.3, 0.5, 0.1])
+    store.write(0, part)
+    choices: dict[str, ChosenPair | None] = {**judged(part)}
+    write_choices(tmp_path / "choices.txt", choices, dict.fromkeys(part.ids, "ball#1"))
+
+    pairs = read_pairs(tmp_path, model.codec.state_dict())
+
+    assert pairs.score.tolist() == pytest.approx([0.5, 0.5])
+    with pytest.raises(TrainingError, match=r"no candidate scored 0\.7"):
+        BestAnswers(pairs, model, 0)
+
+
+def test_what_judged_answers_teach_is_counted(model: NanoModel, tmp_path: Path) -> None:
+    store = made(model, tmp_path, 1)
+    part = store.read(0)
+    part.scores[0] = torch.tensor([0.9, 0.895, 0.9])  # good, and alike
+    part.scores[1] = torch.tensor([0.3, 0.5, 0.1])  # bad, and different
+    store.write(0, part)
+
+    assert lessons_in(store) == Lessons(num_good=1, num_pairs=1)
 
 
 def test_latents_of_another_codec_are_refused(model: NanoModel, tmp_path: Path) -> None:
@@ -355,8 +392,14 @@ def test_choices_read_as_they_were_written(tmp_path: Path) -> None:
 
     assert read_choices(path, choices, 2) == {"000000-00": ChosenPair(1, 0)}
     assert "# mug#4" in path.read_text()
-    with pytest.raises(TrainingError, match="is there already"):
-        write_choices(path, choices, {})
+
+    path.write_text(path.read_text().replace("000000-00 1 0", "000000-00 0 1"))  # edited
+    more = {**choices, "000001-00": ChosenPair(0, 1)}
+    write_choices(path, more, {"000001-00": "box#6"})
+    assert read_choices(path, more, 2) == {
+        "000000-00": ChosenPair(0, 1),
+        "000001-00": ChosenPair(0, 1),
+    }
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@
 
 """``sam3d engine`` from captures to a person's choices, and training on real captures."""
 
+import json
 from pathlib import Path
 
 import cv2
@@ -26,12 +27,16 @@ from sam3d_ros.apps.candidate_sheets import body_mesh
 from sam3d_ros.apps.main import main
 from sam3d_ros.evaluation.solids import is_inside
 from sam3d_ros.geometry.measures import volume_m3
+from sam3d_ros.objects.files import PROVENANCE_FILE
 from sam3d_ros.objects.volume.features import CHANNELS, volume_features
+from sam3d_ros.objects.volume.loading import load_nano
 from sam3d_ros.objects.volume.random_weights import write_random_nano
 from sam3d_ros.objects.volume.view import TRUNCATION, VolumeBox
 from sam3d_ros.training.captures.reading import captures_in
 from sam3d_ros.training.captures.source import CaptureSource, capture_set
 from sam3d_ros.training.captures.variation import NO_VARIATION
+from sam3d_ros.training.curriculum import EXPORT_FOLDER
+from sam3d_ros.training.engine import pairs, plan
 
 
 def test_captures_without_truth_become_answers_pictures_and_choices(
@@ -55,6 +60,50 @@ def test_captures_without_truth_become_answers_pictures_and_choices(
     (output / "choices.txt").write_text("000000-00 one 0\n")
     assert main(["engine", "choices", str(output)]) == 1
     assert "choices.txt, line 1: expected a candidate from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_loop_learns_from_its_answers_and_asks_again_with_the_new_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (pairs, plan):
+        monkeypatch.setattr(module, "MIN_SCORE", 0.1)  # untrained, it is never really good
+    settings = tmp_path / "short.yaml"
+    settings.write_text(
+        "{sft: {steps: 2, batch_size: 2}, dpo: {steps: 2, batch_size: 2}, prefetch: 0,"
+        " validation: {every: 0}, probe_batches: 0, data: {shape_resolution: 24, shape_groups: 1}}"
+    )
+    init, output = write_random_nano(tmp_path / "nano"), tmp_path / "loop"
+    asked = ["engine", "loop", "--init", str(init), "-o", str(output), "--device", "cpu"]
+    asked += ["--preset", "smoke", "--config", str(settings), "--cases", "4", "-n", "2"]
+
+    assert main([*asked, "--steps", "1", "--rounds", "2"]) == 0
+
+    told = capsys.readouterr().out
+    assert [f"weights: {output}/round_0{n}/{EXPORT_FOLDER}" in told for n in (0, 1)] == [True] * 2
+    history = json.loads((output / "round_01" / EXPORT_FOLDER / PROVENANCE_FILE).read_text())
+    names = [stage["name"] for stage in history["stages"]]  # dpo where two answers differ
+    assert (names[0], names.count("sft"), {*names} <= {"sft", "dpo"}) == ("sft", 2, True)
+    assert {stage["recipe"] for stage in history["stages"]} == {"own data: answers"}
+    first, second = (
+        load_nano(output / f"round_0{n}" / EXPORT_FOLDER, device="cpu", dtype=torch.float32)
+        for n in (0, 1)
+    )
+    assert not torch.equal(first.stem.out.weight, second.stem.out.weight)
+
+
+def test_answers_that_teach_nothing_end_a_loop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (pairs, plan):
+        monkeypatch.setattr(module, "MIN_SCORE", 2.0)
+        monkeypatch.setattr(module, "MIN_MARGIN", 2.0)
+    write_capture(tmp_path / "scenes/one")
+    init = write_random_nano(tmp_path / "nano")
+    asked = ["engine", "loop", "--init", str(init), "-o", str(tmp_path / "loop"), "-n", "2"]
+    asked += ["--captures", str(tmp_path / "scenes"), "--steps", "1", "--device", "cpu"]
+    assert main(asked) == 1
+    assert "train the model further first" in capsys.readouterr().err
 
 
 def test_captures_cannot_be_judged_by_a_truth_that_they_do_not_have(

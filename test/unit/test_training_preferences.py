@@ -16,6 +16,7 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -91,6 +92,21 @@ def test_swapping_best_and_worst_turns_the_preference_round(model: NanoModel) ->
 
     # -log sigmoid(m) and -log sigmoid(-m) of small m lie on either side of log 2.
     assert (one - math.log(2.0)) * (other - math.log(2.0)) < 0
+
+
+def test_pairs_that_nobody_can_tell_apart_do_not_count(model: NanoModel) -> None:
+    reference = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in model.geometry.parameters():
+            parameter.mul_(1.02)
+    objective, batch = PreferenceObjective(reference, CONFIG, beta=1.0), pairs(model)
+    none, first = torch.zeros(B, dtype=torch.bool), torch.arange(B) < 1
+
+    assert loss_of(objective, model, replace(batch, told_apart=none)) == 0.0
+    counted = loss_of(objective, model, replace(batch, told_apart=first))
+    assert counted not in (0.0, pytest.approx(loss_of(objective, model, batch), rel=1e-6))
+    every = replace(batch, told_apart=torch.ones(B, dtype=torch.bool))
+    assert loss_of(objective, model, every) == pytest.approx(loss_of(objective, model, batch))
 
 
 def test_descending_prefers_the_better_answers_and_leaves_the_reference_alone(

@@ -23,6 +23,7 @@ import scenes
 import torch
 from capture_folders import VIEW, write_capture
 
+from sam3d_ros.apps.main import main
 from sam3d_ros.errors import ConfigError, TrainingError
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.nn.weights import read_weights
@@ -215,6 +216,42 @@ def test_a_checkpoints_subfolder_serves_as_well(weights: Path, tmp_path: Path) -
     folder = write_finetuned(nested, stage.geometry.state_dict(), tmp_path / "new")
 
     assert (folder / OCCUPANCY_FILE).is_file()
+
+
+def test_examples_follow_the_weights_and_the_files_that_they_are_made_of(
+    weights: Path, data: Path, tmp_path: Path
+) -> None:
+    stage = load_geometry_stage(weights, tiny_architecture(), device="cpu", dtype=torch.float32)
+    captures = list(captures_in(data))
+    (path,) = prepare_examples(captures, stage, tmp_path, QUICK)
+    moved = replace(captures[0].camera_from_object, scale=1.01)
+    (other,) = prepare_examples(
+        [replace(captures[0], camera_from_object=moved)], stage, tmp_path, QUICK
+    )
+    assert other != path
+
+    with torch.no_grad():
+        next(stage.geometry.parameters()).add_(1.0)
+    with pytest.raises(TrainingError, match=r"examples\.json says.*other weights"):
+        prepare_examples(captures, stage, tmp_path, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("given", "ranks", "message"),
+    [(["--ship"], "1", "--ship is for nano"), ([], "2", "say sam3d train without torchrun")],
+)
+def test_what_only_nano_can_do_is_refused(
+    given: list[str],
+    ranks: str,
+    message: str,
+    weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", ranks)
+    asked = ["train", "sft", "--init", str(weights), "--data", str(weights), *given]
+    assert main(asked) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_the_weights_to_begin_with_are_never_written_over(weights: Path) -> None:

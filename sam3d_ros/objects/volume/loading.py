@@ -15,6 +15,7 @@
 """nano's weights: read, checked, and put where they run."""
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from sam3d_ros.objects.volume.model import NanoModel
 
 FEW_STEPS = 4  # up to so many have a distilled model told their size
 DISTILLATION = "shortcut"  # the stage of training after which it understands that
+KEEPING = ("dpo", "refine")  # stages that stay close to the flow that they begin with, or leave it
 
 
 def load_nano(folder: Path, *, device: torch.device | str, dtype: torch.dtype) -> NanoModel:
@@ -55,9 +57,18 @@ def nano_flow(folder: Path, num_steps: int) -> FlowConfig:
 
 
 def is_distilled(folder: Path) -> bool:
-    """Tell whether weights have learned what the size of a step means."""
+    """Tell whether weights know what the size of a step means."""
     try:
         told = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
-        return any(stage["name"] == DISTILLATION for stage in told["stages"])
+        return knows_step_sizes([stage["name"] for stage in told["stages"]])
     except (OSError, ValueError, KeyError, TypeError):
         return False  # weights of one's own need not say where they come from
+
+
+def knows_step_sizes(stages: Sequence[str]) -> bool:
+    """Tell whether a model that went through some stages of training knows them at the end.
+
+    A stage of flow matching after the distillation is told no sizes, and forgets them.
+    """
+    taught = [name for name in stages if name not in KEEPING]
+    return bool(taught) and taught[-1] == DISTILLATION

@@ -66,8 +66,8 @@ class NanoModel(nn.Module):
         self.architecture = replace(self.architecture, refiner=config)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.refiner = _refiner(self.architecture)
-        self.refiner.to(next(self.stem.parameters()))
+            refiner = _refiner_of(config)
+        self.refiner = refiner.to(next(self.stem.parameters()))
 
     def condition(self, view: VolumeView, box: VolumeBox) -> Tensor:
         """Return the tokens ``(B, L, D + C)`` of what views show of boxes."""
@@ -117,8 +117,11 @@ class NanoModel(nn.Module):
 
 
 def _refiner(architecture: VolumeArchitecture) -> VolumeRefiner | None:
-    config = architecture.refiner
-    return None if config is None else VolumeRefiner(config, 1 + NUM_CHANNELS + 1)
+    return None if architecture.refiner is None else _refiner_of(architecture.refiner)
+
+
+def _refiner_of(config: RefinerConfig) -> VolumeRefiner:
+    return VolumeRefiner(config, 1 + NUM_CHANNELS + 1)  # the first answer, features, the guess
 
 
 def _with_guess(features: Tensor, guess: Tensor) -> Tensor:

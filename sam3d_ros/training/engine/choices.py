@@ -44,15 +44,15 @@ class ChosenPair:
 def write_choices(
     path: Path, choices: Mapping[str, ChosenPair | None], names: Mapping[str, str]
 ) -> None:
-    """Write the file for a person to edit; an edited one is never written over.
+    """Write the file for a person to edit; what it has lines of already stays as it is.
 
     Raises:
-        TrainingError: The file is there already.
+        TrainingError: The file that is there cannot be read.
     """
-    if path.exists():
-        raise TrainingError(f"{path} is there already; remove it to have it written anew")
-    lines = [_line(case, pair, names[case]) for case, pair in choices.items()]
-    path.write_text(HEADING + "".join(lines), encoding="utf-8")
+    before = _text_of(path) if path.exists() else HEADING
+    known = {line.split()[0] for line in before.splitlines() if line.strip()}
+    lines = [_line(case, pair, names[case]) for case, pair in choices.items() if case not in known]
+    path.write_text(before + "".join(lines), encoding="utf-8")
 
 
 def read_choices(path: Path, cases: Iterable[str], num_candidates: int) -> dict[str, ChosenPair]:
@@ -61,10 +61,7 @@ def read_choices(path: Path, cases: Iterable[str], num_candidates: int) -> dict[
     Raises:
         TrainingError: A line cannot be understood; names file and line.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}") from error
+    text = _text_of(path)
     known = set(cases)
     chosen: dict[str, ChosenPair] = {}
     seen: dict[str, int] = {}  # lines
@@ -82,6 +79,13 @@ def read_choices(path: Path, cases: Iterable[str], num_candidates: int) -> dict[
         if pair is not None:
             chosen[case] = pair
     return chosen
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"{path} cannot be read: {error}") from error
 
 
 def _parsed(words: list[str], num: int, where: str) -> tuple[str, ChosenPair | None]:

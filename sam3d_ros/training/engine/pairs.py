@@ -51,7 +51,7 @@ class JudgedPairs:
     pairs: PreferencePairs
     rgb: Tensor  # (M, 3, P, P) uint8
     names: tuple[str, ...]
-    score: Tensor  # (M,) of the best; 1 where a person chose it
+    score: Tensor  # (M,) of the best; 1 where a person chose another than the judge
 
     def to(self, device: torch.device) -> "JudgedPairs":
         """Return the same on a device."""
@@ -98,13 +98,30 @@ def read_pairs(
         if by_hand
         else {case: pair for part in parts for case, pair in judged(part, min_margin).items()}
     )
-    found = [_pairs_of(part, choices, by_hand) for part in parts]
+    found = [_pairs_of(part, choices) for part in parts]
     found = [each for each in found if len(each.names)]
     if not found:
         raise TrainingError(
             f"{folder} has no pair whose scores differ by {min_margin}; make more candidates"
         )
     return _joined(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lessons:
+    """What there is to learn from judged answers."""
+
+    num_good: int  # that may stand for the truth
+    num_pairs: int  # that a preference can be learned from
+
+
+def lessons_in(store: EngineStore) -> Lessons:
+    """Count what a folder of judged answers teaches."""
+    parts = [store.read(number) for number in store.parts()]
+    return Lessons(
+        num_good=sum(int((part.scores.amax(dim=1) >= MIN_SCORE).sum()) for part in parts),
+        num_pairs=sum(len(judged(part)) for part in parts),
+    )
 
 
 def judged(part: JudgedPart, min_margin: float = MIN_MARGIN) -> dict[str, ChosenPair]:
@@ -140,7 +157,10 @@ class StoredPairs:
 
 
 class AskedPairs:
-    """A source of pairs that a frozen model makes of training data as they are needed."""
+    """A source of pairs that a frozen model makes of training data as they are needed.
+
+    Answers whose scores are all but equal are no preference: such pairs do not count.
+    """
 
     def __init__(
         self, model: NanoModel, source: SampleSource[TrainingBatch], seed: int, judge: Judge
@@ -162,6 +182,7 @@ class AskedPairs:
             box=cases.box,
             best=chosen_latents(candidates.latents, scores.argmax(dim=1), NUM_ASKED),
             worst=chosen_latents(candidates.latents, scores.argmin(dim=1), NUM_ASKED),
+            told_apart=scores.amax(dim=1) - scores.amin(dim=1) >= MIN_MARGIN,
         )
 
 
@@ -210,13 +231,20 @@ def asked_of(model: NanoModel, source: SampleSource[TrainingBatch], seed: int) -
     return AskedPairs(model, source, seed, TruthJudge())
 
 
-def _pairs_of(part: JudgedPart, choices: dict[str, ChosenPair], by_hand: bool) -> JudgedPairs:
-    """Return the chosen cases of a part."""
+def _pairs_of(part: JudgedPart, choices: dict[str, ChosenPair]) -> JudgedPairs:
+    """Return the chosen cases of a part.
+
+    What a file of choices says as the judge wrote it is the judge's opinion still.
+    """
+    by_judge = judged(part, 0.0)
     rows = [i for i, case in enumerate(part.ids) if case in choices]
     num = part.scores.shape[1]
     index = torch.tensor(rows, dtype=torch.long)
     best = torch.tensor([choices[part.ids[i]].best for i in rows], dtype=torch.long)
     worst = torch.tensor([choices[part.ids[i]].worst for i in rows], dtype=torch.long)
+    by_hand = torch.tensor(
+        [choices[part.ids[i]] != by_judge[part.ids[i]] for i in rows], dtype=torch.bool
+    )
     scores = part.scores[index, best]
     return JudgedPairs(
         pairs=PreferencePairs(
@@ -227,7 +255,7 @@ def _pairs_of(part: JudgedPart, choices: dict[str, ChosenPair], by_hand: bool) -
         ),
         rgb=part.rgb[index],
         names=tuple(part.names[i] for i in rows),
-        score=torch.ones_like(scores) if by_hand else scores,
+        score=torch.where(by_hand, 1.0, scores),
     )
 
 

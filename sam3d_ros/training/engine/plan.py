@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from sam3d_ros.errors import ConfigError
+from sam3d_ros.errors import ConfigError, TrainingError
 from sam3d_ros.objects.volume.loading import load_nano, nano_flow
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.curriculum import EXPORT_FOLDER, TrainingRun
@@ -34,8 +34,10 @@ from sam3d_ros.training.engine.making import (
     procedural_cases,
     record_of,
 )
+from sam3d_ros.training.engine.pairs import MIN_MARGIN, MIN_SCORE, lessons_in
 from sam3d_ros.training.engine.recovery import Recovery, RecoveryMeter
 from sam3d_ros.training.engine.store import EngineStore
+from sam3d_ros.training.presets import for_own_data
 from sam3d_ros.training.ranks import ALONE
 from sam3d_ros.training.recipe import TrainingConfig
 from sam3d_ros.training.scenes.recipes import RECIPES
@@ -62,6 +64,11 @@ class EnginePlan:
             raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}, got {self.recipe!r}")
         if self.judge and self.judge not in JUDGES:
             raise ConfigError(f"judge must be one of {', '.join(JUDGES)}, got {self.judge!r}")
+        if self.num_cases < 1 or self.candidates < 2 or self.steps < 1:
+            raise ConfigError(
+                "expected at least 1 case, 2 candidates and 1 step, got "
+                f"{self.num_cases}, {self.candidates} and {self.steps}"
+            )
         if self.judge == "truth" and self.captures is not None:
             raise ConfigError("captures are judged without truth; judge must be view, got truth")
 
@@ -109,7 +116,9 @@ def rounds(
     device: torch.device,
     tell: Callable[[Answers], None] = lambda _answers: None,
 ) -> Iterator[Path]:
-    """Answer, align, begin again with the new weights, without end; yield each round's folder.
+    """Answer, learn, begin again with the new weights, without end; yield each round's folder.
+
+    A round takes good answers for the truth, and prefers the better of those that differ.
 
     Each round asks about other objects and has a folder of its own, in which every step goes on
     where it was stopped.
@@ -122,17 +131,35 @@ def rounds(
         answers = answers_of(now, seeded, place / ANSWERS, device)
         tell(answers)
         training = TrainingRun(
-            config=replace(seeded, architecture=answers.model.architecture),
+            config=replace(for_own_data(seeded, "sft"), architecture=answers.model.architecture),
             folder=place,
             device=device,
             ranks=ALONE,
             init=weights,
             data=place / ANSWERS,
         )
-        training.train("dpo")
+        for name in _lessons(answers.store):
+            training.train(name)
+            training.export(name, place / EXPORT_FOLDER)
+            training = replace(training, init=None)
         weights = place / EXPORT_FOLDER
-        training.export(weights)
         yield weights
+
+
+def _lessons(store: EngineStore) -> list[str]:
+    """Return the stages that can learn from judged answers.
+
+    Raises:
+        TrainingError: None can.
+    """
+    found = lessons_in(store)
+    stages = ["sft"] * bool(found.num_good) + ["dpo"] * bool(found.num_pairs)
+    if not stages:
+        raise TrainingError(
+            f"{store.folder} has neither an answer that scored {MIN_SCORE} nor two whose scores "
+            f"differ by {MIN_MARGIN}; train the model further first"
+        )
+    return stages
 
 
 def _cases(plan: EnginePlan, config: TrainingConfig, device: torch.device) -> CaseSource:

@@ -39,6 +39,7 @@ class PreferencePairs:
     box: VolumeBox
     best: GeometryLatents
     worst: GeometryLatents
+    told_apart: Tensor | None = None  # (B,) bool: which of them count; None for all
 
 
 class PreferenceObjective:
@@ -69,11 +70,14 @@ class PreferenceObjective:
             reference = self._errors(self._reference, batch, noise, time)
         better, worse = (policy - reference).chunk(2)
         margin = worse - better
-        loss = -F.logsigmoid(self._beta * margin).mean()
+        counts = torch.ones_like(margin) if batch.told_apart is None else batch.told_apart.float()
+        weight = counts / counts.sum().clamp_min(1.0)
+        loss = (weight * -F.logsigmoid(self._beta * margin)).sum()
         best, worst = policy.chunk(2)
         parts = {
             "preference": loss,
-            "preferred": (margin > 0).float().mean(),
+            "told_apart": counts.mean(),
+            "preferred": (weight * (margin > 0)).sum(),
             "error_best": best.mean(),
             "error_worst": worst.mean(),
         }

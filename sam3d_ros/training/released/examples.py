@@ -22,6 +22,7 @@ of training; and tokens of many do not fit in memory. One file holds one example
 ``examples.json`` beside them says of which weights these are the tokens and the latents.
 """
 
+import hashlib
 import json
 import logging
 import re
@@ -29,6 +30,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -48,6 +50,7 @@ from sam3d_ros.training.released.shape_targets import FitConfig, fitted_shapes, 
 from sam3d_ros.training.sources import shuffled_rounds
 
 INDEX_FILE = "examples.json"
+DIGITS, NUM_PRINTED = 16, 32
 MIN_IOU = 0.6  # of a fitted shape; less is worth a warning
 
 logger = logging.getLogger(__name__)
@@ -70,13 +73,14 @@ def prepare_examples(
     """Prepare the captures whose examples are not there yet; return the files of all.
 
     Raises:
-        TrainingError: The folder holds examples that were made in another way.
+        TrainingError: The folder holds examples of other weights, or made in another way.
         DatasetError: A mesh is not closed.
     """
-    _check_index(folder, config)
+    _check_index(folder, config, stage)
     paths = []
     for capture in captures:
-        path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', capture.name)}.safetensors"
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", capture.name)
+        path = folder / f"{name}-{_digest_of(capture)}.safetensors"  # changed ones are made anew
         if path in paths:
             raise TrainingError(f"two captures are called {capture.name}; rename one's folder")
         paths.append(path)
@@ -158,13 +162,42 @@ def _stored(example: GeometryExamples) -> dict[str, Tensor]:
     return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _check_index(folder: Path, config: ExampleConfig) -> None:
+def _check_index(folder: Path, config: ExampleConfig, stage: GeometryStage) -> None:
     """Note how examples are made; raise where others were made otherwise."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, stated = folder / INDEX_FILE, json.dumps(asdict(config), indent=1) + "\n"
+    made = asdict(config) | {"weights": _print_of(stage)}
+    path, stated = folder / INDEX_FILE, json.dumps(made, indent=1) + "\n"
     if path.exists() and path.read_text(encoding="utf-8") != stated:
         raise TrainingError(
-            f"{path} says that the examples beside it were made in another way; remove the folder "
-            "to have them made again"
+            f"{path} says that the examples beside it were made in another way, or with other "
+            "weights; remove the folder to have them made again"
         )
     path.write_text(stated, encoding="utf-8")
+
+
+def _digest_of(capture: Capture) -> str:
+    """Return what tells a capture from one of the same name with other files."""
+    seen, pose = capture.observation, capture.camera_from_object
+    hashed = hashlib.sha256()
+    for values in (
+        seen.rgb,
+        seen.points_camera,
+        seen.silhouette,
+        capture.mesh_object.vertices,
+        capture.mesh_object.triangles,
+        pose.matrix,
+    ):
+        hashed.update(np.ascontiguousarray(values).tobytes())
+    return hashed.hexdigest()[:DIGITS]
+
+
+def _print_of(stage: GeometryStage) -> str:
+    """Return what tells weights from others: a few numbers of each tensor."""
+    hashed = hashlib.sha256()
+    for module in (stage.condition, stage.geometry, stage.occupancy):
+        for name, tensor in module.state_dict().items():
+            every = max(1, tensor.numel() // NUM_PRINTED)
+            some = tensor.detach().flatten()[::every][:NUM_PRINTED].float().cpu()
+            hashed.update(f"{name} {tuple(tensor.shape)}".encode())
+            hashed.update(some.numpy().tobytes())
+    return hashed.hexdigest()[:DIGITS]
