@@ -30,12 +30,13 @@ from sam3d_ros.evaluation.backends import HELP, Named, make_backend
 from sam3d_ros.evaluation.datasets import Scene, load_scene, scene_folders
 from sam3d_ros.evaluation.evaluate import evaluate_scene, scene_names
 from sam3d_ros.evaluation.report import Row, report_json
-from sam3d_ros.evaluation.table import failures_text, medians_table, objects_table
+from sam3d_ros.evaluation.table import failures_text, groups_table, medians_table, objects_table
 from sam3d_ros.protocols import ObjectBackend
 from sam3d_ros.scene.export import write_json
 from sam3d_ros.training.scenes.recipes import FULL_SENSOR, RECIPES
 
 SCENE_ROW = "(whole scene)"
+FAMILIES = "unseen families"
 
 Loader = Callable[[Path], Scene]
 
@@ -114,12 +115,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{objects_table(captures)}\n\n{medians_table(captures)}\n")
     if objects:
         print(f"{family_tables(objects)}\n")
+    sets = _by_input(captures, arguments.inputs) | ({FAMILIES: objects} if objects else {})
+    if len(sets) > 1:
+        print(f"{groups_table(sets)}\n")
     print(f"report and pictures: {arguments.output}")
     if not rows:
         print("\nno masks in these scenes: nothing was evaluated")
     if failed := failures_text(rows):
         print(f"\n{failed}")
     return 1 if failed or not rows else 0
+
+
+def _by_input(rows: Sequence[Row], inputs: Sequence[Path]) -> dict[str, list[Row]]:
+    """Return the rows of each folder that was named, by its name, in their order."""
+    folders = list(dict.fromkeys(found for path in inputs for found in scene_folders(path)))
+    names = dict(zip(folders, scene_names(folders), strict=True))
+    found: dict[str, list[Row]] = {}
+    for path in inputs:
+        scenes = {names[folder] for folder in scene_folders(path)}
+        found.setdefault(path.name, []).extend(row for row in rows if row.scene in scenes)
+    return {name: of_input for name, of_input in found.items() if of_input}
 
 
 def _captures(

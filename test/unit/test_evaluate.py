@@ -86,6 +86,18 @@ def test_every_metric_of_an_object_with_truth_is_reported(scene: Path, tmp_path:
     }
 
 
+def test_captures_and_unseen_families_come_in_one_table(
+    scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["evaluate", str(scene.parent), "--families", "1", "--recipe", "isolated"]
+    main([*asked, "--backend", "hull,carved", "--no-pictures", "-o", str(tmp_path / "out")])
+
+    printed = capsys.readouterr().out.split("\n\n")
+    (table,) = [text for text in printed if "unseen families" in text]
+    lines = [line.split("  ")[0] for line in table.splitlines()[2:]]
+    assert lines == [scene.parent.name] * 2 + ["unseen families"] * 2
+
+
 def test_exact_depth_of_three_sides_of_a_box_gives_its_hull(scene: Path, tmp_path: Path) -> None:
     _, report = evaluate(scene, tmp_path / "out")
 
