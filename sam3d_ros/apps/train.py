@@ -128,7 +128,9 @@ def _config(arguments: argparse.Namespace) -> TrainingConfig:
     config = changed_by(arguments.config, config)
     if arguments.init is None:
         return config
-    return replace(config, architecture=stated_sizes(arguments.init, config.architecture))
+    planned = config.architecture
+    stated = stated_sizes(arguments.init, planned)  # without second stage: it is yet to come
+    return replace(config, architecture=replace(stated, refiner=stated.refiner or planned.refiner))
 
 
 def _verdict(training: TrainingRun, names: tuple[str, ...]) -> int:

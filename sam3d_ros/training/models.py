@@ -29,6 +29,14 @@ class VolumeFlow(Protocol):
         """Return condition tokens ``(B, N, C)``."""
         ...
 
+    def features(self, view: VolumeView, box: VolumeBox) -> Tensor:
+        """Return what views show of the voxels of boxes."""
+        ...
+
+    def tokens(self, features: Tensor) -> Tensor:
+        """Return condition tokens ``(B, N, C)`` of features."""
+        ...
+
     def velocity(
         self, x: GeometryLatents, time: Tensor, condition: Tensor, step_size: Tensor
     ) -> GeometryLatents:
@@ -41,4 +49,8 @@ class VolumeFlow(Protocol):
 
     def decode(self, shape: Tensor) -> Tensor:
         """Return truncated distances ``(B, R, R, R)`` of shape latents."""
+        ...
+
+    def refined(self, distance: Tensor, features: Tensor) -> Tensor:
+        """Return distances as a second stage corrects them, if there is one."""
         ...

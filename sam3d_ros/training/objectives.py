@@ -23,7 +23,6 @@ from torch import Tensor
 from sam3d_ros.nn.flow import TIME_SCALE, FlowConfig, FlowStep, integrate, schedule, time_grid
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.sampling import concatenated
-from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.losses import (
     Losses,
@@ -110,7 +109,7 @@ class RefinementObjective:
         self._config, self._flow = config, flow
 
     def __call__(
-        self, model: NanoModel, batch: TrainingBatch, generator: torch.Generator
+        self, model: VolumeFlow, batch: TrainingBatch, generator: torch.Generator
     ) -> Losses:
         """Return the loss of a batch."""
         with torch.no_grad():

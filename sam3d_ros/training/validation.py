@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from sam3d_ros.nn.flow import FlowConfig
-from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.objects.volume.view import TRUNCATION
 from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.losses import noise_like, truth_of
+from sam3d_ros.training.models import VolumeFlow
 from sam3d_ros.training.objectives import carried, decoded
 
 F1_THRESHOLD = 0.025  # of the object's largest extent: 0.05 where that is normalised to 2
@@ -53,7 +53,7 @@ class VolumeScore:
 
 @torch.no_grad()
 def validated(
-    model: NanoModel, sets: Iterable[ValidationSet], flow: FlowConfig
+    model: VolumeFlow, sets: Iterable[ValidationSet], flow: FlowConfig
 ) -> dict[str, float]:
     """Return the medians of each set, by names such as ``held_out/viou``.
 
@@ -70,7 +70,7 @@ def validated(
 
 
 @torch.no_grad()
-def scored(model: NanoModel, batch: TrainingBatch, flow: FlowConfig) -> Iterator[VolumeScore]:
+def scored(model: VolumeFlow, batch: TrainingBatch, flow: FlowConfig) -> Iterator[VolumeScore]:
     """Compare a model's answers to the objects of a batch with what these are."""
     predicted = answered(model, batch, flow)
     measures = zip(
@@ -85,7 +85,7 @@ def scored(model: NanoModel, batch: TrainingBatch, flow: FlowConfig) -> Iterator
 
 
 @torch.no_grad()
-def answered(model: NanoModel, batch: TrainingBatch, flow: FlowConfig) -> Tensor:
+def answered(model: VolumeFlow, batch: TrainingBatch, flow: FlowConfig) -> Tensor:
     """Return distances ``(B, R, R, R)`` that a model samples, from the same noise every time."""
     device = batch.distance.device
     generator = torch.Generator(device).manual_seed(NOISE_SEED)

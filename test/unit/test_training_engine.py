@@ -33,6 +33,7 @@ from sam3d_ros.training.engine.choices import ChosenPair, read_choices, write_ch
 from sam3d_ros.training.engine.judging import TruthJudge, ViewJudge, depths_of
 from sam3d_ros.training.engine.making import CaseSource, DataEngine, joined_cases, record_of
 from sam3d_ros.training.engine.pairs import (
+    AskedPairs,
     BestAnswers,
     Lessons,
     StoredPairs,
@@ -43,6 +44,8 @@ from sam3d_ros.training.engine.pairs import (
 from sam3d_ros.training.engine.recovery import RecoveryMeter
 from sam3d_ros.training.engine.store import EngineStore
 from sam3d_ros.training.presets import preset
+from sam3d_ros.training.scenes.recipes import ISOLATED
+from sam3d_ros.training.starts import source_of
 
 P, R = 64, 32
 CENTRE_M, SIDE_M, RADIUS = (0.02, -0.01, 0.8), 0.2, 0.3  # the last in sides of the box
@@ -323,6 +326,19 @@ def test_a_line_that_a_person_left_as_it_was_is_the_judges_opinion(
     assert pairs.score.tolist() == pytest.approx([0.5, 0.5])
     with pytest.raises(TrainingError, match=r"no candidate scored 0\.7"):
         BestAnswers(pairs, model, 0)
+
+
+def test_pairs_count_where_the_truth_tells_answers_apart(model: NanoModel) -> None:
+    config = preset("smoke")
+    scenes = source_of(config, ISOLATED, "dpo", torch.device("cpu"))
+    alike = untrained(0, config.architecture)  # answers its guess, whatever the noise
+
+    varied = AskedPairs(model, scenes, 0).batch(0, 2)
+    assert varied.told_apart is not None
+    assert varied.told_apart.tolist() == [True, True]
+    same = AskedPairs(alike, scenes, 0).batch(0, 2)
+    assert same.told_apart is not None
+    assert same.told_apart.tolist() == [False, False]
 
 
 def test_what_judged_answers_teach_is_counted(model: NanoModel, tmp_path: Path) -> None:

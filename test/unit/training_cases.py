@@ -35,6 +35,7 @@ CONFIG = TrainingConfig(
     sft=STAGE,
     dpo=STAGE,
     shortcut=STAGE,
+    refine=STAGE,
     log_every=1,
     checkpoint_every=2,
     precision="fp32",
@@ -56,6 +57,14 @@ class TinyFlow(nn.Module):
         """Return ``(B, 1, 1)``."""
         return box.side_m[:, None, None]
 
+    def features(self, view: VolumeView, box: VolumeBox) -> Tensor:
+        """Return the condition: there is nothing else to see."""
+        return self.condition(view, box)
+
+    def tokens(self, features: Tensor) -> Tensor:
+        """Return the condition."""
+        return features
+
     def velocity(
         self, x: GeometryLatents, time: Tensor, condition: Tensor, step_size: Tensor
     ) -> GeometryLatents:
@@ -75,6 +84,10 @@ class TinyFlow(nn.Module):
     def decode(self, shape: Tensor) -> Tensor:
         """Return the voxels of a token."""
         return shape.reshape(-1, SIDE, SIDE, SIDE)
+
+    def refined(self, distance: Tensor, features: Tensor) -> Tensor:
+        """Change nothing: there is no second stage."""
+        return distance
 
 
 class Spheres:

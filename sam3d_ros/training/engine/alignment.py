@@ -24,10 +24,10 @@ from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.captures.source import capture_source
 from sam3d_ros.training.engine.pairs import (
     MIN_MARGIN,
+    AskedPairs,
     BestAnswers,
     JudgedPairs,
     StoredPairs,
-    asked_of,
     read_pairs,
 )
 from sam3d_ros.training.engine.preferences import PreferenceObjective, PreferencePairs
@@ -57,7 +57,7 @@ def dpo_stage(start: StageStart) -> Stage[NanoModel, Any]:
         source = StoredPairs(judged.pairs, start.config.seed)
     else:
         scenes = source_of(start.config, FULL_SENSOR, start.name, start.device)
-        source = asked_of(reference, scenes, start.config.seed)
+        source = AskedPairs(reference, scenes, start.config.seed)
     return Stage(
         name=start.name,
         config=config,

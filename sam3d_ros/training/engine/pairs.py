@@ -32,13 +32,14 @@ from sam3d_ros.training.batch import TrainingBatch
 from sam3d_ros.training.engine.candidates import sampled
 from sam3d_ros.training.engine.cases import cases_of
 from sam3d_ros.training.engine.choices import CHOICES_FILE, ChosenPair, read_choices
-from sam3d_ros.training.engine.judging import Judge, TruthJudge
+from sam3d_ros.training.engine.judging import TruthJudge
 from sam3d_ros.training.engine.preferences import PreferencePairs, chosen_latents
 from sam3d_ros.training.engine.store import EngineStore, JudgedPart, digest_of
 from sam3d_ros.training.objectives import decoded
 from sam3d_ros.training.sources import SampleSource, shuffled_rounds
 
 MIN_MARGIN = 0.02  # between the scores of best and worst; less is no preference
+TRUTH_MARGIN = 0.003  # likewise where pairs are made as they are needed: truth is sure of less
 MIN_SCORE = 0.7  # of a candidate that is to stand for the truth
 ASKED = FlowConfig(num_steps=4, strength=0.0)  # how candidates are sampled in training
 NUM_ASKED = 4
@@ -157,18 +158,16 @@ class StoredPairs:
 
 
 class AskedPairs:
-    """A source of pairs that a frozen model makes of training data as they are needed.
+    """A source of pairs that a frozen model makes as they are needed, judged by the truth.
 
     Answers whose scores are all but equal are no preference: such pairs do not count.
     """
 
-    def __init__(
-        self, model: NanoModel, source: SampleSource[TrainingBatch], seed: int, judge: Judge
-    ) -> None:
+    def __init__(self, model: NanoModel, source: SampleSource[TrainingBatch], seed: int) -> None:
         self._model = model
         self._source = source
         self._seed = seed
-        self._judge = judge
+        self._judge = TruthJudge()
 
     def batch(self, step: int, size: int) -> PreferencePairs:
         """Ask the model about the objects of a step; return its best and worst answers."""
@@ -182,7 +181,7 @@ class AskedPairs:
             box=cases.box,
             best=chosen_latents(candidates.latents, scores.argmax(dim=1), NUM_ASKED),
             worst=chosen_latents(candidates.latents, scores.argmin(dim=1), NUM_ASKED),
-            told_apart=scores.amax(dim=1) - scores.amin(dim=1) >= MIN_MARGIN,
+            told_apart=scores.amax(dim=1) - scores.amin(dim=1) >= TRUTH_MARGIN,
         )
 
 
@@ -224,11 +223,6 @@ class BestAnswers:
             families=tuple(self._judged.names[i] for i in index.tolist()),
             seeds=tuple(range(step * size, (step + 1) * size)),
         )
-
-
-def asked_of(model: NanoModel, source: SampleSource[TrainingBatch], seed: int) -> AskedPairs:
-    """Return pairs judged by the truth, of answers of a model that no longer changes."""
-    return AskedPairs(model, source, seed, TruthJudge())
 
 
 def _pairs_of(part: JudgedPart, choices: dict[str, ChosenPair]) -> JudgedPairs:
