@@ -15,11 +15,14 @@
 """The weights of nano that come with the package: small, measured, and of use."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scenes import camera_from_world, can, drill, placed, scene
+from scipy.ndimage import binary_dilation, binary_erosion
 
 from sam3d_ros.config import ObjectsConfig, SceneConfig
 from sam3d_ros.evaluation.datasets import load_scene
@@ -27,12 +30,13 @@ from sam3d_ros.evaluation.families import family_objects
 from sam3d_ros.evaluation.metrics import volume_iou
 from sam3d_ros.geometry.measures import bounds, enclosed_volume_m3, is_watertight
 from sam3d_ros.geometry.meshes import occupancy, to_trimesh
+from sam3d_ros.geometry.transforms import rotation_from_axis_angle
 from sam3d_ros.objects.files import NANO_FILE, NANO_FOLDER, PROVENANCE_FILE
 from sam3d_ros.objects.provenance import why_not_trusted
 from sam3d_ros.scene.backends import make_object_backend, wired_backend
 from sam3d_ros.scene.choosing import agreeing
 from sam3d_ros.scene.observe import observe
-from sam3d_ros.structures import Mesh, ObjectReconstruction, Observation
+from sam3d_ros.structures import Bools, Mesh, ObjectReconstruction, Observation
 
 MAX_BYTES = 30e6
 CAN, DRILL = can(0.034, 0.102), placed(drill(), 0.9, (0, 0, 0))
@@ -104,6 +108,61 @@ def test_thin_shells_come_out_closed_in_one_piece_and_hollow(name: str, shared_d
     assert inside.any()  # the bottom
     assert not inside[heights > low[2] + (high[2] - low[2]) / 3].any()  # and nothing above it
     assert enclosed_volume_m3(mesh) < 0.5 * to_trimesh(mesh).convex_hull.volume
+
+
+def _with_mask(observation: Observation, change: Callable[[Bools], Bools]) -> Observation:
+    instance = replace(observation.instance, mask=change(observation.instance.mask))
+    return replace(
+        observation,
+        mask=change(observation.mask),
+        silhouette=change(observation.silhouette),
+        instance=instance,
+    )
+
+
+def _without_some_depth(observation: Observation) -> Observation:
+    points = observation.points_camera.copy()
+    points[np.random.default_rng(0).random(points.shape[:2]) < 0.1] = np.nan
+    return replace(observation, points_camera=points)
+
+
+def _with_plane(observation: Observation, offset_m: float, tilt_deg: float) -> Observation:
+    support = observation.support
+    if support is None:
+        return observation
+    normal = support.normal_camera
+    foot = np.nanmedian(observation.object_points_camera, axis=0)
+    foot = foot - normal * (normal @ foot + support.offset_m)
+    turned = rotation_from_axis_angle(np.array([1.0, 0.0, 0.0]), np.radians(tilt_deg)) @ normal
+    wrong = replace(support, normal_camera=turned, offset_m=offset_m - float(turned @ foot))
+    return replace(observation, support=wrong)
+
+
+def test_small_errors_of_the_view_cost_little() -> None:
+    """Of what a household camera gets wrong nothing may cost more than 0.03 of the volume."""
+    nano = make_object_backend(SceneConfig(objects=ObjectsConfig(backend="nano")))
+    families = dict.fromkeys(("can", "bottle", "carton", "drill"), 1.0)
+    objects = list(family_objects(8, 2, "isolated", families))
+
+    def quality(change: Callable[[Observation], Observation]) -> float:
+        made = nano.reconstruct([change(each.observation) for each in objects])
+        assert all(isinstance(each, ObjectReconstruction) for each in made), made
+        return float(
+            np.mean([fit(m, o.truth.mesh_camera) for m, o in zip(made, objects, strict=True)])
+        )
+
+    errors: dict[str, Callable[[Observation], Observation]] = {
+        "mask a pixel too small": lambda o: _with_mask(o, binary_erosion),
+        "mask a pixel too wide": lambda o: _with_mask(o, binary_dilation),
+        "a tenth of the depth lost": _without_some_depth,
+        "plane 3 mm too high": lambda o: _with_plane(o, 0.003, 0.0),
+        "plane tilted by 1.5 degrees": lambda o: _with_plane(o, 0.0, 1.5),
+        "plane unknown": lambda o: replace(o, support=None, up_camera=o.up_camera),
+    }
+    undisturbed = quality(lambda observation: observation)
+    assert undisturbed > 0.8
+    lost = {name: undisturbed - quality(change) for name, change in errors.items()}
+    assert max(lost.values()) < 0.03, lost
 
 
 def test_the_same_view_gives_the_same_mesh() -> None:
