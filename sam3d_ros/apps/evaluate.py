@@ -15,7 +15,7 @@
 """``sam3d evaluate``: compare reconstructions with the truth; table, pictures, ``report.json``."""
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +101,9 @@ def run(arguments: argparse.Namespace) -> int:
     names = [name.strip() for name in arguments.backend.split(",")]
     backends = [make_backend(name, config) for name in dict.fromkeys(names)]
     _say_what_auto_takes(backends)
-    captures = _captures(arguments, backends, config)
+    found = {path: scene_folders(path) for path in arguments.inputs}
+    folders = list(dict.fromkeys(folder for each in found.values() for folder in each))
+    captures = _captures(folders, arguments, backends, config)
     objects = evaluate_families(
         arguments.families,
         arguments.seed,
@@ -115,7 +117,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{objects_table(captures)}\n\n{medians_table(captures)}\n")
     if objects:
         print(f"{family_tables(objects)}\n")
-    sets = _by_input(captures, arguments.inputs) | ({FAMILIES: objects} if objects else {})
+    sets = _by_input(captures, found, dict(zip(folders, scene_names(folders), strict=True)))
+    sets |= {FAMILIES: objects} if objects else {}
     if len(sets) > 1:
         print(f"{groups_table(sets)}\n")
     print(f"report and pictures: {arguments.output}")
@@ -126,27 +129,29 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed or not rows else 0
 
 
-def _by_input(rows: Sequence[Row], inputs: Sequence[Path]) -> dict[str, list[Row]]:
+def _by_input(
+    rows: Sequence[Row], found: Mapping[Path, Sequence[Path]], names: Mapping[Path, str]
+) -> dict[str, list[Row]]:
     """Return the rows of each folder that was named, by its name, in their order."""
-    folders = list(dict.fromkeys(found for path in inputs for found in scene_folders(path)))
-    names = dict(zip(folders, scene_names(folders), strict=True))
-    found: dict[str, list[Row]] = {}
-    for path in inputs:
-        scenes = {names[folder] for folder in scene_folders(path)}
-        found.setdefault(path.name, []).extend(row for row in rows if row.scene in scenes)
-    return {name: of_input for name, of_input in found.items() if of_input}
+    sets: dict[str, list[Row]] = {}
+    for path, folders in found.items():
+        scenes = {names[folder] for folder in folders}
+        sets.setdefault(path.name, []).extend(row for row in rows if row.scene in scenes)
+    return {name: of_input for name, of_input in sets.items() if of_input}
 
 
 def _captures(
-    arguments: argparse.Namespace, backends: Sequence[ObjectBackend], config: SceneConfig
+    folders: Sequence[Path],
+    arguments: argparse.Namespace,
+    backends: Sequence[ObjectBackend],
+    config: SceneConfig,
 ) -> list[Row]:
-    folders = [found for path in arguments.inputs for found in scene_folders(path)]
     pictures = None if arguments.no_pictures else arguments.output
 
     def load(folder: Path) -> Scene:
         return load_scene(folder, arguments.depth_file, arguments.lidar)
 
-    return list(evaluate_folders(list(dict.fromkeys(folders)), load, backends, config, pictures))
+    return list(evaluate_folders(folders, load, backends, config, pictures))
 
 
 def _say_what_auto_takes(backends: Sequence[Named]) -> None:

@@ -90,8 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data is not None and arguments.stage not in OWN_DATA_STAGES:
         raise ConfigError(
             f"--data is for stages {', '.join(OWN_DATA_STAGES[:-1])} and {OWN_DATA_STAGES[-1]}, "
-            f"got {arguments.stage}; the "
-            "other stages learn from procedural scenes"
+            f"got {arguments.stage}; the other stages learn from procedural scenes"
         )
     if arguments.threads:
         torch.set_num_threads(arguments.threads)

@@ -34,7 +34,7 @@ class View(Work):
     observation: Observation
     prepared: PreparedObjects = field(init=False)  # for SAM 3D
     volume: PreparedVolume = field(init=False)  # for nano
-    features: Tensor = field(init=False)  # (1, C, S, S, S) of the box's voxels, for nano
+    features: Tensor = field(init=False)  # (1, C, S, S, S) of voxels, for nano's second stage
     geometry_tokens: Tensor = field(init=False)  # (1, N, C)
     mirrored_tokens: Tensor = field(init=False)  # (1, N, C), likewise of the mirror image, for nano
     refinement_tokens: Tensor = field(init=False)  # (1, N, C)

@@ -14,7 +14,6 @@
 
 """Checkpoints: safetensors and JSON in a folder per step, complete or not there at all."""
 
-import hashlib
 import json
 import logging
 import os
@@ -28,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sam3d_ros.errors import CheckpointError, TrainingError
+from sam3d_ros.training.files import digest_of_file
 
 TENSORS_FILE, STATE_FILE = "tensors.safetensors", "state.json"
 PREFIX, PARTIAL = "step_", ".partial"
@@ -69,7 +69,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, keep: int) -> Path:
     state = {
         "format": FORMAT,
         "progress": asdict(checkpoint.progress),
-        "sha256": _digest(partial / TENSORS_FILE),
+        "sha256": digest_of_file(partial / TENSORS_FILE),
     }
     (partial / STATE_FILE).write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
     for path in (partial / TENSORS_FILE, partial / STATE_FILE, partial):
@@ -132,7 +132,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         state = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
         form, stated = state["format"], state["sha256"]
         progress = Progress(**state["progress"])
-        found = _digest(path / TENSORS_FILE)
+        found = digest_of_file(path / TENSORS_FILE)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, str(error)) from error
     if form != FORMAT:
@@ -151,11 +151,6 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
     return CheckpointError(f"checkpoint {path} cannot be read: {reason}")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

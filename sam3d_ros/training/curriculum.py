@@ -41,7 +41,7 @@ from sam3d_ros.training.checkpoints import (
     newest_progress,
 )
 from sam3d_ros.training.curves import read_curves
-from sam3d_ros.training.orders import StageOrder, begins_elsewhere, keep_order, told_in
+from sam3d_ros.training.orders import StageOrder, begins_elsewhere, check_order, keep_order, told_in
 from sam3d_ros.training.provenance import (
     Origin,
     StageRecord,
@@ -87,7 +87,7 @@ class TrainingRun:
             TrainingError: The stage has nothing to begin with, was begun with other settings, or
                 cannot go on.
         """
-        keep_order(self._order(name), self.folder / name, write=False)
+        check_order(self._order(name), self.folder / name)
         model = self._beginning_of(name).to(self.device)
         stage = built(
             StageStart(
@@ -147,7 +147,7 @@ class TrainingRun:
         )
 
     def _note_start(self, name: str, step: int) -> None:
-        keep_order(self._order(name), self.folder / name, write=True)
+        keep_order(self._order(name), self.folder / name)
         if step < self.config.stage(name).steps:
             where = hardware(self.device, self.ranks.world)
             note_origin(self.folder / name, Origin(step=step, commit=commit(), hardware=where))

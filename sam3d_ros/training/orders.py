@@ -22,9 +22,11 @@ from typing import Any
 
 from sam3d_ros.errors import TrainingError
 from sam3d_ros.objects.volume.architecture import VolumeArchitecture
+from sam3d_ros.training.files import read_object, write_object
 from sam3d_ros.training.recipe import DataConfig, StageConfig
 
 ORDER_FILE = "order.json"
+ADVICE = "restore or remove it"
 OWN_DATA = "own data"  # how the subject of a stage begins that learned from a user's folder
 
 
@@ -41,9 +43,14 @@ class StageOrder:
     architecture: VolumeArchitecture
 
     @property
+    def stated(self) -> dict[str, Any]:
+        """The order as its file has it."""
+        return asdict(self) | {"subject": self.subject}
+
+    @property
     def told(self) -> dict[str, Any]:
         """The order as provenance has it: what is learned from, not where that lies."""
-        return _told(asdict(self) | {"subject": self.subject})
+        return _told(self.stated)
 
     @property
     def subject(self) -> str:
@@ -53,42 +60,17 @@ class StageOrder:
         )
 
 
-def keep_order(order: StageOrder, folder: Path, *, write: bool) -> None:
-    """Compare an order with the one that a stage's folder was begun with; keep the first.
+def check_order(order: StageOrder, folder: Path) -> None:
+    """Compare an order with the one that a stage's folder was begun with, if it was.
 
     Raises:
         TrainingError: They differ, or the one in the folder cannot be read.
     """
     path = folder / ORDER_FILE
-    # As it will be read: lists, not tuples.
-    said = json.loads(json.dumps(asdict(order) | {"subject": order.subject}))
-    if path.exists():
-        _check_same(said, _read(path), folder)
-    elif write:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        partial.replace(path)
-
-
-def begins_elsewhere(folder: Path) -> bool:
-    """Tell whether a stage began with weights that were named, not with the stage before."""
-    path = folder / ORDER_FILE
-    return bool(path.exists() and _read(path).get("init"))
-
-
-def told_in(folder: Path) -> dict[str, Any]:
-    """Return what the stage of a folder was told, as provenance has it; nothing if none says."""
-    path = folder / ORDER_FILE
-    return _told(_read(path)) if path.exists() else {}
-
-
-def _told(order: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in order.items() if name not in ("init", "data")}
-
-
-def _check_same(said: Mapping[str, Any], known: Mapping[str, Any], folder: Path) -> None:
-    before = dict(_leaves(known))
+    if not path.exists():
+        return
+    before = dict(_leaves(read_object(path, ADVICE)))
+    said = json.loads(json.dumps(order.stated))  # as it was read: lists, not tuples
     for name, value in _leaves(said):
         if name in before and before[name] != value:
             raise TrainingError(
@@ -97,14 +79,28 @@ def _check_same(said: Mapping[str, Any], known: Mapping[str, Any], folder: Path)
             )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} cannot be read: {error}; restore or remove it") from error
-    if not isinstance(known, dict):
-        raise TrainingError(f"{path} must hold an object, got {known!r}; restore or remove it")
-    return known
+def keep_order(order: StageOrder, folder: Path) -> None:
+    """Write an order into a stage's folder, where there is none."""
+    path = folder / ORDER_FILE
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_object(path, order.stated)
+
+
+def begins_elsewhere(folder: Path) -> bool:
+    """Tell whether a stage began with weights that were named, not with the stage before."""
+    path = folder / ORDER_FILE
+    return bool(path.exists() and read_object(path, ADVICE).get("init"))
+
+
+def told_in(folder: Path) -> dict[str, Any]:
+    """Return what the stage of a folder was told, as provenance has it; nothing if none says."""
+    path = folder / ORDER_FILE
+    return _told(read_object(path, ADVICE)) if path.exists() else {}
+
+
+def _told(order: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in order.items() if name not in ("init", "data")}
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

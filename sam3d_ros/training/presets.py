@@ -75,7 +75,6 @@ def _nano() -> TrainingConfig:
     last = replace(begin, learning_rate=8e-4, warmup_steps=10, final_share=0.02)
     whole = VolumeArchitecture()
     geometry = replace(whole.geometry, num_blocks=4, condition_dim=256, shape_channels=64)
-    surfaces = LossWeights(distance=8.0, sign=2.0, overlap=3.0)
     return TrainingConfig(
         preset="nano",
         architecture=replace(whole, geometry=geometry, refiner=RefinerConfig()),
@@ -96,7 +95,9 @@ def _nano() -> TrainingConfig:
             optimiser=replace(last, learning_rate=1e-4),
         ),
         refine=StageConfig(
-            steps=2000, weights=surfaces, optimiser=replace(last, learning_rate=1.5e-3)
+            steps=2000,
+            weights=LossWeights(overlap=3.0),
+            optimiser=replace(last, learning_rate=1.5e-3),
         ),
         log_every=10,
         checkpoint_every=50,  # whole lines of the curves: the ones after a resume are the same
@@ -106,6 +107,8 @@ def _nano() -> TrainingConfig:
 def _smoke() -> TrainingConfig:
     """Return minutes of work on two cores: every stage, at sizes that learn a little."""
     steps = 60
+    stem = StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1))
+    sizes = small_architecture(48, NUM_CHANNELS, stem)
     stage = StageConfig(
         steps=steps,
         batch_size=4,
@@ -120,12 +123,7 @@ def _smoke() -> TrainingConfig:
     )
     return TrainingConfig(
         preset="smoke",
-        architecture=replace(
-            small_architecture(
-                48, NUM_CHANNELS, StemConfig(channels=(16, 32, 32), num_blocks=(1, 1, 1))
-            ),
-            refiner=RefinerConfig(channels=(16, 32, 32)),
-        ),
+        architecture=replace(sizes, refiner=RefinerConfig(channels=(16, 32, 32))),
         data=DataConfig(crop_px=64, shape_resolution=40, shape_groups=2, codec_samples=32),
         pre=replace(stage, scenes=("isolated",)),
         mid=replace(stage, scenes=("pasted",)),

@@ -126,8 +126,8 @@ class DataConfig:
     codec_samples: int = 256  # that the latent code is fitted to
 
     def __post_init__(self) -> None:
-        _check_positive(self, "crop_px", "shape_resolution", "shape_groups", "views")
-        _check_positive(self, "codec_samples")
+        names = ("crop_px", "shape_resolution", "shape_groups", "views", "codec_samples")
+        _check_positive(self, *names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,7 @@ from sam3d_ros.training.engine.pairs import (
     read_pairs,
 )
 from sam3d_ros.training.engine.recovery import RecoveryMeter
-from sam3d_ros.training.engine.store import EngineStore
+from sam3d_ros.training.engine.store import EngineStore, JudgedPart
 from sam3d_ros.training.presets import preset
 from sam3d_ros.training.scenes.recipes import ISOLATED
 from sam3d_ros.training.starts import source_of
@@ -242,6 +242,15 @@ def test_a_run_that_was_stopped_makes_only_what_is_missing(
         )
 
 
+def scored(model: NanoModel, folder: Path, scores: list[float] | list[list[float]]) -> JudgedPart:
+    """Make one part of two cases whose three candidates a judge gave some scores."""
+    store = made(model, folder, 1)
+    part = store.read(0)
+    part.scores[:] = torch.tensor(scores)
+    store.write(0, part)
+    return part
+
+
 def test_a_part_reads_as_it_was_written(model: NanoModel, tmp_path: Path) -> None:
     part = made(model, tmp_path, 1).read(0)
 
@@ -300,10 +309,7 @@ def test_pairs_are_the_best_and_the_worst_by_the_scores(model: NanoModel, tmp_pa
 
 
 def test_what_a_person_chose_goes_before_the_scores(model: NanoModel, tmp_path: Path) -> None:
-    store = made(model, tmp_path, 1)
-    part = store.read(0)
-    part.scores[:] = torch.tensor([0.3, 0.5, 0.1])
-    store.write(0, part)
+    part = scored(model, tmp_path, [0.3, 0.5, 0.1])
     (tmp_path / "choices.txt").write_text("000000-00 - -\n000000-01 0 2  # mine\n")
 
     pairs = read_pairs(tmp_path, model.codec.state_dict())
@@ -316,10 +322,7 @@ def test_what_a_person_chose_goes_before_the_scores(model: NanoModel, tmp_path: 
 def test_a_line_that_a_person_left_as_it_was_is_the_judges_opinion(
     model: NanoModel, tmp_path: Path
 ) -> None:
-    store = made(model, tmp_path, 1)
-    part = store.read(0)
-    part.scores[:] = torch.tensor([0.3, 0.5, 0.1])
-    store.write(0, part)
+    part = scored(model, tmp_path, [0.3, 0.5, 0.1])
     choices: dict[str, ChosenPair | None] = {**judged(part)}
     write_choices(tmp_path / "choices.txt", choices, dict.fromkeys(part.ids, "ball#1"))
 
@@ -348,13 +351,10 @@ def test_pairs_count_where_the_truth_tells_answers_apart() -> None:
 
 
 def test_what_judged_answers_teach_is_counted(model: NanoModel, tmp_path: Path) -> None:
-    store = made(model, tmp_path, 1)
-    part = store.read(0)
-    part.scores[0] = torch.tensor([0.9, 0.895, 0.9])  # good, and alike
-    part.scores[1] = torch.tensor([0.3, 0.5, 0.1])  # bad, and different
-    store.write(0, part)
+    good_and_alike, bad_and_different = [0.9, 0.895, 0.9], [0.3, 0.5, 0.1]
+    scored(model, tmp_path, [good_and_alike, bad_and_different])
 
-    assert lessons_in(store) == Lessons(num_good=1, num_pairs=1)
+    assert lessons_in(EngineStore.open(tmp_path)) == Lessons(num_good=1, num_pairs=1)
 
 
 def test_latents_of_another_codec_are_refused(model: NanoModel, tmp_path: Path) -> None:
@@ -383,10 +383,7 @@ def test_the_best_answers_become_training_data(model: NanoModel, tmp_path: Path)
 def test_good_answers_that_are_all_alike_become_training_data_too(
     model: NanoModel, tmp_path: Path
 ) -> None:
-    store = made(model, tmp_path, 1)
-    part = store.read(0)
-    part.scores[:] = 0.9
-    store.write(0, part)
+    part = scored(model, tmp_path, [0.9, 0.9, 0.9])
 
     pairs = read_pairs(tmp_path, model.codec.state_dict(), min_margin=0.0)
 
@@ -397,10 +394,7 @@ def test_good_answers_that_are_all_alike_become_training_data_too(
 def test_without_any_good_answer_there_is_no_training_data(
     model: NanoModel, tmp_path: Path
 ) -> None:
-    store = made(model, tmp_path, 1)
-    part = store.read(0)
-    part.scores[:] = torch.tensor([0.3, 0.2, 0.1])
-    store.write(0, part)
+    scored(model, tmp_path, [0.3, 0.2, 0.1])
 
     with pytest.raises(TrainingError, match=r"no candidate scored 0\.7 or more, the best 0\.30"):
         BestAnswers(read_pairs(tmp_path, model.codec.state_dict()), model, 0)

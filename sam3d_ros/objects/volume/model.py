@@ -51,7 +51,8 @@ class NanoModel(nn.Module):
         self.stem = VolumeStem(self.architecture.stem, NUM_CHANNELS + 1, geometry.dim)
         self.geometry = GeometryModel(geometry)
         self.codec = LinearCodec(self.architecture.block, geometry.shape_channels)
-        self.refiner = _refiner(self.architecture)
+        refiner = self.architecture.refiner
+        self.refiner = None if refiner is None else _refiner(refiner)
 
     def with_inner_dtype(self, dtype: torch.dtype) -> Self:
         """Let all but the codec compute in another precision."""
@@ -66,7 +67,7 @@ class NanoModel(nn.Module):
         self.architecture = replace(self.architecture, refiner=config)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            refiner = _refiner_of(config)
+            refiner = _refiner(config)
         self.refiner = refiner.to(next(self.stem.parameters()))
 
     def condition(self, view: VolumeView, box: VolumeBox) -> Tensor:
@@ -116,11 +117,7 @@ class NanoModel(nn.Module):
         return refined
 
 
-def _refiner(architecture: VolumeArchitecture) -> VolumeRefiner | None:
-    return None if architecture.refiner is None else _refiner_of(architecture.refiner)
-
-
-def _refiner_of(config: RefinerConfig) -> VolumeRefiner:
+def _refiner(config: RefinerConfig) -> VolumeRefiner:
     return VolumeRefiner(config, 1 + NUM_CHANNELS + 1)  # the first answer, features, the guess
 
 

@@ -18,13 +18,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sam3d_ros.geometry.upright import object_from_work
 from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.coarse_stage import answers, carry, check_finite
 from sam3d_ros.objects.geometry_model import GeometryModel
-from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.samples import Sample, View
 from sam3d_ros.objects.volume.features import MIRRORED, mirrored
 from sam3d_ros.objects.volume.model import NanoModel
@@ -79,7 +78,8 @@ class VolumeStage:
         tokens = self._model.tokens(features)
         mirrored_tokens = self._model.tokens(mirrored(features))
         for index, view in enumerate(views):
-            view.features = features[index : index + 1]
+            if self._model.refiner is not None:
+                view.features = features[index : index + 1]
             view.geometry_tokens = tokens[index : index + 1]
             view.mirrored_tokens = mirrored_tokens[index : index + 1]
 
@@ -92,16 +92,17 @@ class VolumeStage:
             sample.mirrored = latents
 
     def decode(self, samples: Sequence[Sample]) -> None:
-        """Decode distances, and have the second stage correct them."""
-        for sample in samples:
-            features = sample.view.features
-            seen = self._decoded(sample.latents, features)
-            in_mirror = self._decoded(sample.mirrored, mirrored(features))
-            sample.distance = (0.5 * (seen + in_mirror.flip(MIRRORED)))[0]
-
-    def _decoded(self, latents: GeometryLatents, features: Tensor) -> Tensor:
-        """Return distances ``(1, R, R, R)``."""
-        return self._model.refined(self._model.decode(latents.shape), features)
+        """Decode distances, and have the second stage correct them, if there is one."""
+        latents = [(each.latents.shape, each.mirrored.shape) for each in samples]
+        shapes, in_mirrors = (torch.cat(each) for each in zip(*latents, strict=True))
+        seen, in_mirror = self._model.decode(shapes), self._model.decode(in_mirrors)
+        if self._model.refiner is not None:
+            features = torch.cat([sample.view.features for sample in samples])
+            seen = self._model.refined(seen, features)
+            in_mirror = self._model.refined(in_mirror, mirrored(features))
+        distances = 0.5 * (seen + in_mirror.flip(MIRRORED))
+        for sample, distance in zip(samples, distances, strict=True):
+            sample.distance = distance
 
     def place(self, samples: Sequence[Sample]) -> None:
         """Extract meshes where they stand, each with an upright frame of its own.

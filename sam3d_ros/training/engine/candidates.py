@@ -19,12 +19,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from sam3d_ros.nn.flow import FlowConfig, FlowStep, integrate, schedule
+from sam3d_ros.nn.flow import FlowConfig
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.sampling import concatenated, initial_noise
 from sam3d_ros.objects.volume.model import NanoModel
 from sam3d_ros.training.engine.cases import Cases
-from sam3d_ros.training.objectives import decoded
+from sam3d_ros.training.objectives import carried, decoded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,15 +42,8 @@ def sampled(
     """Ask a model ``num`` times about each view; the condition is computed once."""
     condition = model.condition(cases.view, cases.box)
     noise = initial_noise(model.geometry.config, [generator] * (num * len(cases)))
-    told = condition.new_full((len(cases),), flow.step_size, dtype=torch.float32)
-
-    def velocity(x: GeometryLatents, step: FlowStep) -> GeometryLatents:
-        return model.velocity(x, torch.full_like(told, step.time), condition, told)
-
     # One answer to every view at a time: all at once would need N times the memory.
-    rounds = [
-        integrate(velocity, _every(noise, first, num), schedule(flow)) for first in range(num)
-    ]
+    rounds = [carried(model, _every(noise, first, num), condition, flow) for first in range(num)]
     latents = _by_view(rounds)
     distance = decoded(model, latents.shape)
     return Candidates(

@@ -33,8 +33,8 @@ from sam3d_ros.training.engine.store import (
     EngineStore,
     JudgedPart,
     case_ids,
-    digest_of,
 )
+from sam3d_ros.training.files import digest_of
 from sam3d_ros.training.sources import SampleSource
 
 PART_CASES = 16

@@ -34,7 +34,8 @@ from sam3d_ros.training.engine.cases import cases_of
 from sam3d_ros.training.engine.choices import CHOICES_FILE, ChosenPair, read_choices
 from sam3d_ros.training.engine.judging import TruthJudge
 from sam3d_ros.training.engine.preferences import PreferencePairs, chosen_latents
-from sam3d_ros.training.engine.store import EngineStore, JudgedPart, digest_of
+from sam3d_ros.training.engine.store import EngineStore, JudgedPart
+from sam3d_ros.training.files import digest_of
 from sam3d_ros.training.objectives import decoded
 from sam3d_ros.training.sources import SampleSource, shuffled_rounds
 

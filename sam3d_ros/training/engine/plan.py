@@ -64,11 +64,8 @@ class EnginePlan:
             raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}, got {self.recipe!r}")
         if self.judge and self.judge not in JUDGES:
             raise ConfigError(f"judge must be one of {', '.join(JUDGES)}, got {self.judge!r}")
-        if self.num_cases < 1 or self.candidates < 2 or self.steps < 1:
-            raise ConfigError(
-                "expected at least 1 case, 2 candidates and 1 step, got "
-                f"{self.num_cases}, {self.candidates} and {self.steps}"
-            )
+        if self.num_cases < 1:
+            raise ConfigError(f"num_cases must be at least 1, got {self.num_cases}")
         if self.judge == "truth" and self.captures is not None:
             raise ConfigError("captures are judged without truth; judge must be view, got truth")
 
@@ -138,11 +135,12 @@ def rounds(
             init=weights,
             data=place / ANSWERS,
         )
-        for name in _lessons(answers.store):
+        lessons = _lessons(answers.store)
+        for name in lessons:
             training.train(name)
-            training.export(name, place / EXPORT_FOLDER)
             training = replace(training, init=None)
         weights = place / EXPORT_FOLDER
+        training.export(lessons[-1], weights)
         yield weights
 
 

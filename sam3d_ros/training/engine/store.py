@@ -34,12 +34,9 @@
 A case's best candidate becomes training data, best and worst become a pair of preferences.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -49,9 +46,11 @@ from torch import Tensor
 from sam3d_ros.errors import ConfigError, TrainingError
 from sam3d_ros.objects.latents import GeometryLatents
 from sam3d_ros.objects.volume.view import VolumeBox, VolumeView
+from sam3d_ros.training.files import digest_of_file, read_object, write_object
 
 FORMAT = 1
 INDEX_FILE = "engine.json"
+ADVICE = "a folder of candidates is made by `sam3d engine data`"
 PART = "part_{:06d}"
 
 
@@ -112,7 +111,7 @@ class EngineStore:
                 )
             return store
         folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / INDEX_FILE, {"format": FORMAT, **asdict(record)})
+        write_object(folder / INDEX_FILE, {"format": FORMAT, **asdict(record)})
         return cls(folder, record)
 
     @classmethod
@@ -122,7 +121,7 @@ class EngineStore:
         Raises:
             TrainingError: It is not there, or of another format.
         """
-        stated = _read_json(folder / INDEX_FILE)
+        stated = read_object(folder / INDEX_FILE, ADVICE)
         if stated.pop("format", None) != FORMAT:
             raise TrainingError(
                 f"{folder / INDEX_FILE} is not of format {FORMAT}; make the candidates again"
@@ -143,14 +142,14 @@ class EngineStore:
         tensors = stem.with_suffix(".safetensors")
         partial = tensors.with_suffix(".partial")
         save_file(_tensors(part, self.record.candidates), partial)
-        digest = _digest(partial)
+        digest = digest_of_file(partial)
         partial.replace(tensors)
         cases = [
             {"id": part.ids[i], "name": part.names[i], "scores": part.scores[i].tolist()}
             for i in range(len(part))
         ]
         stated = {"format": FORMAT, "sha256": digest, "cases": cases}
-        _write_json(stem.with_suffix(".json"), stated)
+        write_object(stem.with_suffix(".json"), stated)
 
     def read(self, number: int) -> JudgedPart:
         """Read a part.
@@ -160,9 +159,9 @@ class EngineStore:
         """
         stem = self.folder / PART.format(number)
         path = stem.with_suffix(".safetensors")
-        stated = _read_json(stem.with_suffix(".json"))
+        stated = read_object(stem.with_suffix(".json"), ADVICE)
         try:
-            if _digest(path) != stated["sha256"]:
+            if digest_of_file(path) != stated["sha256"]:
                 raise _damaged(path, "its SHA-256 is not the one that its description states")
             tensors = load_file(path)
             cases = stated["cases"]
@@ -189,15 +188,6 @@ class EngineStore:
 def case_ids(number: int, num: int) -> tuple[str, ...]:
     """Return the ids of a part's cases."""
     return tuple(f"{number:06d}-{index:02d}" for index in range(num))
-
-
-def digest_of(tensors: Mapping[str, Tensor]) -> str:
-    """Return the SHA-256 of named tensors, whatever device they are on."""
-    sha = hashlib.sha256()
-    for name in sorted(tensors):
-        sha.update(name.encode())
-        sha.update(tensors[name].detach().cpu().float().contiguous().numpy().tobytes())
-    return sha.hexdigest()
 
 
 def _tensors(part: JudgedPart, num: int) -> dict[str, Tensor]:
@@ -228,26 +218,3 @@ def _damaged(path: Path, reason: str) -> TrainingError:
         f"{path} cannot be read: {reason}; remove it and its .json and run `sam3d engine data` "
         "again, which makes what is missing"
     )
-
-
-def _write_json(path: Path, values: Mapping[str, object]) -> None:
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"{path} cannot be read: {error}; a folder of candidates is made by `sam3d engine data`"
-        ) from error
-    if not isinstance(stated, dict):
-        raise TrainingError(f"{path}: expected a JSON object, got {type(stated).__name__}")
-    return stated
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,7 +22,6 @@ of training; and tokens of many do not fit in memory. One file holds one example
 ``examples.json`` beside them says of which weights these are the tokens and the latents.
 """
 
-import hashlib
 import json
 import logging
 import re
@@ -44,6 +43,7 @@ from sam3d_ros.objects.weights import GeometryStage
 from sam3d_ros.structures import Mesh
 from sam3d_ros.training.captures.reading import Capture
 from sam3d_ros.training.captures.solids import check_closed
+from sam3d_ros.training.files import digest_of
 from sam3d_ros.training.released.flow_loss import GeometryExamples
 from sam3d_ros.training.released.layout_targets import layout_targets, object_from_cube
 from sam3d_ros.training.released.shape_targets import FitConfig, fitted_shapes, surface_occupancy
@@ -177,27 +177,24 @@ def _check_index(folder: Path, config: ExampleConfig, stage: GeometryStage) -> N
 
 def _digest_of(capture: Capture) -> str:
     """Return what tells a capture from one of the same name with other files."""
-    seen, pose = capture.observation, capture.camera_from_object
-    hashed = hashlib.sha256()
-    for values in (
-        seen.rgb,
-        seen.points_camera,
-        seen.silhouette,
-        capture.mesh_object.vertices,
-        capture.mesh_object.triangles,
-        pose.matrix,
-    ):
-        hashed.update(np.ascontiguousarray(values).tobytes())
-    return hashed.hexdigest()[:DIGITS]
+    seen, mesh = capture.observation, capture.mesh_object
+    values = {
+        "rgb": seen.rgb,
+        "points": seen.points_camera,
+        "silhouette": seen.silhouette,
+        "vertices": mesh.vertices,
+        "triangles": mesh.triangles,
+        "pose": capture.camera_from_object.matrix,
+    }
+    return digest_of({k: torch.from_numpy(np.array(v)) for k, v in values.items()})[:DIGITS]
 
 
 def _print_of(stage: GeometryStage) -> str:
     """Return what tells weights from others: a few numbers of each tensor."""
-    hashed = hashlib.sha256()
-    for module in (stage.condition, stage.geometry, stage.occupancy):
-        for name, tensor in module.state_dict().items():
-            every = max(1, tensor.numel() // NUM_PRINTED)
-            some = tensor.detach().flatten()[::every][:NUM_PRINTED].float().cpu()
-            hashed.update(f"{name} {tuple(tensor.shape)}".encode())
-            hashed.update(some.numpy().tobytes())
-    return hashed.hexdigest()[:DIGITS]
+    modules = {each.name: getattr(stage, each.name) for each in fields(stage)}
+    tensors = {f"{k}.{n}": t for k, m in modules.items() for n, t in m.state_dict().items()}
+    some = {
+        name: tensor.flatten()[:: max(1, tensor.numel() // NUM_PRINTED)]
+        for name, tensor in tensors.items()
+    }
+    return digest_of(some)[:DIGITS]
